@@ -1,0 +1,134 @@
+//! The operator's own HTTP listener: metrics, health, readiness, status.
+//!
+//! Not for clients and not for changing anything: every route is a GET and nothing shown is a secret. Keep it off public
+//! networks. It runs apart from the client listeners, so that a scrape works while those are saturated; its own use of
+//! memory is bounded (connections, header block, time), because a monitoring system can misbehave too.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` | Prometheus text format 0.0.4 |
+//! | `/healthz` | 200 `ok` as long as the process lives |
+//! | `/readyz` | 200 or 503, `{"ready":bool,"reasons":[…]}` |
+//! | `/admin/v1/status` | version, uptime, and what the snapshot says about itself |
+
+mod listener;
+mod readiness;
+
+pub use listener::{bind, serve};
+pub use readiness::{Phase, Readiness};
+
+use crate::telemetry::Meters;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time one answer may take to be made.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Gives the facts of the current snapshot as a JSON object: config path, time loaded, models, breakers. No secrets.
+pub type Facts = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// What the routes read.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The process's metrics.
+    pub meters: Arc<Meters>,
+    /// Whether requests should be sent here.
+    pub readiness: Arc<Readiness>,
+    /// What runs, for `/admin/v1/status`.
+    pub facts: Facts,
+    /// When the process started.
+    pub started: Instant,
+}
+
+/// The routes.
+pub fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(readyz))
+        .route("/admin/v1/status", get(status))
+        .fallback(|| async { failure(StatusCode::NOT_FOUND, "not_found", "no such path") })
+        .method_not_allowed_fallback(|| async {
+            failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "only GET and HEAD",
+            )
+        })
+        .layer(from_fn(guarded))
+        .with_state(state)
+}
+
+/// Bounds the time of an answer and keeps it out of caches.
+async fn guarded(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
+        .await
+        .unwrap_or_else(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    // Reads /proc and formats every series: not on a thread that serves others meanwhile.
+    match tokio::task::spawn_blocking(move || state.meters.render()).await {
+        Ok(text) => {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => internal(),
+    }
+}
+
+async fn readyz(State(state): State<AdminState>) -> Response {
+    let reasons = state.readiness.reasons();
+    let ready = reasons.is_empty();
+    let code = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, Json(json!({"ready": ready, "reasons": reasons}))).into_response()
+}
+
+async fn status(State(state): State<AdminState>) -> Response {
+    let uptime = state.started.elapsed().as_secs();
+    let ready = state.readiness.reasons().is_empty();
+    let in_flight = state.meters.in_flight();
+    let Ok(facts) = tokio::task::spawn_blocking(move || (state.facts)()).await else {
+        return internal();
+    };
+    let mut answer = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": uptime,
+        "ready": ready,
+        "in_flight_requests": in_flight,
+    });
+    if let (Value::Object(answer), Value::Object(facts)) = (&mut answer, facts) {
+        answer.extend(facts);
+    }
+    Json(answer).into_response()
+}
+
+fn internal() -> Response {
+    failure(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "see the log")
+}
+
+fn failure(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({"error": {"code": code, "message": message}});
+    (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests;

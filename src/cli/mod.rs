@@ -1,0 +1,78 @@
+//! The command line: one file per command.
+
+pub mod check;
+pub mod schema;
+
+use crate::server::{self, ServeOptions};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// An LLM gateway: one API in front of every model provider.
+#[derive(Debug, Parser)]
+#[command(name = "cirque", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients.
+    Serve {
+        /// Configuration file; without it, the embedded quickstart.
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Take the listeners over from the running process (zero-downtime upgrade): start this one, then send SIGQUIT to the old one.
+        #[arg(long)]
+        upgrade: bool,
+    },
+    /// Report everything that is wrong with configuration files.
+    Check {
+        /// Files to check.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// About the configuration format.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+}
+
+/// Run the command of this process.
+pub fn run() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cirque: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Serve { config, upgrade } => server::run(&ServeOptions { config, upgrade }).map(|()| true),
+        Command::Check { files } => check::run(&files),
+        Command::Config {
+            command: ConfigCommand::Schema,
+        } => schema::run().map(|()| true),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The configuration room: a YAML file in, a checked [`Config`] or every problem at once out.
+//!
+//! What a request reads is not here: [`crate::snapshot`] builds it from a [`Config`]. Secrets are references until then
+//! ([`SecretRef::read`]). The one idea: the structs of [`model`] are the contract, the JSON Schema generated from them checks the
+//! shape, [`validate`] checks the meaning, and both speak in the lines of the file.
+//!
+//! ```text
+//! text ─► yaml (tree with positions) ─► structure (JSON Schema) ─► serde ─► validate ─► Config
+//! ```
+
+mod base_url;
+mod listen;
+mod load;
+mod model;
+mod problem;
+mod scalars;
+mod schema;
+mod structure;
+mod tree;
+mod validate;
+mod yaml;
+
+pub use base_url::{BaseUrl, Host, is_link_local};
+pub use listen::socket_address;
+pub(crate) use load::Located;
+pub use load::{load, parse};
+pub use model::*;
+pub use problem::{Problem, Problems};
+pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};
+pub use schema::json_schema;
+pub use validate::{check_secrets, enabled, warnings};

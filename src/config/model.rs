@@ -1,0 +1,389 @@
+//! The configuration as written: one struct per YAML block, nothing computed, no I/O.
+//!
+//! These structs are the single source of truth: serde reads them, schemars turns them into the JSON Schema that both
+//! `cirque config schema` and the loader's "every problem at once" check use, and their doc comments are what an editor
+//! shows. What a request reads is built from them in [`crate::snapshot`].
+
+use super::scalars::{ByteSize, Interval, SecretRef};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One Cirque configuration file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address or addresses on which clients are served, for example `127.0.0.1:8080`.
+    pub listen: Listen,
+    /// The operator's own listener: metrics, health, readiness.
+    #[serde(default)]
+    pub admin: Admin,
+    /// Switches that weaken security. All off unless written here.
+    #[serde(default)]
+    pub insecure: Insecure,
+    /// Process-wide settings: threads, draining, upgrade socket. Read at start only.
+    #[serde(default)]
+    pub server: Server,
+    /// Caps on what one client or the whole process may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Deadlines for every target, unless a provider or model says otherwise.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Where requests can go, by a name of your choosing.
+    #[serde(default)]
+    pub providers: BTreeMap<String, Provider>,
+    /// What clients may ask for: public model name, or a pattern with one `*`, to the pool that answers it.
+    #[serde(default)]
+    pub models: BTreeMap<String, Model>,
+    /// Paths forwarded without being read (files, audio, images, batches, realtime): the first matching rule wins.
+    #[serde(default)]
+    pub passthrough: Vec<PassthroughRoute>,
+    /// Logging.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// `listen:` one address, one listener, or a list of either.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Listen {
+    /// `127.0.0.1:8080`
+    Address(String),
+    /// `{ address: …, tls: … }`
+    One(Listener),
+    /// A list of addresses or listeners.
+    Many(Vec<ListenItem>),
+}
+
+/// One entry of a `listen:` list.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ListenItem {
+    /// `127.0.0.1:8080`
+    Address(String),
+    /// `{ address: …, tls: … }`
+    Listener(Listener),
+}
+
+/// One client-facing listener.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// `host:port` to bind. The host is an IP address or `localhost`.
+    pub address: String,
+    /// Serve TLS with this certificate. HTTP/2 is offered by ALPN.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
+    /// Accept HTTP/2 without TLS (prior knowledge) on this plaintext listener.
+    #[serde(default)]
+    pub h2c: bool,
+}
+
+/// Certificate of a TLS listener; both files are read again at every reload.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// PEM file with the certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// `host:port`; keep it off public networks.
+    #[serde(default = "default_admin_listen")]
+    pub listen: String,
+}
+
+fn default_admin_listen() -> String {
+    "127.0.0.1:8081".to_owned()
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: default_admin_listen(),
+        }
+    }
+}
+
+/// Switches that weaken security.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Insecure {
+    /// Answer clients that present no key. Required until virtual keys are configured.
+    #[serde(default)]
+    pub open_access: bool,
+    /// Allow provider base URLs on link-local and cloud metadata addresses (169.254.0.0/16, fe80::/10, …).
+    #[serde(default)]
+    pub allow_link_local_providers: bool,
+}
+
+/// Process-wide settings, read at start only: a reload that changes them says so and keeps the old ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Worker threads of the client listener. Default: one per core.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<usize>,
+    /// Longest wait for requests in flight after SIGTERM or SIGQUIT. Default 300s.
+    #[serde(default)]
+    pub drain_timeout: Option<Interval>,
+    /// Unix socket through which a new binary takes over the listeners. Default `/run/cirque/upgrade.sock`.
+    #[serde(default)]
+    pub upgrade_socket: Option<PathBuf>,
+    /// Idle upstream connections kept open, in total. Default 1024.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub upstream_keepalive_connections: Option<usize>,
+    /// Share work between worker threads. Default false: each connection stays on one thread, which costs less.
+    #[serde(default)]
+    pub work_stealing: Option<bool>,
+}
+
+/// Caps. Each has its own error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Largest request body, after inflating. Default 32MiB; beyond it 413.
+    #[serde(default)]
+    pub request_body: Option<ByteSize>,
+    /// Largest non-streamed answer accepted from a provider. Default 64MiB.
+    #[serde(default)]
+    pub response_body: Option<ByteSize>,
+    /// Largest single event of a stream. Default 1MiB.
+    #[serde(default)]
+    pub stream_event: Option<ByteSize>,
+    /// All request and response bodies held in memory at one time. Default 1GiB; beyond it 503.
+    #[serde(default)]
+    pub buffered_bytes: Option<ByteSize>,
+    /// Largest header block of a request. Default 64KiB; beyond it 431.
+    #[serde(default)]
+    pub request_headers: Option<ByteSize>,
+    /// Most header fields of a request. Default 100; beyond it 431.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 250))]
+    pub request_header_count: Option<usize>,
+    /// Deepest nesting of a JSON body. Default 128.
+    #[serde(default)]
+    #[schemars(range(min = 2, max = 1024))]
+    pub json_depth: Option<usize>,
+    /// Client connections open at one time. Default 20000; beyond it new ones are closed at once.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub connections: Option<usize>,
+    /// Concurrent streams of one HTTP/2 client connection. Default 100.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub http2_streams: Option<u32>,
+    /// Time a client has to send a request's header block. Default 10s.
+    #[serde(default)]
+    pub header_timeout: Option<Interval>,
+    /// Time a client has to send a whole request body. Default 30s; beyond it 408.
+    #[serde(default)]
+    pub body_timeout: Option<Interval>,
+    /// Longest pause between two requests on one client connection. Default 75s.
+    #[serde(default)]
+    pub keepalive_timeout: Option<Interval>,
+    /// Longest time one write to a client may block before the client is given up. Default 60s.
+    #[serde(default)]
+    pub write_timeout: Option<Interval>,
+}
+
+/// Deadlines of one upstream call. Unset fields come from the next wider block (model, provider, top level, default).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// TCP and TLS set-up. Default 5s.
+    #[serde(default)]
+    pub connect: Option<Interval>,
+    /// From the request sent to the response header. Default 60s.
+    #[serde(default)]
+    pub first_byte: Option<Interval>,
+    /// From the request sent to the first event of a stream. Default 120s.
+    #[serde(default)]
+    pub first_event: Option<Interval>,
+    /// Between two events of a stream, or two reads of a body. Default 60s.
+    #[serde(default)]
+    pub idle: Option<Interval>,
+    /// The whole of a non-streamed request, all attempts together. Default 600s.
+    #[serde(default)]
+    pub total: Option<Interval>,
+    /// The whole of a streamed request. Default 3600s.
+    #[serde(default)]
+    pub stream_total: Option<Interval>,
+}
+
+/// The vendor's dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// OpenAI, or anything that speaks its API: set `base_url`.
+    Openai,
+    /// The embedded demo: answers in this process, no key, no network.
+    Demo,
+}
+
+/// One provider: a vendor or server, its address and its credential.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The dialect it speaks.
+    pub kind: ProviderKind,
+    /// Where its API is rooted, for example `https://api.openai.com/v1`. Default: the vendor's own.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// `env:NAME` or `file:PATH`. Leave out for servers that take none.
+    #[serde(default)]
+    pub api_key: Option<SecretRef>,
+    /// Leave this provider, and every target that names it, out unless the condition holds when the file is loaded:
+    /// `env:NAME` (set and not empty) or `tcp:HOST:PORT` (something listens there).
+    #[serde(default)]
+    pub enabled_if: Option<String>,
+    /// Deadlines for this provider.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Speak HTTP/2 to it (TLS by ALPN, plaintext by prior knowledge). Default false: HTTP/1.1 with pooled connections.
+    #[serde(default)]
+    pub http2: bool,
+    /// Headers added to every request to it; values may be `env:NAME` or `file:PATH`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// PEM file with the certificate authorities to trust instead of the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Ask for usage figures on streams whose client did not (`stream_options.include_usage`), and withhold the extra
+    /// chunk from the client. Default true; set false for a server that refuses the field.
+    #[serde(default)]
+    pub stream_usage: Option<bool>,
+    /// Probe the provider's addresses and leave out those that fail. For self-hosted servers with several addresses.
+    #[serde(default)]
+    pub health_check: Option<HealthCheck>,
+}
+
+/// Active health check of a provider's addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum HealthCheck {
+    /// The address accepts a connection.
+    Tcp {
+        /// Time between two probes. Default 10s.
+        #[serde(default)]
+        interval: Option<Interval>,
+    },
+    /// `GET path` answers 200.
+    Http {
+        /// Absolute path, for example `/health`.
+        path: String,
+        /// Time between two probes. Default 10s.
+        #[serde(default)]
+        interval: Option<Interval>,
+    },
+}
+
+/// How a pool chooses among its targets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Smooth weighted round robin.
+    #[default]
+    Weighted,
+}
+
+/// A public model: the pool of targets that answers it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Who can answer, at least one.
+    #[schemars(length(min = 1))]
+    pub targets: Vec<Target>,
+    /// How to choose among them.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// Other public models to try, in order, when no target of this one answers.
+    #[serde(default)]
+    pub fallback: Vec<String>,
+    /// Other names clients may use for this model.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Deadlines for this model.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+}
+
+/// One deployment in a pool.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// A name under `providers:`.
+    pub provider: String,
+    /// The provider's own name of the model. `*` stands for what the `*` of the public name matched. Default: the name
+    /// the client asked for.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Share of the requests, relative to the other targets; 0 = only when all others are unavailable. Default 1.
+    #[serde(default = "one")]
+    #[schemars(range(max = 10_000))]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A path that is forwarded without being read.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PassthroughRoute {
+    /// Path prefix under `/v1/`, matched at a segment boundary: `/v1/files` covers `/v1/files/abc`. `/v1/` covers all.
+    pub path: String,
+    /// The public model whose pool of targets serves it.
+    pub pool: String,
+}
+
+/// Logging.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Shape of every line. Default text.
+    #[serde(default)]
+    pub format: LogFormat,
+    /// One line a request, on standard output. Default true.
+    #[serde(default)]
+    pub access: Option<bool>,
+    /// Least severe event that is logged. Default info.
+    #[serde(default)]
+    pub level: LogLevel,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// `key=value` for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Failures that need a person.
+    Error,
+    /// Things that went wrong and were handled.
+    Warn,
+    /// Starts, stops, reloads, changes of state.
+    #[default]
+    Info,
+    /// Everything.
+    Debug,
+}

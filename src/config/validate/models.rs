@@ -1,0 +1,241 @@
+//! Models: names, targets, fallbacks that exist and end.
+
+use super::super::model::{Config, Model, Target};
+use super::super::problem::{Finding, Place, nearest, quoted};
+use super::Names;
+use std::collections::{BTreeMap, HashMap};
+
+/// Longest public model name, in bytes.
+const LONGEST: usize = 256;
+
+pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
+    let models = Place::root().key("models");
+    if config.models.is_empty() {
+        let remedy = "add `NAME: { targets: [ { provider: NAME-OF-A-PROVIDER } ] }` below `models:`";
+        out.push(Finding::new(models.clone(), "there are no models", remedy));
+    }
+    for (name, model) in &config.models {
+        let place = models.key(name);
+        if let Some((message, remedy)) = bad_name(name) {
+            out.push(Finding {
+                at_key: true,
+                ..Finding::new(place.clone(), message, remedy)
+            });
+        }
+        targets(names, name, model, &place, out);
+        fallbacks(config, names, name, model, &place, out);
+    }
+    aliases(config, names, &models, out);
+    cycles(&config.models, &models, out);
+}
+
+fn bad_name(name: &str) -> Option<(String, &'static str)> {
+    let stars = name.matches('*').count();
+    if name.is_empty() {
+        return Some(("a model without a name".to_owned(), "write the name clients ask for"));
+    }
+    if name.len() > LONGEST {
+        return Some((
+            format!("a name of {} bytes, at most {LONGEST} are allowed", name.len()),
+            "shorten it",
+        ));
+    }
+    if name.contains(char::is_control) {
+        return Some(("the name contains a control character".to_owned(), "remove it"));
+    }
+    if name.trim() != name {
+        return Some(("the name begins or ends with a space".to_owned(), "remove it"));
+    }
+    (stars > 1).then(|| {
+        (
+            "more than one `*` in a pattern".to_owned(),
+            "keep one `*`; it matches any text",
+        )
+    })
+}
+
+fn targets(names: &Names, name: &str, model: &Model, place: &Place, out: &mut Vec<Finding>) {
+    let place = place.key("targets");
+    for (index, target) in model.targets.iter().enumerate() {
+        let at = place.index(index);
+        if !names.providers.contains(&target.provider) {
+            let remedy = unknown_remedy(&target.provider, &names.providers, "provider", "providers");
+            out.push(Finding::new(
+                at.key("provider"),
+                format!("no provider {}", quoted(&target.provider)),
+                remedy,
+            ));
+        }
+        target_model(name, target, &at, out);
+    }
+    if !model.targets.is_empty() && model.targets.iter().all(|target| target.weight == 0) {
+        out.push(Finding::new(
+            place,
+            "every weight is 0, so that nothing is ever chosen",
+            "give one target a weight of 1",
+        ));
+    }
+}
+
+fn target_model(name: &str, target: &Target, at: &Place, out: &mut Vec<Finding>) {
+    let Some(text) = &target.model else { return };
+    let at = at.key("model");
+    match text.matches('*').count() {
+        _ if text.is_empty() => out.push(Finding::new(
+            at,
+            "an empty model name",
+            "remove the key, or write the provider's name of the model",
+        )),
+        _ if text.len() > LONGEST || text.contains(char::is_control) => {
+            let message = format!("longer than {LONGEST} bytes, or with a control character");
+            out.push(Finding::new(at, message, "write the provider's name of the model"));
+        }
+        0 => {}
+        1 if name.contains('*') => {}
+        1 => {
+            let message = format!(
+                "`*` stands for what the `*` of the public name matched, and {} has none",
+                quoted(name)
+            );
+            out.push(Finding::new(
+                at,
+                message,
+                "write the provider's name of the model in full",
+            ));
+        }
+        _ => out.push(Finding::new(at, "more than one `*`", "keep one `*`")),
+    }
+}
+
+fn fallbacks(config: &Config, names: &Names, name: &str, model: &Model, place: &Place, out: &mut Vec<Finding>) {
+    let list = place.key("fallback");
+    for (index, to) in model.fallback.iter().enumerate() {
+        let at = list.index(index);
+        if to == name {
+            out.push(Finding::new(at, "a model cannot be its own fallback", "remove it"));
+        } else if model.fallback.iter().take(index).any(|earlier| earlier == to) {
+            out.push(Finding::new(
+                at,
+                format!("{} is listed twice", quoted(to)),
+                "remove one",
+            ));
+        } else if !names.models.contains(to) {
+            let owner = config.models.iter().find(|(_, model)| model.aliases.contains(to));
+            let remedy = match owner {
+                Some((owner, _)) => {
+                    format!("an alias cannot be a fallback; write {}", quoted(owner))
+                }
+                None => unknown_remedy(to, &names.models, "model", "models"),
+            };
+            out.push(Finding::new(at, format!("no model {}", quoted(to)), remedy));
+        } else if to.contains('*') && !name.contains('*') && needs_match(config, to) {
+            let message = format!(
+                "{} uses what its `*` matched, and as a fallback of {} it matched nothing",
+                quoted(to),
+                quoted(name)
+            );
+            out.push(Finding::new(
+                at,
+                message,
+                "name a model without `*`, or give its targets models without `*`",
+            ));
+        }
+    }
+}
+
+/// Whether a pattern's targets are named after what the pattern matched.
+fn needs_match(config: &Config, pattern: &str) -> bool {
+    let model = config.models.get(pattern);
+    let mut named = model
+        .into_iter()
+        .flat_map(|model| &model.targets)
+        .filter_map(|target| target.model.as_deref());
+    named.any(|name| name.contains('*'))
+}
+
+fn aliases(config: &Config, names: &Names, models: &Place, out: &mut Vec<Finding>) {
+    let mut owners: HashMap<&str, &str> = HashMap::new();
+    for (name, model) in &config.models {
+        for (index, alias) in model.aliases.iter().enumerate() {
+            let at = models.key(name).key("aliases").index(index);
+            if let Some((message, remedy)) = bad_name(alias) {
+                out.push(Finding::new(at, message, remedy));
+            } else if alias.contains('*') {
+                let message = "an alias is one exact name, without `*`";
+                out.push(Finding::new(at, message, "make the pattern a model of its own"));
+            } else if names.models.contains(alias) {
+                out.push(Finding::new(
+                    at,
+                    format!("{} is a model already", quoted(alias)),
+                    "remove the alias, or rename one of the two",
+                ));
+            } else if let Some(owner) = owners.insert(alias, name) {
+                let message = format!("{} is an alias of {} already", quoted(alias), quoted(owner));
+                out.push(Finding::new(at, message, "remove one of the two"));
+            }
+        }
+    }
+}
+
+/// Fallbacks that lead back to where they began. Each cycle is reported once, at the reference that closes it.
+///
+/// Depth-first with an explicit stack, since a file may chain thousands of models.
+fn cycles(all: &BTreeMap<String, Model>, models: &Place, out: &mut Vec<Finding>) {
+    let mut done: HashMap<&str, bool> = HashMap::new();
+    for start in all.keys() {
+        let mut path: Vec<(&str, usize)> = Vec::new();
+        if !done.contains_key(start.as_str()) {
+            path.push((start, 0));
+            done.insert(start, false);
+        }
+        while let Some((name, next)) = path.last_mut() {
+            let (name, index) = (*name, *next);
+            *next += 1;
+            let Some(to) = all.get(name).and_then(|model| model.fallback.get(index)) else {
+                done.insert(name, true);
+                path.pop();
+                continue;
+            };
+            match done.get(to.as_str()) {
+                Some(true) => {}
+                Some(false) if to == name => {} // said already: its own fallback
+                Some(false) => {
+                    let from = path.iter().position(|(on_path, _)| on_path == to).unwrap_or(0);
+                    let round = path.iter().skip(from).map(|(on_path, _)| *on_path).chain([to.as_str()]);
+                    let shown = show_cycle(&round.collect::<Vec<_>>());
+                    let at = models.key(name).key("fallback").index(index);
+                    out.push(Finding::new(
+                        at,
+                        format!("the fallbacks go in a circle: {shown}"),
+                        "remove one of them",
+                    ));
+                }
+                None => {
+                    if all.contains_key(to) {
+                        done.insert(to, false);
+                        path.push((to, 0));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn show_cycle(round: &[&str]) -> String {
+    const MOST: usize = 8;
+    let names: Vec<String> = round.iter().map(|name| quoted(name)).collect();
+    match (names.get(..MOST), names.last()) {
+        (Some(head), Some(last)) if names.len() > MOST + 1 => {
+            format!("{} → … → {last}", head.join(" → "))
+        }
+        _ => names.join(" → "),
+    }
+}
+
+/// What to do about a name that nothing has.
+pub(super) fn unknown_remedy(name: &str, known: &[String], kind: &str, block: &str) -> String {
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {}?", quoted(near)),
+        None => format!("add a {kind} of that name under `{block}:`, or name an existing one"),
+    }
+}

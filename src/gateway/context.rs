@@ -1,0 +1,129 @@
+//! What must outlive the walk of one request: its id, the snapshot it pinned, and the record of facts for settling.
+
+use crate::error::ErrorKind;
+use crate::ids::RequestId;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{InFlight, Outcome, RouteMeter};
+use crate::units::Usage;
+use crate::upstream::Target;
+use crate::wire::Operation;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Pingora's per-request context.
+pub struct RequestContext {
+    /// When the request's header had been read.
+    pub started: Instant,
+    /// Its id.
+    pub id: RequestId,
+    /// The configuration it runs under.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Facts gathered on the way.
+    pub record: Record,
+    /// Set when the request is in the passthrough lane.
+    pub passthrough: Option<super::passthrough::Passing>,
+    /// Counted as in flight while this lives.
+    pub in_flight: Option<InFlight>,
+}
+
+impl RequestContext {
+    /// For a request whose header was just read.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            id: RequestId::random(),
+            snapshot: None,
+            record: Record::default(),
+            passthrough: None,
+            in_flight: None,
+        }
+    }
+}
+
+impl Default for RequestContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What the client asked for, for metrics and logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// An API operation.
+    Api(Operation),
+    /// The model list.
+    Models,
+    /// A path forwarded unread.
+    Passthrough,
+    /// Nothing we know.
+    #[default]
+    Other,
+}
+
+impl Asked {
+    /// Label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api(operation) => operation.as_str(),
+            Self::Models => "models",
+            Self::Passthrough => "passthrough",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The facts of one request.
+#[derive(Default)]
+pub struct Record {
+    /// What was asked for.
+    pub asked: Asked,
+    /// Public model, as configured.
+    pub model: Option<Arc<str>>,
+    /// Target that answered, or was tried last.
+    pub target: Option<Arc<Target>>,
+    /// Its meter.
+    pub meter: Option<RouteMeter>,
+    /// Calls made to targets.
+    pub attempts: u32,
+    /// Status sent.
+    pub status: u16,
+    /// The failure, if it was one.
+    pub error: Option<ErrorKind>,
+    /// Its log text.
+    pub internal: Option<String>,
+    /// First event sent.
+    pub ttft: Option<Duration>,
+    /// Time spent waiting for the upstream and the client.
+    pub waited: Duration,
+    /// Tokens.
+    pub usage: Option<Usage>,
+    /// The answer was a stream.
+    pub stream: bool,
+    /// Request body bytes.
+    pub bytes_in: u64,
+    /// Response body bytes.
+    pub bytes_out: u64,
+    /// The provider's id of the request.
+    pub upstream_request_id: Option<Box<str>>,
+    /// What to count when the provider gave no usage.
+    pub uncounted: Option<Uncounted>,
+}
+
+impl Record {
+    /// Count an attempt's outcome.
+    pub fn count(&self, outcome: Outcome) {
+        if let Some(target) = &self.target {
+            target.attempts.count(outcome);
+        }
+    }
+}
+
+/// Request and answer of a call whose provider gave no usage.
+pub struct Uncounted {
+    /// Model name at the provider.
+    pub model: String,
+    /// The request body.
+    pub request: bytes::Bytes,
+    /// The answer.
+    pub response: crate::telemetry::ResponseText,
+}

@@ -1,0 +1,146 @@
+//! The client's side of a request: reading its body, noticing that it left, writing to it.
+//!
+//! The one idea: every wait of the gateway is raced against the client leaving and against a deadline, in
+//! [`Downstream::until`], so that a client that went away closes its upstream call in every phase.
+
+use super::wire::Watched;
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Why a wait was cut short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The client closed its connection or reset its stream.
+    ClientLeft,
+    /// The deadline passed.
+    Deadline,
+}
+
+/// One client waiting for one answer.
+pub struct Downstream<'a> {
+    session: &'a mut Session,
+    /// Time spent in waits: not the gateway's own.
+    pub waited: Duration,
+}
+
+impl<'a> Downstream<'a> {
+    /// Around Pingora's session.
+    pub fn new(session: &'a mut Session) -> Self {
+        Self {
+            session,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// The request's header.
+    pub fn request(&self) -> &RequestHeader {
+        self.session.req_header()
+    }
+
+    /// The session, for what only Pingora knows.
+    pub fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    /// Whether the client speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.session.is_http2()
+    }
+
+    /// Size of the header block in bytes.
+    pub fn header_bytes(&self) -> usize {
+        match self.session.as_http1() {
+            Some(http1) => http1.get_headers_raw_bytes().len(),
+            None => self
+                .request()
+                .headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 32)
+                .sum(),
+        }
+    }
+
+    /// The next piece of the request body, `None` at its end.
+    pub async fn read_body(&mut self, deadline: Instant) -> Result<Option<Bytes>, ReadFault> {
+        let began = Instant::now();
+        let read = tokio::time::timeout_at(deadline.into(), self.session.downstream_session.read_request_body()).await;
+        self.waited += began.elapsed();
+        match read {
+            Err(_) => Err(ReadFault::TooSlow),
+            Ok(Err(error)) => match error.etype {
+                pingora::ErrorType::ReadTimedout => Err(ReadFault::TooSlow),
+                pingora::ErrorType::InvalidHTTPHeader | pingora::ErrorType::InternalError => Err(ReadFault::Malformed),
+                _ => Err(ReadFault::Broken),
+            },
+            Ok(Ok(piece)) => Ok(piece),
+        }
+    }
+
+    /// Answer `Expect: 100-continue`.
+    pub async fn invite_body(&mut self) -> pingora::Result<()> {
+        self.session.downstream_session.write_continue_response().await
+    }
+
+    /// Wait for `work`, but not past `deadline` and not for a client that has left.
+    pub async fn until<T>(&mut self, deadline: Instant, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let began = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            output = work => Ok(output),
+            () = gone(self.session) => Err(Stop::ClientLeft),
+            () = tokio::time::sleep_until(deadline.into()) => Err(Stop::Deadline),
+        };
+        self.waited += began.elapsed();
+        outcome
+    }
+
+    /// Send the response header.
+    pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> pingora::Result<()> {
+        self.session.downstream_session.write_response_header(head).await
+    }
+
+    /// Send a piece of the response body; `last` ends it.
+    pub async fn write(&mut self, piece: Bytes, last: bool) -> pingora::Result<()> {
+        let began = Instant::now();
+        let written = self.session.downstream_session.write_response_body(piece, last).await;
+        self.waited += began.elapsed();
+        written
+    }
+
+    /// Hold back what is written until `hold(false)` and the next write, so that parts that belong together leave together.
+    /// HTTP/1 only; HTTP/2 frames are gathered by Pingora.
+    pub fn hold(&mut self, hold: bool) {
+        Watched::hold(self.session, hold);
+    }
+
+    /// Close the connection after this response instead of keeping it.
+    pub fn close_after(&mut self) {
+        self.session.downstream_session.set_keepalive(None);
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFault {
+    /// Not sent in time.
+    TooSlow,
+    /// The framing is wrong.
+    Malformed,
+    /// The connection broke.
+    Broken,
+}
+
+/// Resolves when the client has left. A client that pipelines its next request has not.
+async fn gone(session: &mut Session) {
+    loop {
+        match session.downstream_session.read_body_or_idle(true).await {
+            Err(_) => return,
+            Ok(Some(_)) => {}
+            // HTTP/2: an ended request stream without a reset; nothing more can be learnt.
+            Ok(None) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! The passthrough lane: paths whose bodies need not be read (files, audio, images, batches, realtime websockets).
+//!
+//! Pingora's native phases stream both ways without buffering; this file fills them in. Admission and authentication
+//! have happened (in [`super::pipeline`]); the pick comes from the same pools as the API lane's, and settling is the
+//! same code. Until the first byte of a body went out, a target that cannot be connected to is replaced by the next.
+
+use super::App;
+use super::context::RequestContext;
+use super::downstream::Downstream;
+use super::respond;
+use super::stages::settle;
+use crate::balance::Permit;
+use crate::error::{ErrorKind, GatewayError};
+use crate::telemetry::Outcome;
+use crate::upstream::{Backend, Site, Target};
+use http::header::{HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::ALPN;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType};
+use pingora_proxy::{FailToProxy, Session};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest silence of a websocket before it is taken for dead.
+const UPGRADED_IDLE: Duration = Duration::from_secs(600);
+
+/// A request in this lane.
+pub struct Passing {
+    model: usize,
+    tried: Vec<usize>,
+    permit: Option<Permit>,
+    target: Option<Arc<Target>>,
+    /// Set when the provider refused the gateway's own credential.
+    auth_failed: bool,
+}
+
+impl Passing {
+    /// To the pool of this model.
+    pub fn new(model: usize) -> Self {
+        Self {
+            model,
+            tried: Vec::new(),
+            permit: None,
+            target: None,
+            auth_failed: false,
+        }
+    }
+
+    fn site(&self) -> Option<&Arc<Site>> {
+        match &self.target.as_ref()?.backend {
+            Backend::Http(site) => Some(site),
+            Backend::Demo => None,
+        }
+    }
+}
+
+/// Credentials and proxy trails of clients, which never go upstream.
+const NEVER_FORWARDED: [&str; 16] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "cookie",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-real-ip",
+    "via",
+    "openai-organization",
+    "openai-project",
+    "true-client-ip",
+];
+
+/// Response headers that reach the client.
+const RETURNED: [&str; 22] = [
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "content-encoding",
+    "content-disposition",
+    "content-range",
+    "content-language",
+    "accept-ranges",
+    "etag",
+    "last-modified",
+    "cache-control",
+    "retry-after",
+    "date",
+    "connection",
+    "upgrade",
+    "sec-websocket-accept",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "openai-processing-ms",
+    "openai-version",
+    "allow",
+    "trailer",
+];
+
+/// Pick a target and a peer of it.
+pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::Result<Box<HttpPeer>> {
+    let upgrade = session.is_upgrade_req();
+    let (Some(snapshot), Some(passing)) = (ctx.snapshot.clone(), ctx.passthrough.as_mut()) else {
+        return Error::e_explain(ErrorType::InternalError, "no passthrough state");
+    };
+    let Some(model) = snapshot.models.get(passing.model) else {
+        return Error::e_explain(ErrorType::InternalError, "no such pool");
+    };
+    ctx.record.model = Some(Arc::clone(&model.name));
+    let (target, site) = loop {
+        let pick = model
+            .pool
+            .pick(&passing.tried, Instant::now)
+            .or_else(|why| match why.open {
+                Some(member) if passing.tried.is_empty() => model.pool.pick_anyway(member).ok_or(why),
+                _ => Err(why),
+            });
+        let Ok(pick) = pick else {
+            return Error::e_explain(ErrorType::HTTPStatus(503), "no target of the pool can be asked");
+        };
+        passing.tried.push(pick.index);
+        let Some(target) = model.targets.get(pick.index) else {
+            continue;
+        };
+        if let Backend::Http(site) = &target.backend {
+            passing.permit = Some(pick.permit);
+            break (target, site);
+        }
+    };
+    passing.target = Some(Arc::clone(target));
+    ctx.record.target = Some(Arc::clone(target));
+    ctx.record.attempts += 1;
+    let Some(known) = site.addresses.peer(Instant::now() + target.deadlines.connect).await else {
+        let mut error = Error::explain(ErrorType::ConnectError, "the host name could not be resolved");
+        error.as_up();
+        error.set_retry(true);
+        return Err(error);
+    };
+    let mut peer = Box::new(HttpPeer::clone(&known));
+    peer.options.read_timeout = Some(if upgrade {
+        UPGRADED_IDLE
+    } else {
+        target.deadlines.first_byte.max(target.deadlines.idle)
+    });
+    peer.options.write_timeout = Some(target.deadlines.idle);
+    if upgrade {
+        peer.options.alpn = ALPN::H1;
+    }
+    Ok(peer)
+}
+
+/// Our credential, host and path instead of the client's.
+pub fn request(session: &Session, request: &mut RequestHeader, ctx: &RequestContext) -> pingora::Result<()> {
+    let Some(site) = ctx.passthrough.as_ref().and_then(Passing::site) else {
+        return Ok(());
+    };
+    for name in NEVER_FORWARDED {
+        request.remove_header(name);
+    }
+    for (name, value) in site.headers() {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    let uri = &session.req_header().uri;
+    let below = uri.path().strip_prefix("/v1").unwrap_or_default();
+    let mut path = format!("{}{below}", site.base.path);
+    if let Some(query) = uri.query().map(without_key).filter(|query| !query.is_empty()) {
+        path.push('?');
+        path.push_str(&query);
+    }
+    let uri = path
+        .parse()
+        .map_err(|_| Error::explain(ErrorType::HTTPStatus(400), "the path cannot be forwarded"))?;
+    request.set_uri(uri);
+    Ok(())
+}
+
+/// The query without `key=`, where Gemini's SDKs put a credential.
+fn without_key(query: &str) -> String {
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| pair.split('=').next() != Some("key"))
+        .collect();
+    kept.join("&")
+}
+
+/// Only what the allow-list names, and our own headers.
+pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> pingora::Result<()> {
+    let Some(passing) = ctx.passthrough.as_mut() else {
+        return Ok(());
+    };
+    if matches!(response.status.as_u16(), 401 | 403) {
+        passing.auth_failed = true;
+        return Error::e_explain(ErrorType::HTTPStatus(502), "the provider refused our credential");
+    }
+    let dropped: Vec<HeaderName> = response
+        .headers
+        .keys()
+        .filter(|name| !RETURNED.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    for name in dropped {
+        response.remove_header(&name);
+    }
+    response.insert_header("x-request-id", ctx.id.header().clone())?;
+    if let Some(model) = ctx
+        .record
+        .model
+        .as_ref()
+        .and_then(|model| HeaderValue::from_str(model).ok())
+    {
+        response.insert_header("x-cirque-model", model)?;
+    }
+    if let Some(target) = &ctx.record.target {
+        response.insert_header("x-cirque-target", target.id_header.clone())?;
+        response.insert_header("x-cirque-attempts", HeaderValue::from(ctx.record.attempts))?;
+    }
+    Ok(())
+}
+
+/// Nothing was sent yet: another target may do.
+pub fn connect_failed(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
+    if let Some(passing) = ctx.passthrough.as_mut() {
+        if let Some(permit) = passing.permit.take() {
+            permit.failure(Instant::now());
+        }
+        if let Some(target) = &passing.target {
+            let timed_out = matches!(
+                error.etype,
+                ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout
+            );
+            target.attempts.count(if timed_out {
+                Outcome::ConnectTimeout
+            } else {
+                Outcome::ConnectError
+            });
+        }
+        error.set_retry(true);
+    }
+    error
+}
+
+/// Pingora's own rule, for a connection that broke after it was made: only what is safe to repeat, on a stale connection.
+pub fn proxy_failed(
+    _peer: &HttpPeer,
+    session: &mut Session,
+    mut error: Box<Error>,
+    ctx: &mut RequestContext,
+    reused: bool,
+) -> Box<Error> {
+    if session.req_header().method.is_idempotent() && !session.as_ref().retry_buffer_truncated() {
+        error.retry.decide_reuse(reused);
+    } else {
+        error.set_retry(false);
+    }
+    if error.retry() {
+        // The same pool is asked again; the stale connection said nothing about the target.
+        if let Some(passing) = ctx.passthrough.as_mut() {
+            passing.permit = None;
+            passing.tried.pop();
+        }
+    }
+    error
+}
+
+/// Tell the client, in its dialect.
+pub async fn answer_failure(session: &mut Session, error: &Error, ctx: &mut RequestContext) -> FailToProxy {
+    let auth_failed = ctx.passthrough.as_ref().is_some_and(|passing| passing.auth_failed);
+    let ours = match (&error.etype, error.esource()) {
+        _ if auth_failed => GatewayError::new(
+            ErrorKind::ProviderAuthFailed,
+            "the provider refused the gateway's credential; its operator has to mend it",
+        ),
+        (_, ErrorSource::Downstream) => GatewayError::client_left(),
+        (ErrorType::HTTPStatus(503), _) => {
+            GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this pool can be asked now")
+                .retry_after(Duration::from_secs(5))
+        }
+        (ErrorType::HTTPStatus(400), _) => GatewayError::invalid("invalid_path", "this path cannot be forwarded"),
+        (
+            ErrorType::ConnectTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout
+            | ErrorType::TLSHandshakeTimedout,
+            _,
+        ) => GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time"),
+        (_, ErrorSource::Upstream) => GatewayError::new(
+            ErrorKind::ProviderError,
+            "the provider could not be reached or broke off",
+        ),
+        _ => GatewayError::internal(error.etype.as_str()),
+    };
+    ctx.record.error = Some(ours.kind);
+    ctx.record.internal = Some(error.etype.as_str().to_owned());
+    let started = session.response_written().is_some();
+    let mut down = Downstream::new(session);
+    down.close_after();
+    if started || respond::error(&mut down, ctx, &ours, None).await.is_err() {
+        ctx.record.status = ctx
+            .record
+            .status
+            .max(if ours.kind == ErrorKind::ClientLeft { 499 } else { 502 });
+    }
+    FailToProxy {
+        error_code: ctx.record.status,
+        can_reuse_downstream: false,
+    }
+}
+
+/// The end of a request in this lane.
+pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
+    let Some(mut passing) = ctx.passthrough.take() else {
+        return;
+    };
+    if ctx.record.status == 0 {
+        ctx.record.status = session.response_written().map_or(499, |head| head.status.as_u16());
+    }
+    let client_left = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
+    if client_left {
+        ctx.record.status = 499;
+    }
+    let status = ctx.record.status;
+    if let (Some(permit), Some(target)) = (passing.permit.take(), &passing.target) {
+        match (error, client_left) {
+            (_, true) => {
+                target.attempts.count(Outcome::Cancelled);
+                drop(permit);
+            }
+            (Some(_), _) => {
+                target.attempts.count(if passing.auth_failed {
+                    Outcome::AuthFailed
+                } else {
+                    Outcome::Disconnected
+                });
+                permit.failure(Instant::now());
+            }
+            (None, _) if status == 429 => {
+                target.attempts.count(Outcome::RateLimited);
+                permit.cool(Instant::now(), Duration::from_secs(5));
+            }
+            (None, _) if status >= 500 => {
+                target.attempts.count(Outcome::ServerError);
+                permit.failure(Instant::now());
+            }
+            (None, _) => {
+                target.attempts.count(if status >= 400 {
+                    Outcome::ClientError
+                } else {
+                    Outcome::Ok
+                });
+                permit.success();
+            }
+        }
+    }
+    ctx.record.bytes_out = session.body_bytes_sent() as u64;
+    ctx.record.bytes_in = session.body_bytes_read() as u64;
+    // Every byte passed through; what is not the provider's or the client's time cannot be told apart here.
+    ctx.record.waited = ctx.started.elapsed();
+    let request = session.req_header();
+    let (method, path) = (request.method.clone(), request.uri.path().to_owned());
+    settle::run(app, ctx, &method, &path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_the_query_is_removed() {
+        assert_eq!(without_key("a=1&key=SECRET&b=2&keys=3"), "a=1&b=2&keys=3");
+        assert_eq!(without_key("key=SECRET"), "");
+    }
+}

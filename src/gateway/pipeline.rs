@@ -1,0 +1,143 @@
+//! The walk: what happens to a request, in order. Reads as the table of contents of [`super::stages`].
+
+use super::App;
+use super::context::{Asked, RequestContext};
+use super::downstream::Downstream;
+use super::respond::{self, JSON};
+use super::stages::receive::{self, Route};
+use super::stages::{admit, authenticate, dispatch, relay, settle};
+use crate::error::{ErrorKind, GatewayError};
+use crate::ids::RequestId;
+use crate::snapshot::Snapshot;
+use crate::wire::{Operation, models};
+use http::StatusCode;
+use std::sync::Arc;
+
+/// Where a request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// It has been answered here.
+    Answered,
+    /// Pingora's native phases take it on.
+    Passthrough,
+}
+
+/// Take a request whose header has been read.
+pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContext) -> Lane {
+    let snapshot = app.snapshot.load_full();
+    ctx.snapshot = Some(Arc::clone(&snapshot));
+    ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
+    admit::run(app, down, ctx);
+    let route = match receive::check_headers(&snapshot.limits, down) {
+        Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
+        Err(error) => Err(receive::NoRoute { error, allow: None }),
+    };
+    let outcome = match route {
+        Ok(Route::Passthrough(model)) => match authenticate::run(&snapshot) {
+            Ok(_) => {
+                ctx.record.asked = Asked::Passthrough;
+                ctx.passthrough = Some(super::passthrough::Passing::new(model));
+                return Lane::Passthrough;
+            }
+            Err(error) => Err((error, None)),
+        },
+        Ok(Route::Api(operation)) => call(app, down, ctx, &snapshot, operation)
+            .await
+            .map_err(|error| (error, None)),
+        Ok(Route::Models) => list(down, ctx, &snapshot, None).await.map_err(|error| (error, None)),
+        Ok(Route::Model(from)) => list(down, ctx, &snapshot, Some(from))
+            .await
+            .map_err(|error| (error, None)),
+        Err(no_route) => Err((no_route.error, no_route.allow)),
+    };
+    let sent = match outcome {
+        Ok(sent) => sent,
+        Err((error, allow)) => {
+            ctx.record.error = Some(error.kind);
+            ctx.record.internal = error.internal.clone();
+            respond::error(down, ctx, &error, allow).await
+        }
+    };
+    if sent.is_err() {
+        // The answer did not get through: the client is gone, whatever status was meant for it.
+        ctx.record.status = 499;
+        ctx.record.error.get_or_insert(ErrorKind::ClientLeft);
+        down.close_after();
+    }
+    ctx.record.waited = down.waited;
+    let request = down.request();
+    settle::run(app, ctx, &request.method, request.uri.path());
+    Lane::Answered
+}
+
+/// The outer error is for the client; the inner one says that the client could not be written to.
+type Answered = Result<pingora::Result<()>, GatewayError>;
+
+async fn call(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Snapshot,
+    operation: Operation,
+) -> Answered {
+    ctx.record.asked = Asked::Api(operation);
+    let _principal = authenticate::run(snapshot)?;
+    let received = receive::run(app, down, ctx, operation, &snapshot.limits).await?;
+    let call = received.call;
+    let found = snapshot
+        .find(&call.envelope.model)
+        .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
+    ctx.record.model = Some(Arc::clone(&found.model.name));
+    let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
+    let sent = relay::run(down, ctx, reply).await;
+    drop(received.room);
+    Ok(sent)
+}
+
+async fn list(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Snapshot,
+    from: Option<usize>,
+) -> Answered {
+    ctx.record.asked = Asked::Models;
+    let _principal = authenticate::run(snapshot)?;
+    let body = match from {
+        None => models::list(snapshot.listed(), snapshot.loaded_at),
+        Some(from) => {
+            let raw = down
+                .request()
+                .uri
+                .path()
+                .get(from..)
+                .unwrap_or_default()
+                .trim_end_matches('/');
+            let name = percent_decode(raw);
+            snapshot.find(&name).ok_or_else(|| unknown_model(snapshot, &name))?;
+            models::entry(&name, snapshot.loaded_at).to_string().into()
+        }
+    };
+    Ok(respond::whole(down, ctx, StatusCode::OK, JSON, body).await)
+}
+
+fn percent_decode(raw: &str) -> String {
+    percent_encoding::percent_decode_str(raw)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn unknown_model(snapshot: &Snapshot, asked: &str) -> GatewayError {
+    // What the client sent goes back to it only, clipped and without control characters.
+    let shown: String = asked.chars().filter(|c| !c.is_control()).take(100).collect();
+    let near = snapshot.near(asked);
+    let hint = match near.as_slice() {
+        [] => "GET /v1/models lists what there is".to_owned(),
+        names => format!("did you mean {}?", names.join(", ")),
+    };
+    GatewayError::new(
+        ErrorKind::NotFound,
+        format!("the model `{shown}` does not exist here; {hint}"),
+    )
+    .code("model_not_found")
+    .param("model")
+}

@@ -1,0 +1,121 @@
+//! Writing responses: heads with the gateway's own headers, whole bodies, errors in the client's dialect.
+
+use super::context::RequestContext;
+use super::downstream::Downstream;
+use crate::error::{ErrorKind, GatewayError};
+use crate::wire::{Dialect, errors};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use http::{StatusCode, Version};
+use pingora::http::ResponseHeader;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MODEL: HeaderName = HeaderName::from_static("x-cirque-model");
+const TARGET: HeaderName = HeaderName::from_static("x-cirque-target");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-cirque-attempts");
+
+/// `application/json`
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// `text/event-stream`
+pub const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+/// Start a head: status, content type, and what the gateway says about the request.
+pub fn head(
+    status: StatusCode,
+    content_type: HeaderValue,
+    ctx: &RequestContext,
+) -> pingora::Result<Box<ResponseHeader>> {
+    let mut head = ResponseHeader::build_no_case(status, Some(8))?;
+    head.insert_header(CONTENT_TYPE, content_type)?;
+    head.insert_header(REQUEST_ID, ctx.id.header().clone())?;
+    if let Some(model) = &ctx.record.model {
+        if let Ok(value) = HeaderValue::from_str(model) {
+            head.insert_header(MODEL, value)?;
+        }
+    }
+    if ctx.record.attempts > 0 {
+        head.insert_header(ATTEMPTS, HeaderValue::from(ctx.record.attempts))?;
+        if let Some(target) = &ctx.record.target {
+            head.insert_header(TARGET, target.id_header.clone())?;
+        }
+    }
+    Ok(Box::new(head))
+}
+
+/// A whole response.
+pub async fn whole(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    status: StatusCode,
+    content_type: HeaderValue,
+    body: Bytes,
+) -> pingora::Result<()> {
+    let mut head = head(status, content_type, ctx)?;
+    head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+    send(down, ctx, head, body).await
+}
+
+async fn send(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    head: Box<ResponseHeader>,
+    body: Bytes,
+) -> pingora::Result<()> {
+    ctx.record.status = head.status.as_u16();
+    ctx.record.bytes_out = body.len() as u64;
+    let without_body = down.request().method == http::Method::HEAD;
+    down.write_head(head).await?;
+    if without_body {
+        return Ok(());
+    }
+    down.write(body, true).await
+}
+
+/// The head of a stream.
+pub async fn stream_head(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    content_type: HeaderValue,
+) -> pingora::Result<()> {
+    let mut head = head(StatusCode::OK, content_type, ctx)?;
+    head.insert_header(CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+    match down.request().version {
+        Version::HTTP_2 => {}
+        // Pingora frames by what it finds here; without it an HTTP/1.1 response would end with the connection.
+        Version::HTTP_11 => {
+            head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        }
+        _ => down.close_after(),
+    }
+    ctx.record.status = 200;
+    down.write_head(head).await
+}
+
+/// An error, if there is still a client to tell. `allow` goes with 405.
+pub async fn error(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    error: &GatewayError,
+    allow: Option<&'static str>,
+) -> pingora::Result<()> {
+    if error.kind == ErrorKind::ClientLeft {
+        ctx.record.status = 499;
+        return Ok(());
+    }
+    let body = errors::body(Dialect::OpenAi, error);
+    let mut head = head(error.kind.status(), JSON, ctx)?;
+    head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+    if let Some(after) = error.retry_after {
+        // Whole seconds, rounded up: a client that trusts it must not come too early.
+        head.insert_header(
+            RETRY_AFTER,
+            HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)),
+        )?;
+    }
+    if let Some(methods) = allow {
+        head.insert_header(ALLOW, HeaderValue::from_static(methods))?;
+    }
+    send(down, ctx, head, body).await
+}

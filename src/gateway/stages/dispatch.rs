@@ -1,0 +1,253 @@
+//! From a call to an answer: pick a target, ask it, judge what came back, go on to the next one while that can help.
+//!
+//! ```text
+//! for each pool of the model's chain (itself, then its fallbacks)
+//!   for each member that may be asked: attempt
+//!       answer, or first stream event decoded ─► commit
+//!       the client is wrong (400, 404, 413, 422 …) ─► passed on, nobody else is asked
+//!       anything else ─► next member, next pool
+//! ```
+//! Nothing has been sent to the client yet, so every failure here can still go elsewhere. One attempt is `attempt.rs`.
+
+mod attempt;
+
+use self::attempt::Attempt;
+use super::super::App;
+use super::super::buffers::Room;
+use super::super::context::{RequestContext, Uncounted};
+use super::super::downstream::Downstream;
+use super::super::live::LiveStream;
+use crate::balance::{Permit, Pick};
+use crate::error::{ErrorKind, GatewayError};
+use crate::snapshot::{Found, PublicModel, Snapshot};
+use crate::telemetry::Outcome;
+use crate::upstream::Target;
+use crate::wire::Call;
+use bytes::Bytes;
+use http::StatusCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most calls one request may cause.
+const MAX_ATTEMPTS: u32 = 16;
+/// Answers that do not decode are asked for again once; a second one is the client's answer.
+const MAX_BAD_RESPONSES: u32 = 2;
+
+/// An answer, ready to be relayed.
+pub enum Reply {
+    /// A whole JSON body.
+    Whole {
+        /// The provider's bytes.
+        body: Bytes,
+        /// Room its bytes take.
+        room: Room,
+    },
+    /// The provider says that the client is wrong.
+    Refused {
+        /// Its status.
+        status: StatusCode,
+        /// An error body that may be shown.
+        body: Bytes,
+    },
+    /// A stream whose first event has decoded.
+    Live(Box<Live>),
+}
+
+/// A committed stream.
+pub struct Live {
+    /// The rest of it.
+    pub stream: LiveStream,
+    /// What to send first.
+    pub first: Bytes,
+    /// Who sends it.
+    pub target: Arc<Target>,
+    /// To be reported at its end.
+    pub permit: Permit,
+    /// When it must be over.
+    pub total: Instant,
+    /// For counting, should the provider give no usage.
+    pub uncounted: Uncounted,
+}
+
+/// Why one attempt failed, and what that means for the next.
+pub(super) struct Failure {
+    /// What the client is told when nobody else answers.
+    pub error: GatewayError,
+    /// For the metrics.
+    pub outcome: Outcome,
+    /// Whether asking another target can help.
+    pub elsewhere: bool,
+    /// What to tell the breaker.
+    pub report: Report,
+}
+
+/// What an attempt says about its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// It works (even if it refused the request).
+    Good,
+    /// It failed.
+    Bad,
+    /// Leave it alone for a while.
+    Cool(Duration),
+    /// Nothing: the client left, or our own time was up.
+    Nothing,
+}
+
+/// Get an answer.
+pub async fn run(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Snapshot,
+    call: &Call,
+    found: Found<'_>,
+) -> Result<Reply, GatewayError> {
+    let deadlines = found.model.deadlines();
+    let total = ctx.started
+        + if call.streamed() {
+            deadlines.stream_total
+        } else {
+            deadlines.total
+        };
+    let mut search = Search {
+        last: None,
+        cooling: None,
+        open: None,
+        bad_responses: 0,
+        only_limits: true,
+    };
+    for &index in &found.model.chain {
+        let Some(model) = snapshot.models.get(index) else {
+            continue;
+        };
+        let mut tried = Vec::new();
+        loop {
+            let pick = match model.pool.pick(&tried, Instant::now) {
+                Ok(pick) => pick,
+                Err(why) => {
+                    search.nobody(index, why);
+                    break;
+                }
+            };
+            tried.push(pick.index);
+            if let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
+            {
+                return Ok(reply);
+            }
+        }
+    }
+    // Everybody's breaker is open: the last resort is asked all the same, rather than refusing without having tried.
+    if let (0, Some((index, member))) = (ctx.record.attempts, search.open) {
+        if let Some((model, pick)) = snapshot
+            .models
+            .get(index)
+            .and_then(|m| Some((m, m.pool.pick_anyway(member)?)))
+        {
+            if let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
+            {
+                return Ok(reply);
+            }
+        }
+    }
+    Err(search.verdict())
+}
+
+/// What is known while looking for somebody who answers.
+struct Search {
+    last: Option<GatewayError>,
+    cooling: Option<Duration>,
+    open: Option<(usize, usize)>,
+    bad_responses: u32,
+    only_limits: bool,
+}
+
+impl Search {
+    fn nobody(&mut self, model: usize, why: crate::balance::pool::NoPick) {
+        self.open = self.open.or(why.open.map(|member| (model, member)));
+        self.cools(why.cooling);
+    }
+
+    fn cools(&mut self, left: Option<Duration>) {
+        self.cooling = match (self.cooling, left) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// What the client is told when nobody answered.
+    fn verdict(self) -> GatewayError {
+        match (self.last, self.cooling) {
+            // All that was heard is "later": say the soonest.
+            (last, Some(left)) if self.only_limits => {
+                let error = last.unwrap_or_else(|| {
+                    GatewayError::new(
+                        ErrorKind::RateLimited,
+                        "every target of this model is rate limited by its provider",
+                    )
+                });
+                error.retry_after(left)
+            }
+            (Some(error), _) => error,
+            (None, _) => GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this model can be asked now")
+                .retry_after(Duration::from_secs(5)),
+        }
+    }
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one call site apart from the last resort; a struct would only rename them"
+)]
+async fn try_one(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Snapshot,
+    call: &Call,
+    found: Found<'_>,
+    model: &PublicModel,
+    pick: Pick,
+    total: Instant,
+    search: &mut Search,
+) -> Result<Option<Reply>, GatewayError> {
+    let Some(target) = model.targets.get(pick.index) else {
+        return Ok(None);
+    };
+    if ctx.record.attempts >= MAX_ATTEMPTS {
+        return Ok(None);
+    }
+    ctx.record.attempts += 1;
+    ctx.record.target = Some(Arc::clone(target));
+    ctx.record.meter = model.meter(pick.index, call.operation).cloned();
+    let attempt = Attempt {
+        app,
+        limits: &snapshot.limits,
+        call,
+        target,
+        asked: &call.envelope.model,
+        matched: found.matched,
+        total,
+    };
+    match attempt.run(down, ctx, pick.permit).await {
+        Ok(reply) => Ok(Some(reply)),
+        Err(failure) => {
+            target.attempts.count(failure.outcome);
+            if failure.error.kind == ErrorKind::ProviderBadResponse {
+                search.bad_responses += 1;
+            }
+            search.only_limits &= matches!(failure.report, Report::Cool(_));
+            if let Report::Cool(left) = failure.report {
+                search.cools(Some(left));
+            }
+            if !failure.elsewhere || search.bad_responses >= MAX_BAD_RESPONSES {
+                return Err(failure.error);
+            }
+            if let Some(detail) = &failure.error.internal {
+                tracing::debug!(request_id = %ctx.id, target = %target.id, outcome = failure.outcome.as_str(), detail, "an attempt failed");
+            }
+            search.last = Some(failure.error);
+            Ok(None)
+        }
+    }
+}

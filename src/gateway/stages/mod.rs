@@ -1,0 +1,8 @@
+//! The steps of the walk, one file each, in the order [`super::pipeline`] calls them.
+
+pub mod admit;
+pub mod authenticate;
+pub mod dispatch;
+pub mod receive;
+pub mod relay;
+pub mod settle;

@@ -1,0 +1,244 @@
+//! From bytes to a call: which operation, a bounded body, the envelope.
+
+use super::super::App;
+use super::super::buffers::Room;
+use super::super::context::{Asked, RequestContext};
+use super::super::downstream::{Downstream, ReadFault};
+use crate::error::{ErrorKind, GatewayError};
+use crate::snapshot::{Limits, Snapshot};
+use crate::wire::{Call, Operation};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, Method};
+use std::io::Read;
+use std::time::Instant;
+
+/// Bodies larger than this are inflated and scanned on a blocking thread: more than a millisecond of a worker's time.
+const OFFLOAD_FROM: usize = 2 * 1024 * 1024;
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// An API operation: read the body.
+    Api(Operation),
+    /// `GET /v1/models`
+    Models,
+    /// `GET /v1/models/{id}`: where the id starts in the path.
+    Model(usize),
+    /// Forward unread to the pool of this model.
+    Passthrough(usize),
+}
+
+/// A 404 or 405.
+#[derive(Debug)]
+pub struct NoRoute {
+    /// What to say.
+    pub error: GatewayError,
+    /// Methods the path has, for 405.
+    pub allow: Option<&'static str>,
+}
+
+/// Find the route of a request.
+pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, NoRoute> {
+    let path = path.strip_suffix('/').filter(|p| !p.is_empty()).unwrap_or(path);
+    let wrong_method = |allow: &'static str| {
+        let error = GatewayError::new(
+            ErrorKind::MethodNotAllowed,
+            format!("{path} takes {allow}, not this method"),
+        );
+        Err(NoRoute {
+            error,
+            allow: Some(allow),
+        })
+    };
+    if let Some(operation) = Operation::from_path(path) {
+        return if method == Method::POST {
+            Ok(Route::Api(operation))
+        } else {
+            wrong_method("POST")
+        };
+    }
+    if let Some(rest) = path.strip_prefix("/v1/models") {
+        if rest.is_empty() || rest.starts_with('/') {
+            return match *method {
+                Method::GET | Method::HEAD if rest.is_empty() => Ok(Route::Models),
+                Method::GET | Method::HEAD => Ok(Route::Model("/v1/models/".len())),
+                _ => wrong_method("GET"),
+            };
+        }
+    }
+    match snapshot.passthrough(path) {
+        Some(rule) => Ok(Route::Passthrough(rule.model)),
+        None => Err(NoRoute {
+            error: GatewayError::new(
+                ErrorKind::NotFound,
+                "no such path; the API is under /v1, and other /v1 paths need a `passthrough` rule",
+            )
+            .code("unknown_path"),
+            allow: None,
+        }),
+    }
+}
+
+/// Refuse header blocks beyond the caps.
+pub fn check_headers(limits: &Limits, down: &Downstream<'_>) -> Result<(), GatewayError> {
+    let fields = down.request().headers.len();
+    if fields > limits.request_header_count {
+        let text = format!(
+            "{fields} header fields; at most {} are accepted",
+            limits.request_header_count
+        );
+        return Err(GatewayError::new(ErrorKind::HeadersTooLarge, text));
+    }
+    let bytes = down.header_bytes();
+    if bytes > limits.request_headers {
+        let text = format!(
+            "the header block has {bytes} bytes; at most {} are accepted",
+            limits.request_headers
+        );
+        return Err(GatewayError::new(ErrorKind::HeadersTooLarge, text));
+    }
+    Ok(())
+}
+
+/// A call and the room its body takes.
+#[derive(Debug)]
+pub struct Received {
+    /// The call.
+    pub call: Call,
+    /// Given back when the request is over.
+    pub room: Room,
+}
+
+/// Read the body and its envelope.
+pub async fn run(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    operation: Operation,
+    limits: &Limits,
+) -> Result<Received, GatewayError> {
+    ctx.record.asked = Asked::Api(operation);
+    let gzip = is_gzip(&down.request().headers)?;
+    let mut room = Room::none(&app.buffers);
+    let body = read_body(down, limits, &mut room).await?;
+    ctx.record.bytes_in = body.len() as u64;
+    let body = if gzip {
+        inflate(body, limits, &mut room).await?
+    } else {
+        body
+    };
+    let depth = limits.json_depth;
+    let call = if body.len() >= OFFLOAD_FROM {
+        offload(move || Call::read(operation, body, depth)).await??
+    } else {
+        Call::read(operation, body, depth)?
+    };
+    ctx.record.stream = call.streamed();
+    Ok(Received { call, room })
+}
+
+fn is_gzip(headers: &HeaderMap) -> Result<bool, GatewayError> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii()) {
+        None => Ok(false),
+        Some(encoding) if encoding.eq_ignore_ascii_case(b"identity") || encoding.is_empty() => Ok(false),
+        Some(encoding) if encoding.eq_ignore_ascii_case(b"gzip") || encoding.eq_ignore_ascii_case(b"x-gzip") => {
+            Ok(true)
+        }
+        Some(_) => Err(GatewayError::new(
+            ErrorKind::UnsupportedEncoding,
+            "content-encoding must be gzip or absent",
+        )),
+    }
+}
+
+async fn read_body(down: &mut Downstream<'_>, limits: &Limits, room: &mut Room) -> Result<Bytes, GatewayError> {
+    let headers = &down.request().headers;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.request_body) {
+        // Answered before the body is read; Pingora closes the connection, so the rest is never taken in.
+        return Err(too_large(limits));
+    }
+    if let Some(length) = announced {
+        room.grow_to(length, limits.buffered_bytes).map_err(|_| overloaded())?;
+    }
+    if headers
+        .get(EXPECT)
+        .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        down.invite_body().await.map_err(|_| GatewayError::client_left())?;
+    }
+    let deadline = Instant::now() + limits.body_timeout;
+    let first = match next_piece(down, deadline).await? {
+        Some(piece) => piece,
+        None => return Ok(Bytes::new()),
+    };
+    if announced == Some(first.len()) {
+        return Ok(first);
+    }
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len() * 2));
+    let mut piece = Some(first);
+    while let Some(bytes) = piece {
+        let length = body.len() + bytes.len();
+        if length > limits.request_body {
+            return Err(too_large(limits));
+        }
+        room.grow_to(length, limits.buffered_bytes).map_err(|_| overloaded())?;
+        body.extend_from_slice(&bytes);
+        piece = next_piece(down, deadline).await?;
+    }
+    Ok(body.freeze())
+}
+
+async fn next_piece(down: &mut Downstream<'_>, deadline: Instant) -> Result<Option<Bytes>, GatewayError> {
+    down.read_body(deadline).await.map_err(|fault| match fault {
+        ReadFault::TooSlow => GatewayError::new(ErrorKind::RequestTimeout, "the request body was not sent in time"),
+        ReadFault::Malformed => GatewayError::invalid("invalid_framing", "the request body's framing is broken"),
+        ReadFault::Broken => GatewayError::client_left(),
+    })
+}
+
+async fn inflate(packed: Bytes, limits: &Limits, room: &mut Room) -> Result<Bytes, GatewayError> {
+    let cap = limits.request_body;
+    let work = move || {
+        let mut body = Vec::with_capacity((packed.len() * 4).min(cap));
+        // One byte more than allowed tells a bomb from a body that just fits.
+        let read = flate2::read::MultiGzDecoder::new(packed.as_ref())
+            .take(cap as u64 + 1)
+            .read_to_end(&mut body);
+        read.map(|_| body)
+    };
+    let body = offload(work)
+        .await?
+        .map_err(|_| GatewayError::invalid("invalid_gzip", "the body is not valid gzip"))?;
+    if body.len() > cap {
+        return Err(too_large(limits));
+    }
+    room.grow_to(body.len(), limits.buffered_bytes)
+        .map_err(|_| overloaded())?;
+    Ok(body.into())
+}
+
+async fn offload<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, GatewayError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| GatewayError::internal(format!("blocking task: {e}")))
+}
+
+fn too_large(limits: &Limits) -> GatewayError {
+    GatewayError::new(
+        ErrorKind::PayloadTooLarge,
+        format!("the request body is larger than {} bytes", limits.request_body),
+    )
+}
+
+fn overloaded() -> GatewayError {
+    GatewayError::new(
+        ErrorKind::Overloaded,
+        "the gateway holds as many request bytes as it may; try again shortly",
+    )
+    .retry_after(std::time::Duration::from_secs(1))
+}

@@ -1,0 +1,178 @@
+//! From an answer to the client: whole bodies at once, streams event by event as they come.
+//!
+//! Past the commit point a failure becomes one in-band error and a clean end of the response; never a made-up `stop` or
+//! `[DONE]`.
+
+use super::super::context::RequestContext;
+use super::super::downstream::{Downstream, Stop};
+use super::super::live::Broken;
+use super::super::respond::{self, EVENT_STREAM, JSON};
+use super::dispatch::{Live, Reply};
+use crate::error::{ErrorKind, GatewayError};
+use crate::telemetry::Outcome;
+use crate::wire::{Dialect, errors};
+use bytes::Bytes;
+use http::StatusCode;
+use std::time::Instant;
+
+/// Send an answer. An error means that the client could not be written to: nothing more can be said to it.
+pub async fn run(down: &mut Downstream<'_>, ctx: &mut RequestContext, reply: Reply) -> pingora::Result<()> {
+    match reply {
+        Reply::Whole { body, room } => {
+            let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
+            drop(room);
+            sent
+        }
+        Reply::Refused { status, body } => {
+            ctx.record.error = Some(ErrorKind::InvalidRequest);
+            respond::whole(down, ctx, status, JSON, body).await
+        }
+        Reply::Live(live) => stream(down, ctx, *live).await,
+    }
+}
+
+/// How a stream ended.
+enum End {
+    /// As it should.
+    Complete,
+    /// The provider broke it off.
+    Broken(Broken),
+    /// A deadline passed.
+    TimedOut(Outcome),
+    /// The client left.
+    ClientLeft,
+}
+
+async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live) -> pingora::Result<()> {
+    let Live {
+        stream: mut live,
+        first,
+        target,
+        permit,
+        total,
+        mut uncounted,
+    } = live;
+    ctx.record.ttft = Some(ctx.started.elapsed());
+    // The head leaves with the first batch, not before it.
+    down.hold(!first.is_empty());
+    let mut written = respond::stream_head(down, ctx, EVENT_STREAM).await;
+    let mut batch = first;
+    let end = loop {
+        // When the end is known before the batch is written, both leave together.
+        let over = live.broken.is_some() || live.is_done() || live.ended;
+        down.hold(over);
+        if written.is_ok() && !batch.is_empty() {
+            ctx.record.bytes_out += batch.len() as u64;
+            written = down.write(std::mem::take(&mut batch), false).await;
+        }
+        if written.is_err() {
+            break End::ClientLeft;
+        }
+        if over {
+            break live.broken.take().map_or(End::Complete, End::Broken);
+        }
+        let idle = live.last_event + target.deadlines.idle;
+        match down.until(idle.min(total), live.fill()).await {
+            Ok(()) => batch = live.take(),
+            Err(Stop::ClientLeft) => break End::ClientLeft,
+            Err(Stop::Deadline) => {
+                break End::TimedOut(if Instant::now() >= total {
+                    Outcome::TotalTimeout
+                } else {
+                    Outcome::IdleTimeout
+                });
+            }
+        }
+    };
+    ctx.record.usage = live.usage;
+    if live.usage.is_none() {
+        uncounted.response = live.remembered();
+        ctx.record.uncounted = Some(uncounted);
+    }
+    let outcome = match &end {
+        End::Complete => Outcome::Ok,
+        End::Broken(Broken::Connection(_)) => Outcome::Disconnected,
+        End::Broken(Broken::Reported(_)) => Outcome::ServerError,
+        End::Broken(_) => Outcome::BadResponse,
+        End::TimedOut(outcome) => *outcome,
+        End::ClientLeft => Outcome::Cancelled,
+    };
+    target.attempts.count(outcome);
+    match end {
+        End::Complete => permit.success(),
+        End::ClientLeft => drop(permit),
+        End::Broken(_) | End::TimedOut(_) => permit.failure(Instant::now()),
+    }
+    match end {
+        End::Complete => {
+            down.hold(false);
+            written = down.write(Bytes::new(), true).await;
+            live.release().await;
+        }
+        End::ClientLeft => {
+            ctx.record.status = 499;
+            ctx.record.error = Some(ErrorKind::ClientLeft);
+        }
+        End::Broken(broken) => written = fail(down, ctx, in_band(broken)).await,
+        End::TimedOut(outcome) => {
+            let error = GatewayError::new(
+                ErrorKind::ProviderTimeout,
+                "the provider stopped answering in the middle of the stream",
+            )
+            .because(outcome.as_str());
+            written = fail(down, ctx, Ok(error)).await;
+        }
+    }
+    written
+}
+
+/// The error to end with: the provider's own event when it may be shown, else ours.
+fn in_band(broken: Broken) -> Result<GatewayError, Bytes> {
+    let (kind, text, detail) = match broken {
+        Broken::Reported(Some(event)) => return Err(event),
+        Broken::Reported(None) => (
+            ErrorKind::ProviderError,
+            "the provider failed in the middle of the stream",
+            String::new(),
+        ),
+        Broken::Connection(fault) => (
+            ErrorKind::ProviderError,
+            "the provider closed the connection in the middle of the stream",
+            fault.to_string(),
+        ),
+        Broken::Garbage(what) => (
+            ErrorKind::ProviderBadResponse,
+            "the provider's stream could not be understood",
+            what,
+        ),
+        Broken::Unfinished => (
+            ErrorKind::ProviderBadResponse,
+            "the provider's stream ended before it was finished",
+            String::new(),
+        ),
+    };
+    Ok(GatewayError::new(kind, text).because(detail))
+}
+
+async fn fail(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    error: Result<GatewayError, Bytes>,
+) -> pingora::Result<()> {
+    let event = match error {
+        Ok(error) => {
+            ctx.record.error = Some(error.kind);
+            ctx.record.internal = error.internal.clone();
+            errors::event(Dialect::OpenAi, &error)
+        }
+        Err(data) => {
+            ctx.record.error = Some(ErrorKind::ProviderError);
+            [b"data: ", data.as_ref(), b"\n\n"].concat().into()
+        }
+    };
+    ctx.record.bytes_out += event.len() as u64;
+    down.hold(true);
+    down.write(event, false).await?;
+    down.hold(false);
+    down.write(Bytes::new(), true).await
+}

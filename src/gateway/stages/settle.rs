@@ -1,0 +1,79 @@
+//! The end of every request, also of those whose client left: metrics, the access line, token counts.
+
+use super::super::App;
+use super::super::context::{Asked, RequestContext};
+use crate::error::ErrorKind;
+use crate::telemetry::{AccessRecord, CountJob, Finished, RouteMeter};
+use http::Method;
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+/// Settle. Called once, last.
+pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
+    let duration = ctx.started.elapsed();
+    let record = &mut ctx.record;
+    let own = duration.saturating_sub(record.waited);
+    let meter: &RouteMeter = match (&record.meter, record.asked) {
+        (Some(meter), _) => meter,
+        (None, Asked::Api(operation)) => app.unrouted.api.get(operation.index()).unwrap_or(&app.unrouted.other),
+        (None, Asked::Models) => &app.unrouted.models,
+        (None, _) => &app.unrouted.other,
+    };
+    meter.finish(&Finished {
+        status: record.status,
+        duration,
+        ttft: record.ttft,
+        own,
+        usage: record.usage,
+        estimated: false,
+    });
+    if let (Some(detail), Some(kind)) = (&record.internal, record.error) {
+        if kind == ErrorKind::Internal {
+            tracing::error!(request_id = %ctx.id, detail, "a request failed inside the gateway");
+        } else {
+            tracing::debug!(request_id = %ctx.id, error = kind.as_str(), detail, "a request failed");
+        }
+    }
+    if let Some(work) = record.uncounted.take() {
+        let meter = meter.clone();
+        app.counter.submit(CountJob {
+            model: work.model,
+            request_body: work.request,
+            response: work.response,
+            done: Box::new(move |figures, estimated| meter.tokens(&figures, estimated)),
+        });
+    }
+    if app.access_log.enabled() {
+        app.access_log.push(Box::new(AccessRecord {
+            time: SystemTime::now() - duration,
+            request_id: ctx.id.as_str().into(),
+            operation: record.asked.as_str(),
+            method: method_name(method),
+            path: crate::telemetry::access_line::clip_path(path),
+            model: record.model.clone(),
+            target: record.target.as_ref().map(|target| target.id.shared()),
+            attempts: record.attempts,
+            status: record.status,
+            duration,
+            ttft: record.ttft,
+            own,
+            input_tokens: record.usage.map(|usage| usage.input),
+            output_tokens: record.usage.map(|usage| usage.output),
+            estimated: false,
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            stream: record.stream,
+            error: record.error.map(ErrorKind::as_str),
+            upstream_request_id: record.upstream_request_id.take(),
+            client_left: record.status == 499,
+        }));
+    }
+}
+
+fn method_name(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::GET => Cow::Borrowed("GET"),
+        Method::POST => Cow::Borrowed("POST"),
+        _ => Cow::Owned(method.as_str().to_owned()),
+    }
+}

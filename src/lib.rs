@@ -1,0 +1,30 @@
+//! Cirque: an LLM gateway on Pingora.
+//!
+//! The map. Imports point to lower ranks only (`tests/architecture.rs` checks it).
+//!
+//! | rank | module | what |
+//! |--:|---|---|
+//! | 0 | [`error`], [`ids`], [`units`], [`secret`] | words everybody uses |
+//! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
+//! | 2 | [`balance`], [`providers`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 3 | [`config`], [`upstream`] | the file; targets and the exchange with one |
+//! | 4 | [`snapshot`] | everything a request reads |
+//! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
+//! | 6 | [`server`], [`notify`], [`cli`] | the process |
+
+pub mod admin;
+pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod gateway;
+pub mod ids;
+pub mod notify;
+pub mod providers;
+pub mod secret;
+pub mod server;
+pub mod snapshot;
+pub mod telemetry;
+pub mod units;
+pub mod upstream;
+pub mod wire;

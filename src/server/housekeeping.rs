@@ -1,0 +1,201 @@
+//! Everything that is not a request: readiness, reloads, name look-ups, health probes, gauges, the admin API, the watchdog.
+//! One thread; nothing here may block it for long.
+
+use super::reload::Reloader;
+use super::signals;
+use crate::admin::{self, AdminState, Phase, Readiness};
+use crate::balance::BreakerState;
+use crate::config::Config;
+use crate::gateway::App;
+use crate::notify::Notifier;
+use crate::telemetry::BreakerLevel;
+use crate::upstream::AddressBook;
+use crate::upstream::address::RESOLVE_EVERY;
+use async_trait::async_trait;
+use pingora::server::ShutdownWatch;
+use pingora::services::background::BackgroundService;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The background service.
+pub(super) struct Housekeeping {
+    app: Arc<App>,
+    reloader: Arc<tokio::sync::Mutex<Reloader>>,
+    readiness: Arc<Readiness>,
+    notifier: Option<Arc<Notifier>>,
+    admin: Mutex<Option<TcpListener>>,
+    clients: Vec<SocketAddr>,
+}
+
+impl Housekeeping {
+    pub fn new(
+        app: Arc<App>,
+        reloader: Reloader,
+        readiness: Arc<Readiness>,
+        notifier: Option<Arc<Notifier>>,
+        admin: TcpListener,
+        config: &Config,
+    ) -> Self {
+        let clients = config
+            .listen
+            .listeners()
+            .iter()
+            .filter_map(|listener| listener.socket().ok())
+            .collect();
+        Self {
+            app,
+            reloader: Arc::new(tokio::sync::Mutex::new(reloader)),
+            readiness,
+            notifier,
+            admin: Mutex::new(Some(admin)),
+            clients,
+        }
+    }
+
+    /// Ready once every client listener accepts.
+    async fn announce_ready(&self) {
+        for &address in &self.clients {
+            while tokio::net::TcpStream::connect(reachable(address)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        self.readiness.advance(Phase::Ready);
+        if let Some(notifier) = &self.notifier {
+            let _ = notifier.main_pid(std::process::id());
+            let _ = notifier.ready();
+        }
+        tracing::info!(pid = std::process::id(), "ready");
+    }
+
+    async fn serve_admin(&self, mut shutdown: ShutdownWatch) {
+        let listener = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Ok(listener)) = listener.map(tokio::net::TcpListener::from_std) else {
+            return;
+        };
+        let app = Arc::clone(&self.app);
+        let state = AdminState {
+            meters: Arc::clone(&self.app.meters),
+            readiness: Arc::clone(&self.readiness),
+            facts: Arc::new(move || app.snapshot.load().facts()),
+            started: Instant::now(),
+        };
+        // The admin API outlives the shutdown signal: draining is when an operator looks.
+        let stop = async move { while shutdown.changed().await.is_ok() {} };
+        admin::serve(listener, state, stop).await;
+    }
+
+    async fn reload_on_hangup(&self) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return;
+        };
+        while hangup.recv().await.is_some() {
+            if let Some(notifier) = &self.notifier {
+                let _ = notifier.reloading();
+            }
+            self.reloader.lock().await.reload().await;
+            refresh(&self.app).await;
+            if let Some(notifier) = &self.notifier {
+                let _ = notifier.ready();
+            }
+        }
+    }
+
+    async fn keep_addresses(&self) {
+        loop {
+            refresh(&self.app).await;
+            tokio::time::sleep(RESOLVE_EVERY).await;
+        }
+    }
+
+    async fn probe_addresses(&self) {
+        let mut next: Vec<(Arc<AddressBook>, Instant)> = Vec::new();
+        loop {
+            let snapshot = self.app.snapshot.load_full();
+            next.retain(|(book, _)| snapshot.books.iter().any(|b| Arc::ptr_eq(b, book)));
+            for book in &snapshot.books {
+                let Some(probe) = &book.key().probe else { continue };
+                let due = next.iter().position(|(known, _)| Arc::ptr_eq(known, book));
+                let now = Instant::now();
+                match due.and_then(|at| next.get_mut(at)) {
+                    Some((_, at)) if *at > now => continue,
+                    Some((_, at)) => *at = now + probe.interval,
+                    None => next.push((Arc::clone(book), now + probe.interval)),
+                }
+                let book = Arc::clone(book);
+                tokio::spawn(async move { book.probe().await });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn show_gauges(&self) {
+        loop {
+            let snapshot = self.app.snapshot.load_full();
+            let now = Instant::now();
+            for target in snapshot.models.iter().flat_map(|model| &model.targets) {
+                let level = match target.breaker.state(now) {
+                    BreakerState::Closed => BreakerLevel::Closed,
+                    BreakerState::HalfOpen => BreakerLevel::HalfOpen,
+                    BreakerState::Open => BreakerLevel::Open,
+                };
+                self.app.meters.breaker(target.id.as_str(), level);
+            }
+            self.app
+                .meters
+                .buffered_bytes
+                .set(i64::try_from(self.app.buffers.held()).unwrap_or(i64::MAX));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn feed_watchdog(&self) {
+        let Some((notifier, interval)) = self.notifier.as_ref().and_then(|n| Some((n, n.watchdog_interval()?))) else {
+            return;
+        };
+        loop {
+            let _ = notifier.watchdog();
+            tokio::time::sleep(interval).await;
+        }
+    }
+}
+
+/// Look up every name that is not resolved yet or due.
+async fn refresh(app: &App) {
+    let books = app.snapshot.load().books.clone();
+    let look_ups = books.iter().map(|book| async move {
+        if let Err(problem) = book.refresh().await {
+            tracing::warn!(host = %book.key().base.host, problem, "a provider's name could not be resolved; the last good addresses stay");
+        }
+    });
+    futures::future::join_all(look_ups).await;
+}
+
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+#[async_trait]
+impl BackgroundService for Housekeeping {
+    async fn start(&self, shutdown: ShutdownWatch) {
+        tokio::spawn(signals::leave_when_idle(Arc::clone(&self.app), shutdown.clone()));
+        tokio::join!(
+            self.reload_on_hangup(),
+            self.announce_ready(),
+            self.serve_admin(shutdown),
+            self.keep_addresses(),
+            self.probe_addresses(),
+            self.show_gauges(),
+            self.feed_watchdog(),
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! SIGHUP: read the file again, build a snapshot, swap it in. All or nothing: a file with any problem changes nothing.
+//!
+//! Requests under way keep the snapshot they pinned; breakers, counters and address books carry over by id. What is read
+//! at start only (listeners, threads) is compared and named when it changed.
+
+use super::{Secured, apply_log, load, tls};
+use crate::config::Config;
+use crate::gateway::App;
+use crate::snapshot::Snapshot;
+use crate::telemetry::LogHandle;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a reload needs.
+pub(super) struct Reloader {
+    path: Option<PathBuf>,
+    started_with: Config,
+    app: Arc<App>,
+    secured: Vec<Secured>,
+    log: LogHandle,
+}
+
+impl Reloader {
+    pub fn new(
+        path: Option<PathBuf>,
+        started_with: Config,
+        app: Arc<App>,
+        secured: Vec<Secured>,
+        log: LogHandle,
+    ) -> Self {
+        Self {
+            path,
+            started_with,
+            app,
+            secured,
+            log,
+        }
+    }
+
+    /// Reload, and say what came of it in the log and the metrics.
+    pub async fn reload(&mut self) {
+        let result = self.try_reload().await;
+        self.app.meters.config_loaded(false, result.is_ok());
+        match result {
+            Ok(models) => tracing::info!(models, "configuration reloaded"),
+            Err(problems) => {
+                for problem in &problems {
+                    tracing::error!(problem, "configuration problem");
+                }
+                tracing::error!(
+                    problems = problems.len(),
+                    "the configuration was not reloaded; the running one stays"
+                );
+            }
+        }
+    }
+
+    async fn try_reload(&self) -> Result<usize, Vec<String>> {
+        let path = self.path.clone();
+        let app = Arc::clone(&self.app);
+        // Files, environment and `enabled_if` probes block.
+        let built = tokio::task::spawn_blocking(move || {
+            let config = load(path.as_deref())
+                .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            let snapshot = Snapshot::build(&config, &app.state)?;
+            Ok::<_, Vec<String>>((config, snapshot))
+        });
+        let (config, snapshot) = built.await.map_err(|e| vec![format!("the reload failed: {e}")])??;
+        let certificates = self.certificates(&config)?;
+        // Nothing can fail any more.
+        for (secured, certificate) in certificates {
+            secured.certificate.replace(certificate);
+        }
+        self.warn_of_fixed(&config);
+        apply_log(&config, &self.app, &self.log);
+        let snapshot = Arc::new(snapshot);
+        self.app.snapshot.store(Arc::clone(&snapshot));
+        self.app.state.retain(&snapshot);
+        Ok(snapshot.models.len())
+    }
+
+    fn certificates(&self, config: &Config) -> Result<Vec<(&Secured, Arc<rustls::sign::CertifiedKey>)>, Vec<String>> {
+        let mut read = Vec::new();
+        let mut problems = Vec::new();
+        for listener in config.listen.listeners() {
+            let (Some(files), Ok(address)) = (&listener.tls, listener.socket()) else {
+                continue;
+            };
+            let Some(secured) = self
+                .secured
+                .iter()
+                .find(|secured| secured.address == address.to_string())
+            else {
+                continue;
+            };
+            match tls::read(&files.cert, &files.key) {
+                Ok(certificate) => read.push((secured, certificate)),
+                Err(error) => problems.push(format!("listen {address}: {error:#}")),
+            }
+        }
+        if problems.is_empty() { Ok(read) } else { Err(problems) }
+    }
+
+    fn warn_of_fixed(&self, config: &Config) {
+        let before = &self.started_with;
+        let addresses = |config: &Config| {
+            let mut all: Vec<_> = config
+                .listen
+                .listeners()
+                .into_iter()
+                .map(|l| (l.address, l.tls.is_some(), l.h2c))
+                .collect();
+            all.sort();
+            all
+        };
+        for (block, changed) in [
+            ("listen", addresses(before) != addresses(config)),
+            ("admin", before.admin.listen != config.admin.listen),
+            ("server", before.server != config.server),
+        ] {
+            if changed {
+                tracing::warn!(
+                    block,
+                    "this block is read at start only; restart (or upgrade) to apply its change"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the gateway says about itself: metrics, the access log, the event log, token counts where a provider gave none.
+//!
+//! Not for deciding anything: no other room reads a figure back from here. A request hands over values at its end and goes
+//! on; everything that formats, writes or counts text happens on threads of this room, behind bounded queues that drop
+//! (and count what they dropped) rather than make a request wait.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`metrics`] | every Prometheus name and label |
+//! | [`route`] | the handles requests count through |
+//! | `family` | series made on first use, dropped when unconfigured |
+//! | `process` | memory, CPU, descriptors at scrape time |
+//! | [`access_log`], [`access_line`] | one line a request: the queue and its thread; the format |
+//! | [`logging`] | `tracing` set-up, the bridge for Pingora's `log` records, the panic hook |
+//! | [`count`], `chat_text` | tiktoken counts off the async workers; what of a body is text |
+
+pub mod access_line;
+pub mod access_log;
+mod chat_text;
+pub mod count;
+mod family;
+pub mod logging;
+pub mod metrics;
+mod process;
+pub mod route;
+
+pub use access_line::{AccessRecord, LineFormat};
+pub use access_log::AccessLog;
+pub use count::{CountJob, ResponseText, TokenCounter};
+pub use logging::LogHandle;
+pub use metrics::{BreakerLevel, InFlight, Meters, NONE};
+pub use route::{AttemptMeter, Finished, Outcome, RouteMeter};

@@ -1,0 +1,14 @@
+//! Reaching a target: its address, the connection to it, one HTTP exchange on that connection.
+//!
+//! A [`Target`] joins what the rooms know separately: an id and a breaker (balance), a dialect (providers), a site (base
+//! URL, addresses, credential). An [`Exchange`] is one request and its response on Pingora's pooled connectors.
+
+pub mod address;
+pub mod exchange;
+pub mod site;
+pub mod target;
+
+pub use address::AddressBook;
+pub use exchange::{Exchange, Fault, Transport};
+pub use site::{BaseUrl, Site};
+pub use target::{Backend, Deadlines, ModelName, Target};

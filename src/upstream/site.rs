@@ -1,0 +1,189 @@
+//! Where a provider lives and what is sent to it every time: base URL, headers, credential.
+
+use super::address::AddressBook;
+use crate::providers::Provider;
+use crate::wire::Operation;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use pingora::http::RequestHeader;
+use std::sync::Arc;
+
+/// A parsed `base_url`: `http[s]://host[:port][/path]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    /// TLS.
+    pub tls: bool,
+    /// Host name or IP literal, without brackets.
+    pub host: String,
+    /// Port, the scheme's default when none is written.
+    pub port: u16,
+    /// Path without a trailing slash; empty for the root.
+    pub path: String,
+}
+
+impl BaseUrl {
+    /// Parse. The error says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let uri: http::Uri = text.parse().map_err(|e| format!("not a URL: {e}"))?;
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err("must start with http:// or https://".to_owned()),
+        };
+        let host = uri.host().ok_or("has no host")?.trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self {
+            tls,
+            host,
+            port,
+            path: uri.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// For the `Host` header: the port is named only when it is not the scheme's default.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        if self.port == if self.tls { 443 } else { 80 } {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+}
+
+/// One provider as the configuration describes it, ready to be asked.
+pub struct Site {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its dialect.
+    pub provider: Arc<dyn Provider>,
+    /// Where.
+    pub base: BaseUrl,
+    /// Addresses behind the host name.
+    pub addresses: Arc<AddressBook>,
+    /// Ask for usage on streams.
+    pub stream_usage: bool,
+    /// Speak HTTP/2.
+    pub http2: bool,
+    /// Host, credential and configured headers, as every request starts.
+    headers: HeaderMap,
+    /// One prepared request per operation, to be cloned and sent.
+    prepared: [Option<RequestHeader>; Operation::ALL.len()],
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("name", &self.name)
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a site is made of.
+pub struct SiteParts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its dialect.
+    pub provider: Arc<dyn Provider>,
+    /// Where.
+    pub base: BaseUrl,
+    /// Addresses.
+    pub addresses: Arc<AddressBook>,
+    /// Ask for usage on streams.
+    pub stream_usage: bool,
+    /// Speak HTTP/2.
+    pub http2: bool,
+    /// Configured headers and the credential.
+    pub headers: HeaderMap,
+}
+
+impl Site {
+    /// Prepare everything that is the same for every request.
+    pub fn new(parts: SiteParts) -> Result<Self, String> {
+        let host = HeaderValue::from_str(&parts.base.authority()).map_err(|_| "host is not a valid header value")?;
+        let mut headers = HeaderMap::with_capacity(parts.headers.len() + 4);
+        headers.insert(header::HOST, host);
+        headers.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("cirque/", env!("CARGO_PKG_VERSION"))),
+        );
+        headers.extend(parts.headers);
+        let mut site = Self {
+            name: parts.name,
+            provider: parts.provider,
+            base: parts.base,
+            addresses: parts.addresses,
+            stream_usage: parts.stream_usage,
+            http2: parts.http2,
+            headers,
+            prepared: Default::default(),
+        };
+        for operation in Operation::ALL {
+            if site.provider.supports(operation) {
+                let prepared = site.prepare(operation)?;
+                if let Some(slot) = site.prepared.get_mut(operation.index()) {
+                    *slot = Some(prepared);
+                }
+            }
+        }
+        Ok(site)
+    }
+
+    fn prepare(&self, operation: Operation) -> Result<RequestHeader, String> {
+        let path = format!("{}{}", self.base.path, self.provider.path(operation));
+        let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(self.headers.len() + 4))
+            .map_err(|e| format!("path {path:?} cannot be requested: {e}"))?;
+        for (name, value) in &self.headers {
+            insert(&mut request, name.clone(), value.clone())?;
+        }
+        insert(
+            &mut request,
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )?;
+        Ok(request)
+    }
+
+    /// The request head for an operation, without `content-length`.
+    pub fn request(&self, operation: Operation) -> Option<Box<RequestHeader>> {
+        self.prepared.get(operation.index())?.clone().map(Box::new)
+    }
+
+    /// Headers every request to this site carries: host, user agent, credential, configured ones.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+fn insert(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) -> Result<(), String> {
+    request
+        .insert_header(name, value)
+        .map_err(|e| format!("header cannot be set: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls() {
+        let url = BaseUrl::parse("https://api.example.com/v1/").unwrap();
+        assert_eq!(
+            (url.tls, url.port, url.path.as_str(), url.authority().as_str()),
+            (true, 443, "/v1", "api.example.com")
+        );
+        let url = BaseUrl::parse("http://[::1]:9100").unwrap();
+        assert_eq!(
+            (url.host.as_str(), url.path.as_str(), url.authority().as_str()),
+            ("::1", "", "[::1]:9100")
+        );
+        for bad in ["ftp://x", "example.com/v1", "", "http://"] {
+            assert!(BaseUrl::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A call: which API operation, the body as it came, and the few members of it the gateway reads (the envelope).
+//!
+//! ```json
+//! {"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, …}
+//! ```
+//! Source: OpenAI API reference, chat/create, completions/create, embeddings/create, moderations/create, read 2026-11.
+
+use super::json::{self, JsonError, Kind, Member, Span};
+use crate::error::GatewayError;
+use bytes::Bytes;
+
+/// An API operation whose body the gateway reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST /v1/chat/completions`
+    ChatCompletions,
+    /// `POST /v1/completions`
+    Completions,
+    /// `POST /v1/embeddings`
+    Embeddings,
+    /// `POST /v1/moderations`
+    Moderations,
+}
+
+impl Operation {
+    /// All of them, in index order.
+    pub const ALL: [Self; 4] = [
+        Self::ChatCompletions,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Moderations,
+    ];
+
+    /// The client path.
+    pub fn from_path(path: &str) -> Option<Self> {
+        Some(match path {
+            "/v1/chat/completions" => Self::ChatCompletions,
+            "/v1/completions" => Self::Completions,
+            "/v1/embeddings" => Self::Embeddings,
+            "/v1/moderations" => Self::Moderations,
+            _ => return None,
+        })
+    }
+
+    /// OpenTelemetry-style name, for metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat",
+            Self::Completions => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderation",
+        }
+    }
+
+    /// Position in tables kept per operation.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether `"stream": true` means something here.
+    pub fn streams(self) -> bool {
+        matches!(self, Self::ChatCompletions | Self::Completions)
+    }
+}
+
+/// The members of a request body that decide its way, and where they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The public model name the client asked for.
+    pub model: String,
+    /// Where its value is in the body.
+    pub model_at: Span,
+    /// Where the body's opening brace is.
+    pub brace_at: usize,
+    /// The client asked for a stream.
+    pub stream: bool,
+    /// `stream_options`, when present: where its value is.
+    pub stream_options_at: Option<Span>,
+    /// Where the value of `stream_options.include_usage` is, when present.
+    pub include_usage_at: Option<Span>,
+    /// `stream_options` is an object with at least one member.
+    pub stream_options_filled: bool,
+    /// The client asked for usage on its stream.
+    pub include_usage: bool,
+}
+
+/// Operation and body of a request, read once.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Which API.
+    pub operation: Operation,
+    /// The body as the client sent it (inflated).
+    pub body: Bytes,
+    /// What was read from it.
+    pub envelope: Envelope,
+}
+
+impl Call {
+    /// Read the envelope of a body; errors say what is wrong and where.
+    pub fn read(operation: Operation, body: Bytes, max_depth: usize) -> Result<Self, GatewayError> {
+        if simdutf8::basic::from_utf8(&body).is_err() {
+            let at = simdutf8::compat::from_utf8(&body).err().map_or(0, |e| e.valid_up_to());
+            return Err(GatewayError::invalid(
+                "invalid_utf8",
+                format!("the body is not UTF-8: bad byte at offset {at}"),
+            ));
+        }
+        let mut reader = EnvelopeReader::default();
+        json::scan_object(&body, max_depth, |member| reader.member(&body, &member))
+            .map_err(|error| bad_json(error, &body))?;
+        let envelope = reader.finish(operation, &body, max_depth)?;
+        Ok(Self {
+            operation,
+            body,
+            envelope,
+        })
+    }
+
+    /// Whether this call answers as a stream.
+    pub fn streamed(&self) -> bool {
+        self.envelope.stream
+    }
+}
+
+fn bad_json(error: JsonError, body: &[u8]) -> GatewayError {
+    let (line, column) = error.line_column(body);
+    GatewayError::invalid(
+        "invalid_json",
+        format!(
+            "the body is not valid JSON: {} (line {line}, column {column})",
+            error.what
+        ),
+    )
+}
+
+#[derive(Default)]
+struct EnvelopeReader {
+    model: Option<(Kind, Span)>,
+    stream: Option<(Kind, Span)>,
+    stream_options: Option<(Kind, Span)>,
+    repeated: Option<&'static str>,
+}
+
+impl EnvelopeReader {
+    fn member(&mut self, _body: &[u8], member: &Member<'_>) {
+        for (name, slot) in [
+            ("model", &mut self.model),
+            ("stream", &mut self.stream),
+            ("stream_options", &mut self.stream_options),
+        ] {
+            if member.is(name) {
+                if slot.is_some() {
+                    // Two readers of a repeated key may each take another one: the gateway would authorise one model
+                    // and the provider run the other.
+                    self.repeated = Some(name);
+                }
+                *slot = Some((member.kind, member.value.clone()));
+                return;
+            }
+        }
+    }
+
+    fn finish(self, operation: Operation, body: &[u8], max_depth: usize) -> Result<Envelope, GatewayError> {
+        if let Some(name) = self.repeated {
+            return Err(
+                GatewayError::invalid("duplicate_field", format!("`{name}` is given twice; give it once")).param(name),
+            );
+        }
+        let Some((kind, model_at)) = self.model else {
+            return Err(GatewayError::invalid(
+                "missing_required_parameter",
+                "you must give a `model`; GET /v1/models lists them",
+            )
+            .param("model"));
+        };
+        let model = match kind {
+            Kind::String => read_string(body, &model_at)?,
+            _ => return Err(wrong_type("model", "a string")),
+        };
+        if model.is_empty() {
+            return Err(
+                GatewayError::invalid("invalid_value", "`model` is empty; GET /v1/models lists the models")
+                    .param("model"),
+            );
+        }
+        let stream = match self.stream {
+            Some((Kind::Bool, at)) => body.get(at.start) == Some(&b't'),
+            None | Some((Kind::Null, _)) => false,
+            Some(_) => return Err(wrong_type("stream", "true or false")),
+        };
+        let brace_at = memchr::memchr(b'{', body).unwrap_or(0);
+        let mut envelope = Envelope {
+            model,
+            model_at,
+            brace_at,
+            stream: stream && operation.streams(),
+            ..Envelope::default()
+        };
+        if let Some((kind, at)) = self.stream_options {
+            match kind {
+                Kind::Object => read_stream_options(body, &at, max_depth, &mut envelope)?,
+                Kind::Null => {}
+                _ => return Err(wrong_type("stream_options", "an object")),
+            }
+            envelope.stream_options_at = Some(at);
+        }
+        Ok(envelope)
+    }
+}
+
+fn read_string(body: &[u8], at: &Span) -> Result<String, GatewayError> {
+    let raw = body.get(at.clone()).unwrap_or_default();
+    serde_json::from_slice(raw).map_err(|_| {
+        GatewayError::invalid("invalid_value", "`model` holds an escape that is not a character").param("model")
+    })
+}
+
+fn read_stream_options(body: &[u8], at: &Span, max_depth: usize, envelope: &mut Envelope) -> Result<(), GatewayError> {
+    let object = body.get(at.clone()).unwrap_or_default();
+    let mut include_usage = None;
+    json::scan_object(object, max_depth, |member| {
+        envelope.stream_options_filled = true;
+        if member.is("include_usage") {
+            include_usage = Some((member.kind, at.start + member.value.start..at.start + member.value.end));
+        }
+    })
+    .map_err(|error| bad_json(error, object))?;
+    match include_usage {
+        Some((Kind::Bool, span)) => {
+            envelope.include_usage = body.get(span.start) == Some(&b't');
+            envelope.include_usage_at = Some(span);
+        }
+        Some((Kind::Null, span)) => envelope.include_usage_at = Some(span),
+        Some(_) => return Err(wrong_type("stream_options.include_usage", "true or false")),
+        None => {}
+    }
+    Ok(())
+}
+
+fn wrong_type(param: &'static str, wanted: &str) -> GatewayError {
+    GatewayError::invalid("invalid_type", format!("`{param}` must be {wanted}")).param(param)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Call, GatewayError> {
+        Call::read(Operation::ChatCompletions, Bytes::from(body.to_owned()), 64)
+    }
+
+    #[test]
+    fn the_envelope_knows_values_and_places() {
+        let body = r#" {"stream":true,"model":"a\u0062","stream_options":{"x":1,"include_usage":false}}"#;
+        let envelope = read(body).unwrap().envelope;
+        assert_eq!(envelope.model, "ab");
+        assert_eq!(&body[envelope.model_at.clone()], r#""a\u0062""#);
+        assert!(envelope.stream && !envelope.include_usage && envelope.stream_options_filled);
+        assert_eq!(&body[envelope.include_usage_at.unwrap()], "false");
+        assert_eq!(envelope.brace_at, 1);
+    }
+
+    #[test]
+    fn bad_envelopes_say_which_field_and_why() {
+        for (body, code, param) in [
+            ("", "invalid_json", None),
+            ("[1]", "invalid_json", None),
+            (r#"{"model":"#, "invalid_json", None),
+            (r#"{"messages":[]}"#, "missing_required_parameter", Some("model")),
+            (r#"{"model":7}"#, "invalid_type", Some("model")),
+            (r#"{"model":""}"#, "invalid_value", Some("model")),
+            (r#"{"model":"a","model":"b"}"#, "duplicate_field", Some("model")),
+            (r#"{"model":"a","mod\u0065l":"b"}"#, "duplicate_field", Some("model")),
+            (r#"{"model":"a","stream":"yes"}"#, "invalid_type", Some("stream")),
+            (
+                r#"{"model":"a","stream_options":3}"#,
+                "invalid_type",
+                Some("stream_options"),
+            ),
+            (
+                r#"{"model":"a","stream_options":{"include_usage":1}}"#,
+                "invalid_type",
+                Some("stream_options.include_usage"),
+            ),
+        ] {
+            let error = read(body).unwrap_err();
+            assert_eq!(
+                (error.error_code(), error.param.as_deref()),
+                (Some(code), param),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn bad_utf8_is_named_with_its_offset() {
+        let error = Call::read(Operation::Embeddings, Bytes::from_static(b"{\"model\":\"\xff\"}"), 64).unwrap_err();
+        assert_eq!(error.error_code(), Some("invalid_utf8"));
+        assert!(error.message.contains("offset 10"), "{}", error.message);
+    }
+
+    #[test]
+    fn stream_means_nothing_where_nothing_streams() {
+        let call = Call::read(
+            Operation::Embeddings,
+            Bytes::from_static(br#"{"model":"e","stream":true}"#),
+            64,
+        )
+        .unwrap();
+        assert!(!call.streamed());
+    }
+}

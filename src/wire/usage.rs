@@ -1,0 +1,193 @@
+//! What an OpenAI-shaped answer or stream event says in passing: usage, an error, an ending.
+//!
+//! ```json
+//! {"choices":[{"finish_reason":"stop", …}],
+//!  "usage":{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":0},
+//!           "completion_tokens_details":{"reasoning_tokens":0}}}
+//! ```
+//! Source: OpenAI API reference, chat/object and chat/streaming, read 2026-11. Vendors that put `usage` under `x_groq`
+//! or in the last non-empty chunk are read too.
+
+use super::json::{self, JsonError, Kind, Span};
+use crate::units::Usage;
+use serde::Deserialize;
+
+/// What was found in one JSON document of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The usage figures, when the document carries them.
+    pub usage: Option<Usage>,
+    /// The document is (or holds) an error.
+    pub error: bool,
+    /// `choices` is an empty list: in a stream, the chunk that only carries usage.
+    pub no_choices: bool,
+    /// A choice gives a finish reason.
+    pub finished: bool,
+}
+
+/// Read one document, checking that it is JSON.
+pub fn read(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
+    let (mut usage, mut groq, mut choices): (Option<Span>, Option<Span>, Option<Span>) = (None, None, None);
+    let mut facts = Facts::default();
+    json::scan_object(document, max_depth, |member| match member.kind {
+        Kind::Object if member.is("usage") => usage = Some(member.value),
+        Kind::Object if member.is("x_groq") => groq = Some(member.value),
+        Kind::Array if member.is("choices") => choices = Some(member.value),
+        Kind::Object | Kind::String if member.is("error") => facts.error = true,
+        _ => {}
+    })?;
+    let part = |span: Option<Span>| span.and_then(|at| document.get(at));
+    facts.usage = part(usage)
+        .and_then(read_usage)
+        .or_else(|| part(groq).and_then(read_groq));
+    if let Some(choices) = part(choices) {
+        facts.no_choices = choices
+            .iter()
+            .all(|b| matches!(b, b'[' | b']' | b' ' | b'\n' | b'\r' | b'\t'));
+        facts.finished = gives_finish_reason(choices);
+    }
+    Ok(facts)
+}
+
+/// Whether any `finish_reason` has a string value. A search, not a parse: the text of an answer cannot fake it, because
+/// inside a JSON string the quotes would be escaped.
+fn gives_finish_reason(choices: &[u8]) -> bool {
+    memchr::memmem::find_iter(choices, b"\"finish_reason\"").any(|at| {
+        let rest = choices.get(at + 15..).unwrap_or_default();
+        let mut after = rest.iter().filter(|b| !b.is_ascii_whitespace());
+        after.next() == Some(&b':') && after.next() == Some(&b'"')
+    })
+}
+
+#[derive(Deserialize, Default)]
+struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Option<u64>,
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    total_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<InputDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Deserialize, Default)]
+struct InputDetails {
+    #[serde(default)]
+    cached_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+struct OutputDetails {
+    #[serde(default)]
+    reasoning_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Groq {
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+fn read_usage(object: &[u8]) -> Option<Usage> {
+    serde_json::from_slice::<WireUsage>(object).ok().and_then(figures)
+}
+
+fn read_groq(object: &[u8]) -> Option<Usage> {
+    serde_json::from_slice::<Groq>(object).ok()?.usage.and_then(figures)
+}
+
+fn figures(wire: WireUsage) -> Option<Usage> {
+    // Embeddings report prompt and total only; an object with neither figure says nothing.
+    let input = wire.prompt_tokens.or(wire.total_tokens)?;
+    Some(Usage {
+        input,
+        output: wire.completion_tokens.unwrap_or(0),
+        cached: wire.prompt_tokens_details.and_then(|d| d.cached_tokens).unwrap_or(0),
+        reasoning: wire
+            .completion_tokens_details
+            .and_then(|d| d.reasoning_tokens)
+            .unwrap_or(0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_is_read_with_its_details() {
+        let facts = read(
+            br#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":3},"completion_tokens_details":{"reasoning_tokens":5}}}"#,
+            64,
+        )
+        .unwrap();
+        assert_eq!(
+            facts.usage,
+            Some(Usage {
+                input: 9,
+                output: 12,
+                cached: 3,
+                reasoning: 5
+            })
+        );
+        assert!(facts.finished && !facts.error && !facts.no_choices);
+    }
+
+    #[test]
+    fn null_usage_errors_and_empty_choices_are_told_apart() {
+        let facts = read(br#"{"choices":[ ],"usage":null}"#, 64).unwrap();
+        assert_eq!(
+            facts,
+            Facts {
+                no_choices: true,
+                ..Facts::default()
+            }
+        );
+        assert!(read(br#"{"error":{"message":"x"}}"#, 64).unwrap().error);
+        assert!(!read(br#"{"error":null,"choices":[{}]}"#, 64).unwrap().error);
+        assert!(read(b"<html>", 64).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_talks_about_finish_reasons_does_not_finish() {
+        let facts = read(
+            br#"{"choices":[{"delta":{"content":"\"finish_reason\":\"stop\""},"finish_reason": null}]}"#,
+            64,
+        )
+        .unwrap();
+        assert!(!facts.finished);
+        assert!(
+            read(br#"{"choices":[{"finish_reason" : "length"}]}"#, 64)
+                .unwrap()
+                .finished
+        );
+    }
+
+    #[test]
+    fn groq_and_embeddings_shapes() {
+        let groq = read(
+            br#"{"choices":[],"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2}}}"#,
+            64,
+        )
+        .unwrap();
+        assert_eq!(
+            groq.usage,
+            Some(Usage {
+                input: 1,
+                output: 2,
+                ..Usage::default()
+            })
+        );
+        let embedding = read(br#"{"data":[],"usage":{"prompt_tokens":4,"total_tokens":4}}"#, 64).unwrap();
+        assert_eq!(
+            embedding.usage,
+            Some(Usage {
+                input: 4,
+                ..Usage::default()
+            })
+        );
+    }
+}
