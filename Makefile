@@ -76,11 +76,11 @@ install: ## install the dist binary, the unit, the account and, if absent, /etc/
 
 .PHONY: overhead
 overhead: setup ## cost per request: direct, nginx, bare Pingora, Cirque, in one run (load-tests/)
-	@load-tests/overhead.sh
+	@python3 scripts/overhead.py $(ARGS)
 
 .PHONY: load
 load: setup ## the k6 scenarios against the mock provider (load-tests/)
-	@load-tests/run.sh
+	@scripts/load.sh $(ARGS)
 
 .PHONY: bench
 bench: setup ## criterion benches of the pure hot paths

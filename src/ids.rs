@@ -22,6 +22,11 @@ impl RequestId {
         }
     }
 
+    /// For a request that has none yet.
+    pub fn unset() -> Self {
+        Self(HeaderValue::from_static("-"))
+    }
+
     /// `req_` and 128 random bits in hexadecimal. Unique, not secret.
     pub fn random() -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";

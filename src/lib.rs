@@ -4,7 +4,7 @@
 //!
 //! | rank | module | what |
 //! |--:|---|---|
-//! | 0 | [`error`], [`ids`], [`units`], [`secret`] | words everybody uses |
+//! | 0 | [`error`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
 //! | 2 | [`balance`], [`providers`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`upstream`] | the file; targets and the exchange with one |
@@ -19,6 +19,7 @@ pub mod config;
 pub mod error;
 pub mod gateway;
 pub mod ids;
+pub mod link_local;
 pub mod notify;
 pub mod providers;
 pub mod secret;

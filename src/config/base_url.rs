@@ -3,6 +3,7 @@
 //! Stricter than RFC 3986 on purpose: what is refused here can mean different things to two parsers (odd spellings of IPv4
 //! addresses, credentials before the host), and that difference is how requests are steered to a cloud's metadata service.
 
+use crate::link_local::{is_link_local, plain};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `http[s]://HOST[:PORT][/PATH]`
@@ -202,33 +203,6 @@ fn loose_number(text: &str) -> Option<u64> {
     };
     let valid = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
     valid.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
-}
-
-/// An IPv6 address that only wraps an IPv4 one (mapped, compatible, NAT64, 6to4) → that one.
-fn plain(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    let [a, b, c, d, e, f, g, h] = v6.segments();
-    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => v4(g, h),
-        (0, 0, 0, 0, 0, 0) if g != 0 => v4(g, h),
-        (0x2002, ..) => v4(b, c),
-        _ => ip,
-    }
-}
-
-/// Whether an address is link-local or a cloud's metadata service: no provider is there, and a request sent there may fetch the
-/// machine's own credentials. Ask this of what a name resolves to as well as of what a base URL says.
-pub fn is_link_local(ip: IpAddr) -> bool {
-    match plain(ip) {
-        // Beside 169.254.0.0/16: Alibaba's and Oracle's metadata services.
-        IpAddr::V4(v4) => v4.is_link_local() || matches!(v4.octets(), [100, 100, 100, 200] | [192, 0, 0, 192]),
-        IpAddr::V6(v6) => {
-            let amazon = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            let google = Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254);
-            v6.is_unicast_link_local() || v6 == amazon || v6 == google
-        }
-    }
 }
 
 fn is_metadata_name(name: &str) -> bool {

@@ -1,8 +1,8 @@
 //! The configuration room: a YAML file in, a checked [`Config`] or every problem at once out.
 //!
 //! What a request reads is not here: [`crate::snapshot`] builds it from a [`Config`]. Secrets are references until then
-//! ([`SecretRef::read`]). The one idea: the structs of [`model`] are the contract, the JSON Schema generated from them checks the
-//! shape, [`validate`] checks the meaning, and both speak in the lines of the file.
+//! ([`SecretRef::read`]). The one idea: the structs of `model` are the contract, the JSON Schema generated from them checks the
+//! shape, `validate` checks the meaning, and both speak in the lines of the file.
 //!
 //! ```text
 //! text ─► yaml (tree with positions) ─► structure (JSON Schema) ─► serde ─► validate ─► Config
@@ -20,7 +20,7 @@ mod tree;
 mod validate;
 mod yaml;
 
-pub use base_url::{BaseUrl, Host, is_link_local};
+pub use base_url::{BaseUrl, Host};
 pub use listen::socket_address;
 pub(crate) use load::Located;
 pub use load::{load, parse};

@@ -206,7 +206,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .filter(|candidate| candidate.len() <= LONGEST)
         .filter_map(|candidate| {
             let other = squash(candidate);
-            let far = distance(&squashed, &other);
+            let far = strsim::osa_distance(&squashed, &other);
             // A third of the letters wrong, or one name beginning with the other: `targets` for `target_list`.
             let shorter = squashed.len().min(other.len());
             let prefix = shorter >= 3 && (other.starts_with(&squashed) || squashed.starts_with(&other));
@@ -214,29 +214,6 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         })
         .min_by_key(|(far, _)| *far)
         .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance with neighbouring letters swapped counted once (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut two_back: Vec<usize> = Vec::new();
-    let mut back: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
-            let mut best = (cell(&back, j) + usize::from(x != y))
-                .min(cell(&back, j + 1) + 1)
-                .min(cell(&row, j) + 1);
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            if swapped {
-                best = best.min(cell(&two_back, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        two_back = std::mem::replace(&mut back, row);
-    }
-    back.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

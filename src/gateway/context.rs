@@ -31,7 +31,7 @@ impl RequestContext {
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
-            id: RequestId::random(),
+            id: RequestId::unset(),
             snapshot: None,
             record: Record::default(),
             passthrough: None,

@@ -7,6 +7,7 @@ use super::wire::Watched;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
+use pingora_timeout::fast_timeout::fast_sleep;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,7 @@ impl<'a> Downstream<'a> {
             biased;
             output = work => Ok(output),
             () = gone(self.session) => Err(Stop::ClientLeft),
-            () = tokio::time::sleep_until(deadline.into()) => Err(Stop::Deadline),
+            () = sleep_until(deadline) => Err(Stop::Deadline),
         };
         self.waited += began.elapsed();
         outcome
@@ -120,6 +121,12 @@ impl<'a> Downstream<'a> {
     pub fn close_after(&mut self) {
         self.session.downstream_session.set_keepalive(None);
     }
+}
+
+/// Pingora's coarse timer (10 ms) rather than tokio's: registering one there wakes the event loop, a system call for each
+/// wait of each request, for a precision no deadline needs.
+pub(super) async fn sleep_until(deadline: Instant) {
+    fast_sleep(deadline.saturating_duration_since(Instant::now())).await;
 }
 
 /// Why a body could not be read.

@@ -1,37 +1,32 @@
-//! The byte stream of a client connection, watched: a deadline for request headers, and writes that can be held together.
+//! Where client connections enter, and the byte stream under each: counted, capped, with a deadline for request headers.
 //!
-//! Two things Pingora's own streams do not offer. *Header deadline*: its timeout is per read, so a client that sends one
-//! byte a minute would keep a connection for ever; here the clock starts with a request's first byte and stops when the
-//! gateway has the header. *Holding*: the head of a chunked response, its first chunk and its end are flushed one by one,
-//! each costing a system call and a wake-up at the client; held, they leave as one write.
-//!
-//! [`Door`] is where connections enter: it wraps their stream, counts them, and turns them away beyond the cap.
+//! Pingora's read timeout is per read, so a client that sends one byte a minute would keep a connection for ever; here the
+//! clock starts with a request's first byte and stops when the gateway has the header. Writes are [`Gathered`], so that
+//! the head of a chunked response, its first chunk and its end can leave as one.
 
 use super::App;
 use super::proxy::Gateway;
+use crate::upstream::gather::{Gathered, delegate_identity};
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
-use pingora::apps::{HttpServerApp, ServerApp};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
+use bytes::BytesMut;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::{ALPN, Peek, Shutdown, Stream};
 use pingora::server::ShutdownWatch;
 use pingora_proxy::{HttpProxy, Session};
+use pingora_timeout::fast_timeout::fast_sleep;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Held bytes beyond this are written although more is to come.
-const HOLD_UP_TO: usize = 64 * 1024;
+/// Room for a request's first bytes: its header block and, for most, its body.
+const READ_AHEAD: usize = 4096;
 
 /// Where client connections enter.
 pub struct Door {
@@ -41,6 +36,8 @@ pub struct Door {
     pub app: Arc<App>,
     /// Connections open now, over all listeners.
     pub open: Arc<AtomicUsize>,
+    /// Plaintext HTTP/2 is accepted here.
+    pub h2c: bool,
 }
 
 struct Place(Arc<Door>);
@@ -63,8 +60,13 @@ impl ServerApp for Door {
             // Closed without a word: answering would cost what the cap is there to save.
             return None;
         }
-        let stream: Stream = Box::new(Watched::new(stream, limits.header_timeout));
-        ServerApp::process_new(&self.proxy, stream, shutdown).await
+        let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let watched = Box::new(Watched::new(stream, limits.header_timeout));
+        if http2 || self.h2c {
+            return ServerApp::process_new(&self.proxy, watched, shutdown).await;
+        }
+        self.serve_http1(watched, shutdown, limits.keepalive_timeout).await;
+        None
     }
 
     async fn cleanup(&self) {
@@ -72,31 +74,104 @@ impl ServerApp for Door {
     }
 }
 
+impl Door {
+    /// Pingora's own loop over the requests of a connection, with one difference: between requests nothing but the stream
+    /// is kept. The request's future and its buffers (some 30 KiB) exist only while there is a request.
+    async fn serve_http1(&self, first: Box<Watched>, shutdown: &ShutdownWatch, idle: Duration) {
+        let mut watched = first;
+        let mut settings: Option<HttpPersistentSettings> = None;
+        loop {
+            // A pipelined request that Pingora has read already would never be announced by another byte.
+            if watched.all_consumed() && !watched.wait(shutdown.clone(), idle).await {
+                return;
+            }
+            let mut session = ServerSession::new_http1(watched);
+            match settings.take() {
+                Some(settings) => settings.apply_to_session(&mut session),
+                None if *shutdown.borrow() => session.set_keepalive(None),
+                None => session.set_keepalive(Some(idle.as_secs())),
+            }
+            let Some(reused) = self.proxy.process_new_http(session, shutdown).await else {
+                return;
+            };
+            let (stream, persistent) = reused.consume();
+            let Ok(back) = stream.into_any().downcast::<Watched>() else {
+                return;
+            };
+            (watched, settings) = (back, persistent);
+        }
+    }
+}
+
 /// A client's byte stream.
 #[derive(Debug)]
 pub struct Watched {
-    inner: Stream,
+    inner: Gathered,
     header_timeout: Duration,
     /// The gateway has the header of the request under way.
     have_header: AtomicBool,
     /// A byte of the next request's header has been read.
     header_begun: bool,
     deadline: Option<Pin<Box<Sleep>>>,
-    hold: AtomicBool,
-    held: BytesMut,
+    /// The first bytes of a request, read while waiting for it.
+    ahead: BytesMut,
+    /// Bytes handed to Pingora since the connection was last known to hold no more than its request.
+    delivered: usize,
+    /// Of these, what the request that just ended was made of; `usize::MAX`: not known.
+    consumed: AtomicUsize,
 }
 
 impl Watched {
     fn new(inner: Stream, header_timeout: Duration) -> Self {
         Self {
-            inner,
+            inner: Gathered::new(inner),
             header_timeout,
             have_header: AtomicBool::new(false),
             header_begun: false,
             deadline: None,
-            hold: AtomicBool::new(false),
-            held: BytesMut::new(),
+            ahead: BytesMut::new(),
+            delivered: 0,
+            consumed: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether everything handed to Pingora belonged to requests that are over.
+    fn all_consumed(&mut self) -> bool {
+        if *self.consumed.get_mut() == self.delivered {
+            self.delivered = 0;
+            *self.consumed.get_mut() = 0;
+            return true;
+        }
+        // Once apart, the two counts cannot be matched again: this connection keeps Pingora's own way of waiting.
+        self.delivered = usize::MAX;
+        *self.consumed.get_mut() = 0;
+        false
+    }
+
+    /// Wait for a request's first byte; `false` when none comes, the client closes or the server stops.
+    async fn wait(&mut self, mut shutdown: ShutdownWatch, idle: Duration) -> bool {
+        if *shutdown.borrow() {
+            return false;
+        }
+        tokio::select! {
+            biased;
+            read = self.read_ahead() => matches!(read, Ok(1..)),
+            _ = shutdown.wait_for(|stop| *stop) => false,
+            () = fast_sleep(idle) => false,
+        }
+    }
+
+    async fn read_ahead(&mut self) -> io::Result<usize> {
+        std::future::poll_fn(|cx| {
+            self.ahead.reserve(READ_AHEAD);
+            let polled = pin!(self.inner.read_buf(&mut self.ahead)).poll(cx);
+            if polled.is_pending() {
+                // An idle connection keeps no buffer.
+                self.ahead = BytesMut::new();
+            }
+            polled
+        })
+        .await
     }
 
     /// The stream under an HTTP/1 session.
@@ -115,56 +190,24 @@ impl Watched {
 
     /// The request is over: what is read next is another header.
     pub fn request_over(session: &Session) {
-        if let Some(watched) = Self::of(session) {
+        if let (Some(watched), Some(http1)) = (Self::of(session), session.as_http1()) {
             watched.have_header.store(false, Ordering::Relaxed);
+            // With a plain body every byte is accounted for; how long a chunked one was on the wire is not known here.
+            let taken = http1.get_headers_raw_bytes().len() + http1.body_bytes_read();
+            let chunked = session
+                .req_header()
+                .headers
+                .contains_key(http::header::TRANSFER_ENCODING);
+            watched
+                .consumed
+                .store(if chunked { usize::MAX } else { taken }, Ordering::Relaxed);
         }
     }
 
     /// Keep what is written until `hold(false)` and the next write.
     pub fn hold(session: &Session, hold: bool) {
         if let Some(watched) = Self::of(session) {
-            watched.hold.store(hold, Ordering::Relaxed);
-        }
-    }
-
-    fn holding(&self) -> bool {
-        self.hold.load(Ordering::Relaxed) && self.held.len() < HOLD_UP_TO
-    }
-
-    /// Write what is held.
-    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.held.is_empty() {
-            let written = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.held.advance(written);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Write what is held and `bufs` together; how much of `bufs` was taken.
-    fn poll_write_with_held(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        loop {
-            let held = self.held.len();
-            if held == 0 {
-                return Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-            }
-            let mut slices = [IoSlice::new(&[]); 8];
-            for (slot, slice) in slices
-                .iter_mut()
-                .zip(std::iter::once(IoSlice::new(&self.held)).chain(bufs.iter().copied()))
-            {
-                *slot = slice;
-            }
-            let written = std::task::ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &slices))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.held.advance(written.min(held));
-            if written > held {
-                return Poll::Ready(Ok(written - held));
-            }
+            watched.inner.hold(hold);
         }
     }
 }
@@ -173,7 +216,14 @@ impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let polled = if this.ahead.is_empty() {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            let take = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(take));
+            Poll::Ready(Ok(()))
+        };
+        this.delivered = this.delivered.saturating_add(buf.filled().len() - before);
         if *this.have_header.get_mut() {
             this.header_begun = false;
             this.deadline = None;
@@ -199,14 +249,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.holding() {
-            self.held.extend_from_slice(buf);
-            return Poll::Ready(Ok(buf.len()));
-        }
-        if self.held.is_empty() {
-            return Pin::new(&mut self.inner).poll_write(cx, buf);
-        }
-        self.poll_write_with_held(cx, &[IoSlice::new(buf)])
+        Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -214,13 +257,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.holding() {
-            for buf in bufs {
-                self.held.extend_from_slice(buf);
-            }
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
-        }
-        self.poll_write_with_held(cx, bufs)
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -228,15 +265,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.holding() {
-            return Poll::Ready(Ok(()));
-        }
-        std::task::ready!(self.poll_release(cx))?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.poll_release(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -255,56 +287,4 @@ impl Peek for Watched {
     }
 }
 
-impl UniqueID for Watched {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for Watched {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.inner.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Watched {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-
-    fn get_read_pending_time(&self) -> Duration {
-        self.inner.get_read_pending_time()
-    }
-
-    fn get_write_pending_time(&self) -> Duration {
-        self.inner.get_write_pending_time()
-    }
-}
-
-impl GetProxyDigest for Watched {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-
-    fn set_proxy_digest(&mut self, digest: ProxyDigest) {
-        self.inner.set_proxy_digest(digest);
-    }
-}
-
-impl GetSocketDigest for Watched {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-
-    fn set_socket_digest(&mut self, digest: SocketDigest) {
-        self.inner.set_socket_digest(digest);
-    }
-}
+delegate_identity!(Watched, inner);

@@ -207,6 +207,7 @@ fn client_services(
                 proxy: Arc::new(proxy(app, conf, h2c)),
                 app: Arc::clone(app),
                 open: Arc::clone(open),
+                h2c,
             };
             services.push(Service::with_listeners(
                 if h2c { "clients (h2c)" } else { "clients" }.to_owned(),

@@ -6,19 +6,22 @@
 //!
 //! Not for deciding anything: whose fault a failure is, and what to do about it, is the dispatch stage's.
 
+use super::gather::Gathered;
 use super::site::Site;
 use crate::providers::Body;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{HeaderMap, StatusCode};
-use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::http::RequestHeader;
+use pingora::protocols::Stream;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::protocols::http::v1::client::HttpSession as Http1;
+use pingora::upstreams::peer::{HttpPeer, Peer};
 use pingora::{Error, ErrorType};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long an answer is waited for after the request could not be sent whole: a server may refuse a large body with
@@ -27,6 +30,8 @@ const EARLY_ANSWER_WAIT: Duration = Duration::from_millis(200);
 /// How much of an unwanted body is read to keep its connection, and for how long.
 const DRAIN_LIMIT: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(200);
+/// Pooled connections that may turn out stale before it counts as a failure.
+const STALE_TRIES: usize = 4;
 /// Informational responses accepted before the real one.
 const MAX_INFORMATIONAL: usize = 8;
 
@@ -55,7 +60,11 @@ pub enum Fault {
 
 /// The connection pools, shared by all targets.
 pub struct Transport {
-    connector: Connector,
+    /// HTTP/1.1 connections. Pingora's pool of streams rather than of sessions, so that each can be [`Gathered`].
+    http1: TransportConnector,
+    /// HTTP/2 connections. Made when first needed: it loads the system's certificates again, and few ask for it.
+    http2: OnceLock<Connector>,
+    keepalive: usize,
 }
 
 impl std::fmt::Debug for Transport {
@@ -68,57 +77,31 @@ impl Transport {
     /// Pools that keep at most `keepalive` idle connections.
     pub fn new(keepalive: usize) -> Self {
         Self {
-            connector: Connector::new(Some(ConnectorOptions::new(keepalive))),
+            http1: TransportConnector::new(Some(ConnectorOptions::new(keepalive))),
+            http2: OnceLock::new(),
+            keepalive,
         }
     }
 
-    /// Send a request and read the response header.
+    /// Send a request and read the response header. `head` makes the request's head, once per connection tried.
     pub async fn send(
         self: &Arc<Self>,
         site: &Site,
-        head: Box<RequestHeader>,
+        head: &(dyn Fn() -> Result<Box<RequestHeader>, Fault> + Sync),
         body: &Body,
         deadline: Instant,
     ) -> Result<Exchange, Fault> {
         let peer = site.addresses.peer(deadline).await.ok_or(Fault::Unresolved)?;
-        let mut head = head;
-        head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))
-            .map_err(|e| Fault::Malformed(e.to_string()))?;
-        let spare = if site.http2 { None } else { Some(head.clone()) };
-        let (session, reused) = self.connect(&peer).await?;
-        match exchange(session, head, body).await {
-            Ok(session) => Ok(Exchange {
-                transport: Arc::clone(self),
-                peer,
-                session,
-                ended: false,
-            }),
-            // The pooled connection had been closed by the other side: the request was not taken, so asking again on a
-            // fresh connection is no second attempt. Never for a connection that is fresh.
-            Err(fault @ Fault::Disconnected(_)) if reused => match spare {
-                Some(head) => self.send_fresh(peer, head, body).await,
-                None => Err(fault),
-            },
-            Err(fault) => Err(fault),
-        }
-    }
-
-    async fn send_fresh(
-        self: &Arc<Self>,
-        peer: Arc<HttpPeer>,
-        head: Box<RequestHeader>,
-        body: &Body,
-    ) -> Result<Exchange, Fault> {
-        // Idle connections to one server tend to die together; each stale one found costs a round trip, so a few are
-        // tried and then it is a failure like any other.
-        let mut head = Some(head);
-        for _ in 0..3 {
+        // A pooled connection that the other side has closed did not take the request, so asking again on another one is
+        // no second attempt. Idle connections to one server tend to die together, hence a few tries; never on a fresh one.
+        for _ in 0..STALE_TRIES {
             let (session, reused) = self.connect(&peer).await?;
-            let this = match &head {
-                Some(head) => head.clone(),
-                None => break,
-            };
-            match exchange(session, this, body).await {
+            // An HTTP/2 connection is shared: its breaking says nothing about whether this stream's request was taken.
+            let may_be_stale = reused && matches!(session, HttpSession::H1(_));
+            let mut head = head()?;
+            head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))
+                .map_err(|e| Fault::Malformed(e.to_string()))?;
+            match exchange(session, head, body).await {
                 Ok(session) => {
                     return Ok(Exchange {
                         transport: Arc::clone(self),
@@ -127,24 +110,61 @@ impl Transport {
                         ended: false,
                     });
                 }
-                Err(Fault::Disconnected(_)) if reused => {}
-                Err(fault) => {
-                    head.take();
-                    return Err(fault);
-                }
+                Err(Fault::Disconnected(_)) if may_be_stale => {}
+                Err(fault) => return Err(fault),
             }
         }
         Err(Fault::Disconnected("every pooled connection was stale".to_owned()))
     }
 
     async fn connect(&self, peer: &Arc<HttpPeer>) -> Result<(HttpSession, bool), Fault> {
-        self.connector
-            .get_http_session(peer.as_ref())
-            .await
-            .map_err(|error| match error.etype {
-                ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Fault::ConnectTimeout,
-                _ => Fault::Connect(describe(&error)),
-            })
+        let connected = if peer.options.alpn.get_max_http_version() > 1 {
+            self.http2().get_http_session(peer.as_ref()).await
+        } else {
+            self.connect_http1(peer).await
+        };
+        connected.map_err(|error| match error.etype {
+            ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Fault::ConnectTimeout,
+            _ => Fault::Connect(describe(&error)),
+        })
+    }
+
+    fn http2(&self) -> &Connector {
+        self.http2
+            .get_or_init(|| Connector::new(Some(ConnectorOptions::new(self.keepalive))))
+    }
+
+    async fn connect_http1(&self, peer: &HttpPeer) -> pingora::Result<(HttpSession, bool)> {
+        let (stream, reused) = match self.http1.reused_stream(peer).await {
+            Some(stream) => (stream, true),
+            None => {
+                let stream: Stream = Box::new(Gathered::new(self.http1.new_stream(peer).await?));
+                (stream, false)
+            }
+        };
+        Ok((HttpSession::H1(Http1::new_with_options(stream, peer)), reused))
+    }
+
+    async fn release(&self, session: HttpSession, peer: &HttpPeer) {
+        let idle = peer.options.idle_timeout;
+        match session {
+            HttpSession::H1(mut http1) => {
+                http1.respect_keepalive();
+                if let Some(stream) = http1.reuse().await {
+                    self.http1.release_stream(stream, peer.reuse_hash(), idle);
+                }
+            }
+            other => self.http2().release_http_session(other, peer, idle).await,
+        }
+    }
+}
+
+/// Let the request's header wait for its body.
+fn hold(session: &HttpSession, hold: bool) {
+    if let HttpSession::H1(http1) = session {
+        if let Some(gathered) = (**http1.stream()).as_any().downcast_ref::<Gathered>() {
+            gathered.hold(hold);
+        }
     }
 }
 
@@ -164,9 +184,12 @@ async fn exchange(mut session: HttpSession, head: Box<RequestHeader>, body: &Bod
 }
 
 async fn write(session: &mut HttpSession, head: Box<RequestHeader>, body: &Body) -> pingora::Result<()> {
+    hold(session, !body.is_empty());
     session.write_request_header(head).await?;
     let last = body.pieces().len().saturating_sub(1);
     for (index, piece) in body.pieces().iter().enumerate() {
+        // Small pieces before the last (the spliced model name) wait for it too.
+        hold(session, index != last);
         session.write_request_body(piece.clone(), index == last).await?;
     }
     session.finish_request_body().await
@@ -275,11 +298,7 @@ impl Exchange {
     /// Give the connection back to the pool if the response was read to its end, else close it.
     pub async fn release(mut self) {
         if self.ended || self.session.response_done() {
-            let idle = self.peer.options.idle_timeout;
-            self.transport
-                .connector
-                .release_http_session(self.session, self.peer.as_ref(), idle)
-                .await;
+            self.transport.release(self.session, &self.peer).await;
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod exchange;
+pub mod gather;
 pub mod site;
 pub mod target;
 

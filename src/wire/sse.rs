@@ -56,11 +56,13 @@ impl SseReader {
     pub fn take(&mut self) -> Result<Bytes, EventTooLarge> {
         let mut complete = 0;
         let mut line_start = self.searched;
-        if self.after_cr && self.pending.get(line_start) == Some(&b'\n') {
-            line_start += 1;
+        if let (true, Some(&next)) = (self.after_cr, self.pending.get(line_start)) {
             self.after_cr = false;
-            if line_start == 1 {
-                complete = 1;
+            if next == b'\n' {
+                line_start += 1;
+                if line_start == 1 {
+                    complete = 1;
+                }
             }
         }
         loop {

@@ -10,8 +10,10 @@
 //! Nothing has been sent to the client yet, so every failure here can still go elsewhere. One attempt is `attempt.rs`.
 
 mod attempt;
+mod failure;
 
 use self::attempt::Attempt;
+use self::failure::Report;
 use super::super::App;
 use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
@@ -20,14 +22,15 @@ use super::super::live::LiveStream;
 use crate::balance::{Permit, Pick};
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Found, PublicModel, Snapshot};
-use crate::telemetry::Outcome;
 use crate::upstream::Target;
 use crate::wire::Call;
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::HeaderName;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+const TIMEOUT: HeaderName = HeaderName::from_static("x-cirque-timeout-ms");
 /// Most calls one request may cause.
 const MAX_ATTEMPTS: u32 = 16;
 /// Answers that do not decode are asked for again once; a second one is the client's answer.
@@ -69,31 +72,6 @@ pub struct Live {
     pub uncounted: Uncounted,
 }
 
-/// Why one attempt failed, and what that means for the next.
-pub(super) struct Failure {
-    /// What the client is told when nobody else answers.
-    pub error: GatewayError,
-    /// For the metrics.
-    pub outcome: Outcome,
-    /// Whether asking another target can help.
-    pub elsewhere: bool,
-    /// What to tell the breaker.
-    pub report: Report,
-}
-
-/// What an attempt says about its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Report {
-    /// It works (even if it refused the request).
-    Good,
-    /// It failed.
-    Bad,
-    /// Leave it alone for a while.
-    Cool(Duration),
-    /// Nothing: the client left, or our own time was up.
-    Nothing,
-}
-
 /// Get an answer.
 pub async fn run(
     app: &App,
@@ -104,12 +82,12 @@ pub async fn run(
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
     let deadlines = found.model.deadlines();
-    let total = ctx.started
-        + if call.streamed() {
-            deadlines.stream_total
-        } else {
-            deadlines.total
-        };
+    let configured = if call.streamed() {
+        deadlines.stream_total
+    } else {
+        deadlines.total
+    };
+    let total = ctx.started + asked_timeout(down)?.map_or(configured, |asked| asked.min(configured));
     let mut search = Search {
         last: None,
         cooling: None,
@@ -151,6 +129,22 @@ pub async fn run(
         }
     }
     Err(search.verdict())
+}
+
+/// `x-cirque-timeout-ms`: a client may have less time than the configuration gives, never more.
+fn asked_timeout(down: &Downstream<'_>) -> Result<Option<Duration>, GatewayError> {
+    let Some(value) = down.request().headers.get(TIMEOUT) else {
+        return Ok(None);
+    };
+    let milliseconds = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
+    match milliseconds {
+        Some(milliseconds @ 1..) => Ok(Some(Duration::from_millis(milliseconds))),
+        _ => Err(GatewayError::invalid(
+            "invalid_header",
+            "x-cirque-timeout-ms must be a whole number of milliseconds greater than 0",
+        )
+        .param("x-cirque-timeout-ms")),
+    }
 }
 
 /// What is known while looking for somebody who answers.

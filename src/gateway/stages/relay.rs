@@ -107,7 +107,12 @@ async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live)
         End::Complete => {
             down.hold(false);
             written = down.write(Bytes::new(), true).await;
-            live.release().await;
+            if live.ended {
+                live.release().await;
+            } else {
+                // The end marker has passed and the provider has not ended its response: the client need not wait for it.
+                tokio::spawn(live.release());
+            }
         }
         End::ClientLeft => {
             ctx.record.status = 499;

@@ -4,8 +4,11 @@ use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::{Downstream, Stop};
-use super::super::super::live::{Broken, LiveStream, Source};
-use super::{Failure, Live, Reply, Report};
+use super::super::super::live::{LiveStream, Source};
+use super::failure::{
+    Failure, Report, bad_response, broken_connection, broken_stream, no_room, provider_error, report, unsupported,
+};
+use super::{Live, Reply};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::{self, Blame, EncodeOptions, Encoded};
@@ -15,7 +18,7 @@ use crate::upstream::exchange::BodyTooLarge;
 use crate::upstream::{Backend, Exchange, Fault, Site, Target};
 use crate::wire::{Call, errors, usage};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -91,17 +94,28 @@ impl Attempt<'_> {
         site: &Site,
         encoded: &Encoded,
     ) -> Result<Exchange, Failure> {
-        let mut head = site
-            .request(self.call.operation)
-            .ok_or_else(|| unsupported(self.call))?;
-        for name in &FORWARDED {
-            if let Some(value) = down.request().headers.get(name) {
-                let _ = head.insert_header(name.clone(), value.clone());
-            }
+        let client = &down.request().headers;
+        let forwarded: Vec<(HeaderName, HeaderValue)> = FORWARDED
+            .iter()
+            .filter_map(|name| Some((name.clone(), client.get(name)?.clone())))
+            .collect();
+        let operation = self.call.operation;
+        if !site.provider.supports(operation) {
+            return Err(unsupported(self.call));
         }
+        let head = move || {
+            let mut head = site
+                .request(operation)
+                .ok_or_else(|| Fault::Malformed("no such operation".to_owned()))?;
+            for (name, value) in &forwarded {
+                head.insert_header(name.clone(), value.clone())
+                    .map_err(|e| Fault::Malformed(e.to_string()))?;
+            }
+            Ok(head)
+        };
         let began = Instant::now();
         let first_byte = (began + self.target.deadlines.first_byte).min(self.total);
-        let sent = self.app.transport.send(site, head, &encoded.body, first_byte);
+        let sent = self.app.transport.send(site, &head, &encoded.body, first_byte);
         let exchange = match down.until(first_byte, sent).await {
             Ok(Ok(exchange)) => exchange,
             Ok(Err(fault)) => return Err(broken_connection(&fault)),
@@ -416,111 +430,6 @@ impl Attempt<'_> {
                 }
             }
         }
-    }
-}
-
-fn report(permit: Permit, report: Report) {
-    match report {
-        Report::Good => permit.success(),
-        Report::Bad => permit.failure(Instant::now()),
-        Report::Cool(length) => permit.cool(Instant::now(), length),
-        Report::Nothing => drop(permit),
-    }
-}
-
-/// How the connection failed, for metrics and the client.
-pub(super) fn broken_connection(fault: &Fault) -> Failure {
-    let (kind, outcome, text) = match fault {
-        Fault::Unresolved | Fault::Connect(_) => (
-            ErrorKind::ProviderError,
-            Outcome::ConnectError,
-            "the provider could not be reached",
-        ),
-        Fault::ConnectTimeout => (
-            ErrorKind::ProviderTimeout,
-            Outcome::ConnectTimeout,
-            "the provider could not be reached in time",
-        ),
-        Fault::Disconnected(_) | Fault::Truncated(_) => (
-            ErrorKind::ProviderError,
-            Outcome::Disconnected,
-            "the provider closed the connection before it had answered",
-        ),
-        Fault::Malformed(_) => (
-            ErrorKind::ProviderBadResponse,
-            Outcome::BadResponse,
-            "the provider's answer could not be understood",
-        ),
-    };
-    Failure {
-        error: GatewayError::new(kind, text).because(fault.to_string()),
-        outcome,
-        elsewhere: true,
-        report: Report::Bad,
-    }
-}
-
-fn broken_stream(broken: Broken) -> Failure {
-    match broken {
-        Broken::Connection(fault) => broken_connection(&fault),
-        Broken::Reported(_) => provider_error(
-            "the provider answered with an error",
-            "an error event with status 200".to_owned(),
-        ),
-        Broken::Garbage(what) => bad_response(what),
-        Broken::Unfinished => bad_response("the stream ended before its first event".to_owned()),
-    }
-}
-
-fn bad_response(detail: String) -> Failure {
-    let error = GatewayError::new(
-        ErrorKind::ProviderBadResponse,
-        "the provider's answer could not be understood",
-    )
-    .because(detail);
-    Failure {
-        error,
-        outcome: Outcome::BadResponse,
-        elsewhere: true,
-        report: Report::Bad,
-    }
-}
-
-fn provider_error(text: &'static str, detail: String) -> Failure {
-    let error = GatewayError::new(ErrorKind::ProviderError, text).because(detail);
-    Failure {
-        error,
-        outcome: Outcome::ServerError,
-        elsewhere: true,
-        report: Report::Bad,
-    }
-}
-
-fn no_room() -> Failure {
-    let error = GatewayError::new(
-        ErrorKind::Overloaded,
-        "the gateway holds as many answer bytes as it may; try again shortly",
-    )
-    .retry_after(Duration::from_secs(1));
-    Failure {
-        error,
-        outcome: Outcome::Abandoned,
-        elsewhere: false,
-        report: Report::Nothing,
-    }
-}
-
-fn unsupported(call: &Call) -> Failure {
-    let error = GatewayError::invalid(
-        "unsupported_operation",
-        format!("this model does not offer {}", call.operation.as_str()),
-    )
-    .param("model");
-    Failure {
-        error,
-        outcome: Outcome::Abandoned,
-        elsewhere: true,
-        report: Report::Nothing,
     }
 }
 

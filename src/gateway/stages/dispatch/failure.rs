@@ -1,0 +1,139 @@
+//! How an attempt fails: what the client is told, what is counted, what the breaker learns, whether to ask elsewhere.
+
+use super::super::super::live::Broken;
+use crate::balance::Permit;
+use crate::error::{ErrorKind, GatewayError};
+use crate::telemetry::Outcome;
+use crate::upstream::Fault;
+use crate::wire::Call;
+use std::time::{Duration, Instant};
+
+/// Why one attempt failed, and what that means for the next.
+pub(super) struct Failure {
+    /// What the client is told when nobody else answers.
+    pub error: GatewayError,
+    /// For the metrics.
+    pub outcome: Outcome,
+    /// Whether asking another target can help.
+    pub elsewhere: bool,
+    /// What to tell the breaker.
+    pub report: Report,
+}
+
+/// What an attempt says about its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// It works (even if it refused the request).
+    Good,
+    /// It failed.
+    Bad,
+    /// Leave it alone for a while.
+    Cool(Duration),
+    /// Nothing: the client left, or our own time was up.
+    Nothing,
+}
+
+pub(super) fn report(permit: Permit, report: Report) {
+    match report {
+        Report::Good => permit.success(),
+        Report::Bad => permit.failure(Instant::now()),
+        Report::Cool(length) => permit.cool(Instant::now(), length),
+        Report::Nothing => drop(permit),
+    }
+}
+
+/// How the connection failed, for metrics and the client.
+pub(super) fn broken_connection(fault: &Fault) -> Failure {
+    let (kind, outcome, text) = match fault {
+        Fault::Unresolved | Fault::Connect(_) => (
+            ErrorKind::ProviderError,
+            Outcome::ConnectError,
+            "the provider could not be reached",
+        ),
+        Fault::ConnectTimeout => (
+            ErrorKind::ProviderTimeout,
+            Outcome::ConnectTimeout,
+            "the provider could not be reached in time",
+        ),
+        Fault::Disconnected(_) | Fault::Truncated(_) => (
+            ErrorKind::ProviderError,
+            Outcome::Disconnected,
+            "the provider closed the connection before it had answered",
+        ),
+        Fault::Malformed(_) => (
+            ErrorKind::ProviderBadResponse,
+            Outcome::BadResponse,
+            "the provider's answer could not be understood",
+        ),
+    };
+    Failure {
+        error: GatewayError::new(kind, text).because(fault.to_string()),
+        outcome,
+        elsewhere: true,
+        report: Report::Bad,
+    }
+}
+
+pub(super) fn broken_stream(broken: Broken) -> Failure {
+    match broken {
+        Broken::Connection(fault) => broken_connection(&fault),
+        Broken::Reported(_) => provider_error(
+            "the provider answered with an error",
+            "an error event with status 200".to_owned(),
+        ),
+        Broken::Garbage(what) => bad_response(what),
+        Broken::Unfinished => bad_response("the stream ended before its first event".to_owned()),
+    }
+}
+
+pub(super) fn bad_response(detail: String) -> Failure {
+    let error = GatewayError::new(
+        ErrorKind::ProviderBadResponse,
+        "the provider's answer could not be understood",
+    )
+    .because(detail);
+    Failure {
+        error,
+        outcome: Outcome::BadResponse,
+        elsewhere: true,
+        report: Report::Bad,
+    }
+}
+
+pub(super) fn provider_error(text: &'static str, detail: String) -> Failure {
+    let error = GatewayError::new(ErrorKind::ProviderError, text).because(detail);
+    Failure {
+        error,
+        outcome: Outcome::ServerError,
+        elsewhere: true,
+        report: Report::Bad,
+    }
+}
+
+pub(super) fn no_room() -> Failure {
+    let error = GatewayError::new(
+        ErrorKind::Overloaded,
+        "the gateway holds as many answer bytes as it may; try again shortly",
+    )
+    .retry_after(Duration::from_secs(1));
+    Failure {
+        error,
+        outcome: Outcome::Abandoned,
+        elsewhere: false,
+        report: Report::Nothing,
+    }
+}
+
+pub(super) fn unsupported(call: &Call) -> Failure {
+    let error = GatewayError::invalid(
+        "unsupported_operation",
+        format!("this model does not offer {}", call.operation.as_str()),
+    )
+    .param("model");
+    Failure {
+        error,
+        outcome: Outcome::Abandoned,
+        elsewhere: true,
+        report: Report::Nothing,
+    }
+}
