@@ -83,12 +83,19 @@ pub struct PublicModel {
     pub chain: Vec<usize>,
     /// Meters by target, then operation.
     meters: Vec<Vec<RouteMeter>>,
+    /// Meters of the passthrough lane by target.
+    passing: Vec<RouteMeter>,
 }
 
 impl PublicModel {
     /// The meter of one target for one operation.
     pub fn meter(&self, target: usize, operation: Operation) -> Option<&RouteMeter> {
         self.meters.get(target)?.get(operation.index())
+    }
+
+    /// The meter of one target for requests forwarded unread.
+    pub fn passing_meter(&self, target: usize) -> Option<&RouteMeter> {
+        self.passing.get(target)
     }
 
     /// Deadlines of the first target: those of a request before a target is chosen.
@@ -413,6 +420,7 @@ impl<'a> Builder<'a> {
         let mut members = Vec::new();
         let mut targets: Vec<Arc<Target>> = Vec::new();
         let mut meters = Vec::new();
+        let mut passing = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -429,6 +437,7 @@ impl<'a> Builder<'a> {
                     .map(|op| self.state.meters.route(op.as_str(), name, built.provider_name()))
                     .collect(),
             );
+            passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
             targets.push(built);
         }
         PublicModel {
@@ -437,6 +446,7 @@ impl<'a> Builder<'a> {
             targets,
             chain: Vec::new(),
             meters,
+            passing,
         }
     }
 

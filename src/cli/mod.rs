@@ -32,6 +32,9 @@ enum Command {
         /// Files to check.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Look at the file only: not at secrets, certificates and other files it names (for CI).
+        #[arg(long)]
+        file_only: bool,
     },
     /// About the configuration format.
     Config {
@@ -66,7 +69,7 @@ pub fn run() -> ExitCode {
 fn execute(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::Serve { config, upgrade } => server::run(&ServeOptions { config, upgrade }).map(|()| true),
-        Command::Check { files } => check::run(&files),
+        Command::Check { files, file_only } => check::run(&files, file_only),
         Command::Config {
             command: ConfigCommand::Schema,
         } => schema::run().map(|()| true),

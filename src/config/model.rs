@@ -323,8 +323,8 @@ pub struct Model {
 pub struct Target {
     /// A name under `providers:`.
     pub provider: String,
-    /// The provider's own name of the model. `*` stands for what the `*` of the public name matched. Default: the name
-    /// the client asked for.
+    /// The provider's own name of the model. `*` stands for what the `*` of the public name matched. Default: the public
+    /// model's own name; under a pattern, the name the client asked for.
     #[serde(default)]
     pub model: Option<String>,
     /// Share of the requests, relative to the other targets; 0 = only when all others are unavailable. Default 1.

@@ -91,7 +91,7 @@ impl LiveStream {
     pub async fn fill(&mut self) {
         match &mut self.source {
             Source::Paced { events, pace } => {
-                if self.begun {
+                if self.begun && !pace.is_zero() {
                     tokio::time::sleep(*pace).await;
                 }
                 match events.pop_front() {
@@ -132,6 +132,9 @@ impl LiveStream {
             }
         };
         let mut out = self.pass(batch);
+        if let (Some(too_large), false) = (self.reader.too_large(), self.done) {
+            self.broken.get_or_insert(Broken::Garbage(too_large.to_string()));
+        }
         if self.ended {
             out = self.conclude(out);
         }
@@ -179,7 +182,7 @@ impl LiveStream {
 
     /// Whether an event's data may pass.
     fn judge(&mut self, data: &[u8]) -> bool {
-        if data == b"[DONE]" {
+        if data.trim_ascii() == b"[DONE]" {
             self.done = true;
             return true;
         }
@@ -189,7 +192,9 @@ impl LiveStream {
                 false
             }
             Ok(facts) if facts.error => {
-                let shown = crate::wire::errors::is_presentable(data).then(|| Bytes::copy_from_slice(data));
+                // JSON of several `data:` lines is made one again: a string holds no raw line end, so no value changes.
+                let one_line = |b: &u8| if matches!(b, b'\n' | b'\r') { b' ' } else { *b };
+                let shown = crate::wire::errors::is_presentable(data).then(|| data.iter().map(one_line).collect());
                 self.broken = Some(Broken::Reported(shown));
                 false
             }
@@ -212,14 +217,11 @@ impl LiveStream {
             let data = sse::events(&rest)
                 .next()
                 .and_then(|event| event.data.map(|data| data.into_owned()));
-            data.is_some_and(|data| data == b"[DONE]" || crate::wire::json::scan_value(&data, self.max_depth).is_ok())
+            data.is_some_and(|data| {
+                data.trim_ascii() == b"[DONE]" || crate::wire::json::scan_value(&data, self.max_depth).is_ok()
+            })
         };
-        let out = if whole {
-            let last = self.pass(rest);
-            [out, last].concat().into()
-        } else {
-            out
-        };
+        let last = if whole { self.pass(rest) } else { Bytes::new() };
         // A connection that breaks after the end marker broke nothing.
         if self.done && matches!(self.broken, Some(Broken::Connection(_))) {
             self.broken = None;
@@ -227,7 +229,17 @@ impl LiveStream {
         if self.broken.is_none() && !self.done && !self.finished {
             self.broken = Some(Broken::Unfinished);
         }
-        out
+        // The in-band error that follows must not land on a line that was never ended.
+        let end: &[u8] = if last.is_empty() || self.broken.is_none() {
+            b""
+        } else {
+            b"\n\n"
+        };
+        if last.is_empty() {
+            out
+        } else {
+            [&out, &last, end].concat().into()
+        }
     }
 
     fn remember(&mut self, out: Bytes) -> Bytes {
@@ -326,6 +338,17 @@ mod tests {
                 CHUNK.to_owned(),
                 Some(Broken::Unfinished),
             ),
+            (vec![CHUNK.trim_end()], CHUNK.to_owned(), Some(Broken::Unfinished)),
+            (
+                vec![CHUNK, "data: [DONE] \n\n"],
+                format!("{CHUNK}data: [DONE] \n\n"),
+                None,
+            ),
+            (
+                vec![CHUNK, "data: {\"error\":\ndata: {\"message\":\"x\"}}\n\n"],
+                CHUNK.to_owned(),
+                Some(Broken::Reported(Some("{\"error\": {\"message\":\"x\"}}".into()))),
+            ),
             (
                 vec![CHUNK, "data: <html>\n\n", DONE],
                 CHUNK.to_owned(),
@@ -349,5 +372,36 @@ mod tests {
         let (out, live) = run(&["data: ", &"x".repeat(5000)], false).await;
         assert_eq!(out, "");
         assert!(matches!(live.broken, Some(Broken::Garbage(_))));
+        let (out, live) = run(&[&format!("{CHUNK}{}", "x".repeat(5000))], false).await;
+        assert_eq!(out, CHUNK);
+        assert!(matches!(live.broken, Some(Broken::Garbage(_))));
+    }
+
+    proptest::proptest! {
+        /// However the bytes of a stream arrive, hostile ones included, the outcome is the same, and nothing is sent on
+        /// that did not come.
+        #[test]
+        fn any_split_gives_the_same_outcome(
+            parts in proptest::collection::vec(proptest::sample::select(vec![CHUNK, CHUNK, CHUNK, FINISH, USAGE, DONE,
+                ": c\n", "\n", "data: {", "data:", "x", "data: {\"error\":{\"message\":\"e\"}}\n\n", "data: <\n\n"]), 0..12),
+            long in 0..1200usize,
+            step in 1..90usize,
+            withhold: bool,
+        ) {
+            let text = parts.concat() + &"y".repeat(long.saturating_sub(400));
+            let run = |pieces: Vec<&[u8]>| {
+                let events = pieces.into_iter().map(Bytes::copy_from_slice).collect();
+                let mut live = LiveStream::new(Source::Paced { events, pace: Duration::ZERO }, 512, 64, withhold);
+                let mut out = Vec::new();
+                while !live.ended && live.broken.is_none() && !live.done {
+                    futures::FutureExt::now_or_never(live.fill()).unwrap();
+                    out.extend_from_slice(&live.take());
+                }
+                (out, live.usage, live.done, live.finished, live.broken)
+            };
+            let whole = run(vec![text.as_bytes()]);
+            proptest::prop_assert!(withhold || text.as_bytes().starts_with(whole.0.trim_ascii_end()));
+            proptest::prop_assert_eq!(run(text.as_bytes().chunks(step).collect()), whole);
+        }
     }
 }

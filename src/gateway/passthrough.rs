@@ -20,10 +20,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Longest silence of a websocket before it is taken for dead.
 const UPGRADED_IDLE: Duration = Duration::from_secs(600);
+
+/// Cool-down after a 429 that names no time.
+const DEFAULT_COOL: Duration = Duration::from_secs(5);
 
 /// A request in this lane.
 pub struct Passing {
@@ -33,6 +36,8 @@ pub struct Passing {
     target: Option<Arc<Target>>,
     /// Set when the provider refused the gateway's own credential.
     auth_failed: bool,
+    /// When a provider that refused said to come back.
+    retry_after: Option<Duration>,
 }
 
 impl Passing {
@@ -44,6 +49,7 @@ impl Passing {
             permit: None,
             target: None,
             auth_failed: false,
+            retry_after: None,
         }
     }
 
@@ -54,6 +60,8 @@ impl Passing {
         }
     }
 }
+
+const PROTOCOLS: HeaderName = HeaderName::from_static("sec-websocket-protocol");
 
 /// Credentials and proxy trails of clients, which never go upstream.
 const NEVER_FORWARDED: [&str; 16] = [
@@ -133,6 +141,11 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
     };
     passing.target = Some(Arc::clone(target));
     ctx.record.target = Some(Arc::clone(target));
+    ctx.record.meter = passing
+        .tried
+        .last()
+        .and_then(|&index| model.passing_meter(index))
+        .cloned();
     ctx.record.attempts += 1;
     let Some(known) = site.addresses.peer(Instant::now() + target.deadlines.connect).await else {
         let mut error = Error::explain(ErrorType::ConnectError, "the host name could not be resolved");
@@ -164,6 +177,7 @@ pub fn request(session: &Session, request: &mut RequestHeader, ctx: &RequestCont
     for (name, value) in site.headers() {
         request.insert_header(name.clone(), value.clone())?;
     }
+    strip_protocol_credentials(request)?;
     let uri = &session.req_header().uri;
     let below = uri.path().strip_prefix("/v1").unwrap_or_default();
     let mut path = format!("{}{below}", site.base.path);
@@ -176,6 +190,25 @@ pub fn request(session: &Session, request: &mut RequestHeader, ctx: &RequestCont
         .map_err(|_| Error::explain(ErrorType::HTTPStatus(400), "the path cannot be forwarded"))?;
     request.set_uri(uri);
     Ok(())
+}
+
+/// Browsers cannot set headers on a websocket, so OpenAI's realtime clients put credentials among the subprotocols.
+fn strip_protocol_credentials(request: &mut RequestHeader) -> pingora::Result<()> {
+    let Some(offered) = request.headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()) else {
+        return Ok(());
+    };
+    let secret = ["openai-insecure-api-key.", "openai-organization.", "openai-project."];
+    let kept: Vec<&str> = offered
+        .split(',')
+        .map(str::trim)
+        .filter(|protocol| !secret.iter().any(|prefix| protocol.starts_with(prefix)))
+        .collect();
+    let kept = kept.join(", ");
+    if kept.is_empty() {
+        request.remove_header(&PROTOCOLS);
+        return Ok(());
+    }
+    request.insert_header(PROTOCOLS, kept)
 }
 
 /// The query without `key=`, where Gemini's SDKs put a credential.
@@ -195,6 +228,12 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
     if matches!(response.status.as_u16(), 401 | 403) {
         passing.auth_failed = true;
         return Error::e_explain(ErrorType::HTTPStatus(502), "the provider refused our credential");
+    }
+    if let (429, Some(site)) = (response.status.as_u16(), passing.site()) {
+        let verdict = site
+            .provider
+            .classify(response.status, &response.headers, &[], SystemTime::now());
+        passing.retry_after = verdict.retry_after;
     }
     let dropped: Vec<HeaderName> = response
         .headers
@@ -339,7 +378,7 @@ pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut
             }
             (None, _) if status == 429 => {
                 target.attempts.count(Outcome::RateLimited);
-                permit.cool(Instant::now(), Duration::from_secs(5));
+                permit.cool(Instant::now(), passing.retry_after.unwrap_or(DEFAULT_COOL));
             }
             (None, _) if status >= 500 => {
                 target.attempts.count(Outcome::ServerError);
@@ -367,6 +406,25 @@ pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_among_websocket_protocols_are_removed() {
+        for (offered, sent) in [
+            (
+                "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1",
+                Some("realtime, openai-beta.realtime-v1"),
+            ),
+            ("openai-insecure-api-key.sk-1", None),
+        ] {
+            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+            request.insert_header(PROTOCOLS, offered).unwrap();
+            strip_protocol_credentials(&mut request).unwrap();
+            assert_eq!(
+                request.headers.get(PROTOCOLS).map(|value| value.to_str().unwrap()),
+                sent
+            );
+        }
+    }
 
     #[test]
     fn a_key_in_the_query_is_removed() {

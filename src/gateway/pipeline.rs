@@ -30,7 +30,10 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
     admit::run(app, down, ctx);
     let route = match receive::check_headers(&snapshot.limits, down) {
         Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
-        Err(error) => Err(receive::NoRoute { error, allow: None }),
+        Err(error) => {
+            down.close_after();
+            Err(receive::NoRoute { error, allow: None })
+        }
     };
     let outcome = match route {
         Ok(Route::Passthrough(model)) => match authenticate::run(&snapshot) {
@@ -129,7 +132,12 @@ fn percent_decode(raw: &str) -> String {
 fn unknown_model(snapshot: &Snapshot, asked: &str) -> GatewayError {
     // What the client sent goes back to it only, clipped and without control characters.
     let shown: String = asked.chars().filter(|c| !c.is_control()).take(100).collect();
-    let near = snapshot.near(asked);
+    // Measuring a distance takes time and memory of the product of both lengths: not for a name of megabytes.
+    let near = if asked.len() <= 256 {
+        snapshot.near(asked)
+    } else {
+        Vec::new()
+    };
     let hint = match near.as_slice() {
         [] => "GET /v1/models lists what there is".to_owned(),
         names => format!("did you mean {}?", names.join(", ")),

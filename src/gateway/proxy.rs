@@ -36,9 +36,6 @@ impl ProxyHttp for Gateway {
         session.downstream_session.set_pipelining_enabled(true);
         let limits = self.app.snapshot.load().limits;
         session.downstream_session.set_write_timeout(Some(limits.write_timeout));
-        session
-            .downstream_session
-            .set_keepalive(Some(limits.keepalive_timeout.as_secs()));
         let mut down = Downstream::new(session);
         // A panic is a defect of ours: that request gets a 500, every other goes on.
         match AssertUnwindSafe(pipeline::serve(&self.app, &mut down, ctx))

@@ -97,6 +97,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         app: Arc::clone(&app),
         readiness,
         notifier,
+        upgrade_socket: PathBuf::from(&server.configuration.upgrade_sock),
     };
     server.run(RunArgs {
         shutdown_signal: Box::new(stop),

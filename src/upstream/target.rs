@@ -43,7 +43,7 @@ impl Default for Deadlines {
 pub enum ModelName {
     /// Always this.
     Fixed(String),
-    /// What the client asked for.
+    /// What the client asked for: the target of a pattern.
     AsAsked,
     /// `before`, what the public name's `*` matched, `after`.
     Expanded(String, String),
@@ -53,7 +53,9 @@ impl ModelName {
     /// From its configured form.
     pub fn parse(configured: Option<&str>, public: &str) -> Self {
         match configured {
-            None => Self::AsAsked,
+            None if public.contains('*') => Self::AsAsked,
+            // Not what the client asked for: this target may be answering as another model's fallback.
+            None => Self::Fixed(public.to_owned()),
             Some(name) => match name.split_once('*') {
                 Some((before, after)) if public.contains('*') => Self::Expanded(before.to_owned(), after.to_owned()),
                 _ => Self::Fixed(name.to_owned()),
@@ -118,6 +120,7 @@ mod tests {
         for (configured, public, asked, matched, expected) in [
             (Some("gpt-4o-2024"), "gpt-4o", "gpt-4o", "", "gpt-4o-2024"),
             (None, "gpt-*", "gpt-4o", "4o", "gpt-4o"),
+            (None, "small", "big", "", "small"),
             (Some("*"), "ollama/*", "ollama/llama3", "llama3", "llama3"),
             (Some("gpt-*-eu"), "gpt-*", "gpt-4o", "4o", "gpt-4o-eu"),
             (Some("odd*name"), "plain", "plain", "", "odd*name"),

@@ -98,13 +98,6 @@ pub struct Call {
 impl Call {
     /// Read the envelope of a body; errors say what is wrong and where.
     pub fn read(operation: Operation, body: Bytes, max_depth: usize) -> Result<Self, GatewayError> {
-        if simdutf8::basic::from_utf8(&body).is_err() {
-            let at = simdutf8::compat::from_utf8(&body).err().map_or(0, |e| e.valid_up_to());
-            return Err(GatewayError::invalid(
-                "invalid_utf8",
-                format!("the body is not UTF-8: bad byte at offset {at}"),
-            ));
-        }
         let mut reader = EnvelopeReader::default();
         json::scan_object(&body, max_depth, |member| reader.member(&body, &member))
             .map_err(|error| bad_json(error, &body))?;
@@ -123,6 +116,10 @@ impl Call {
 }
 
 fn bad_json(error: JsonError, body: &[u8]) -> GatewayError {
+    if error.what == json::NOT_UTF8 {
+        let text = format!("the body is not UTF-8: bad byte at offset {}", error.offset);
+        return GatewayError::invalid("invalid_utf8", text);
+    }
     let (line, column) = error.line_column(body);
     GatewayError::invalid(
         "invalid_json",

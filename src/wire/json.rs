@@ -2,9 +2,10 @@
 //!
 //! The gateway must know a few top-level members of a body (`model`, `stream`, `usage`) and must know that the body is
 //! JSON at all, but forwards the bytes as they came: so it needs positions, not values. One pass, iterative (hostile
-//! nesting costs no stack), bounded in depth, strict (RFC 8259). For reading values, serde_json is used on the span.
+//! nesting costs no stack), bounded in depth, strict (RFC 8259, UTF-8 included). For reading values, serde_json is used on
+//! the span.
 //!
-//! Not for building documents, and not a general parser. UTF-8 is checked by the caller, once for the whole body.
+//! Not for building documents, and not a general parser.
 
 mod string;
 
@@ -81,6 +82,7 @@ pub fn scan_object<'a>(bytes: &'a [u8], max_depth: usize, mut visit: impl FnMut(
         bytes,
         at: 0,
         max_depth,
+        ascii: true,
     };
     scanner.white_space();
     if scanner.peek() != Some(b'{') {
@@ -114,11 +116,7 @@ pub fn scan_object<'a>(bytes: &'a [u8], max_depth: usize, mut visit: impl FnMut(
             }
         }
     }
-    scanner.white_space();
-    if scanner.at < bytes.len() {
-        return Err(scanner.error("data after the end of the JSON object"));
-    }
-    Ok(())
+    scanner.end("data after the end of the JSON object")
 }
 
 /// Check that `bytes` are one JSON value of any sort.
@@ -127,15 +125,16 @@ pub fn scan_value(bytes: &[u8], max_depth: usize) -> Result<Kind, JsonError> {
         bytes,
         at: 0,
         max_depth,
+        ascii: true,
     };
     scanner.white_space();
     let kind = scanner.value(0)?;
-    scanner.white_space();
-    if scanner.at < bytes.len() {
-        return Err(scanner.error("data after the end of the JSON value"));
-    }
+    scanner.end("data after the end of the JSON value")?;
     Ok(kind)
 }
+
+/// [`JsonError::what`] of a document with bytes that are not UTF-8.
+pub const NOT_UTF8: &str = "not UTF-8";
 
 /// Deepest nesting that can be configured; sizes the stack of open containers.
 pub const DEPTH_CAP: usize = 1024;
@@ -144,6 +143,8 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     max_depth: usize,
+    /// Only ASCII so far.
+    ascii: bool,
 }
 
 /// One bit per open container: set = object. A fixed array, so that scanning allocates nothing.
@@ -189,6 +190,22 @@ impl Scanner<'_> {
             offset: self.at.saturating_sub(1),
             what,
         }
+    }
+
+    /// Nothing but white space is left, and all of it was UTF-8.
+    fn end(&mut self, otherwise: &'static str) -> Result<(), JsonError> {
+        self.white_space();
+        if self.at < self.bytes.len() {
+            return Err(self.error(otherwise));
+        }
+        // Outside strings the grammar lets only ASCII pass, so most documents need no second look.
+        if self.ascii || simdutf8::basic::from_utf8(self.bytes).is_ok() {
+            return Ok(());
+        }
+        let offset = simdutf8::compat::from_utf8(self.bytes)
+            .err()
+            .map_or(0, |e| e.valid_up_to());
+        Err(JsonError { offset, what: NOT_UTF8 })
     }
 
     fn white_space(&mut self) {
@@ -300,7 +317,9 @@ impl Scanner<'_> {
 
     /// Past a string; at its opening quote.
     fn string(&mut self) -> Result<(), JsonError> {
-        self.at = string::skip(self.bytes, self.at + 1)?;
+        let passed = string::skip(self.bytes, self.at + 1)?;
+        self.at = passed.end;
+        self.ascii &= passed.ascii;
         Ok(())
     }
 
@@ -463,7 +482,7 @@ mod tests {
             let index = at.index(bytes.len());
             bytes[index] = byte;
             let ours = scan_value(&bytes, 64).is_ok();
-            // serde_json also refuses bad UTF-8, lone surrogates and out-of-range numbers, which are not ours to judge.
+            // serde_json also refuses lone surrogates and out-of-range numbers, which are not ours to judge.
             if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() {
                 prop_assert!(ours);
             } else if ours {

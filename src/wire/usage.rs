@@ -190,4 +190,27 @@ mod tests {
             })
         );
     }
+
+    proptest::proptest! {
+        /// What is found in passing is what a full parse finds.
+        #[test]
+        fn agrees_with_a_full_parse(
+            text in ".{0,40}",
+            input: Option<u64>, output: Option<u64>, total: Option<u64>,
+            reason in proptest::option::of("[a-z_]{0,8}"),
+            choices in 0..3usize,
+            error: bool, pretty: bool,
+        ) {
+            let choice = serde_json::json!({"delta": {"content": text, "usage": {"prompt_tokens": 1}}, "finish_reason": reason});
+            let mut document = serde_json::json!({"id": text, "choices": vec![choice; choices],
+                "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": total}});
+            if error {
+                document["error"] = text.clone().into();
+            }
+            let text = if pretty { format!("{document:#}") } else { document.to_string() };
+            let facts = read(text.as_bytes(), 64).unwrap();
+            let usage = input.or(total).map(|input| Usage { input, output: output.unwrap_or(0), ..Usage::default() });
+            proptest::prop_assert_eq!(facts, Facts { usage, error, no_choices: choices == 0, finished: reason.is_some() && choices > 0 });
+        }
+    }
 }

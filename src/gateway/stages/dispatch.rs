@@ -221,6 +221,7 @@ async fn try_one(
         target,
         asked: &call.envelope.model,
         matched: found.matched,
+        began: Instant::now(),
         total,
     };
     match attempt.run(down, ctx, pick.permit).await {

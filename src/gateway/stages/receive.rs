@@ -67,6 +67,13 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             };
         }
     }
+    if !is_plain(path) {
+        let error = GatewayError::invalid(
+            "invalid_path",
+            "the path may not contain `.` or `..` segments, backslashes, or encoded dots and slashes",
+        );
+        return Err(NoRoute { error, allow: None });
+    }
     match snapshot.passthrough(path) {
         Some(rule) => Ok(Route::Passthrough(rule.model)),
         None => Err(NoRoute {
@@ -78,6 +85,15 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             allow: None,
         }),
     }
+}
+
+/// Whether a path means the same to us and to every server behind us: a rule for `/v1/files` must not open `/v1/admin` by
+/// way of `/v1/files/../admin`, however the dots are written.
+fn is_plain(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    !path.contains('\\')
+        && !["%2e", "%2f", "%5c", "%00"].iter().any(|code| lower.contains(code))
+        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Refuse header blocks beyond the caps.

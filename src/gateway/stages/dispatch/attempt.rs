@@ -46,6 +46,8 @@ pub(super) struct Attempt<'a> {
     pub target: &'a Arc<Target>,
     pub asked: &'a str,
     pub matched: &'a str,
+    /// When this attempt began.
+    pub began: Instant,
     pub total: Instant,
 }
 
@@ -113,8 +115,7 @@ impl Attempt<'_> {
             }
             Ok(head)
         };
-        let began = Instant::now();
-        let first_byte = (began + self.target.deadlines.first_byte).min(self.total);
+        let first_byte = (self.began + self.target.deadlines.first_byte).min(self.total);
         let sent = self.app.transport.send(site, &head, &encoded.body, first_byte);
         let exchange = match down.until(first_byte, sent).await {
             Ok(Ok(exchange)) => exchange,
@@ -259,7 +260,7 @@ impl Attempt<'_> {
                 "a stream was asked for and something else came".to_owned(),
             ));
         }
-        let deadline = (Instant::now() + self.target.deadlines.first_event).min(self.total);
+        let deadline = (self.began + self.target.deadlines.first_event).min(self.total);
         let mut stream = LiveStream::new(
             Source::Upstream(Box::new(exchange)),
             self.limits.stream_event,

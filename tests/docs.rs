@@ -1,0 +1,104 @@
+//! The documentation's configurations: every YAML block that contains `listen:` is a whole file and must load. And every
+//! relative link must lead somewhere.
+//!
+//! Not for whether the text around them is true.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+/// README.md, the other pages of the root, and all of `docs/`.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = [root.to_owned(), root.join("docs")]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// Fenced blocks of a page: the line they begin on, their language, their text.
+fn blocks(text: &str) -> Vec<(usize, String, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String, String)> = None;
+    for (index, line) in text.lines().enumerate() {
+        match (line.trim().strip_prefix("```"), open.as_mut()) {
+            (Some(language), None) => open = Some((index + 1, language.trim().to_owned(), String::new())),
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (None, Some((_, _, block))) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a fenced block is not closed");
+    found
+}
+
+#[test]
+fn every_whole_configuration_loads() {
+    let mut checked = 0;
+    let mut failures = String::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (line, language, block) in blocks(&text) {
+            if language != "yaml" || !block.contains("listen:") {
+                continue;
+            }
+            checked += 1;
+            let origin = format!("{}:{line}", page.display());
+            if let Err(problems) = cirque::config::parse(&block, &origin) {
+                failures += &format!("{problems}\n");
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+    assert!(checked >= 8, "only {checked} configurations were found");
+}
+
+#[test]
+fn relative_links_lead_somewhere() {
+    let mut failures = String::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let to = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
+            if !to.exists() {
+                failures += &format!("{}: {link}\n", page.display());
+            } else if !anchor.is_empty()
+                && !headings(&std::fs::read_to_string(&to).unwrap()).contains(&anchor.to_owned())
+            {
+                failures += &format!("{}: no heading {link}\n", page.display());
+            }
+        }
+    }
+    assert!(failures.is_empty(), "links that lead nowhere:\n{failures}");
+}
+
+/// Anchors as forges make them from headings.
+fn headings(text: &str) -> Vec<String> {
+    let titles = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim());
+    titles
+        .map(|title| {
+            let kept = title
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            kept.collect::<String>().to_lowercase().replace(' ', "-")
+        })
+        .collect()
+}
