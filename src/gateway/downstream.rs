@@ -73,7 +73,9 @@ impl<'a> Downstream<'a> {
             Err(_) => Err(ReadFault::TooSlow),
             Ok(Err(error)) => match error.etype {
                 pingora::ErrorType::ReadTimedout => Err(ReadFault::TooSlow),
-                pingora::ErrorType::InvalidHTTPHeader | pingora::ErrorType::InternalError => Err(ReadFault::Malformed),
+                pingora::ErrorType::InvalidHTTPHeader
+                | pingora::ErrorType::InternalError
+                | pingora::ErrorType::Custom("InvalidChunk" | "InvalidTrailerEnd") => Err(ReadFault::Malformed),
                 _ => Err(ReadFault::Broken),
             },
             Ok(Ok(piece)) => Ok(piece),
@@ -115,6 +117,12 @@ impl<'a> Downstream<'a> {
     /// HTTP/1 only; HTTP/2 frames are gathered by Pingora.
     pub fn hold(&mut self, hold: bool) {
         Watched::hold(self.session, hold);
+    }
+
+    /// Write nothing more to a client that left or does not take it, and close.
+    pub fn give_up(&mut self) {
+        self.close_after();
+        Watched::give_up(self.session);
     }
 
     /// Close the connection after this response instead of keeping it.

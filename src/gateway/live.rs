@@ -150,6 +150,8 @@ impl LiveStream {
         if self.done {
             return Bytes::new();
         }
+        // A connection that broke after these events is no reason to hold them back; only what `judge` finds is.
+        let broken_after = self.broken.take();
         let mut kept: Option<BytesMut> = None;
         let mut passed = 0;
         for event in sse::events(&batch) {
@@ -172,6 +174,7 @@ impl LiveStream {
                 break;
             }
         }
+        self.broken = broken_after;
         self.last_event = Instant::now();
         let out = match kept {
             Some(kept) => kept.freeze(),

@@ -128,6 +128,12 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
                 _ => Err(why),
             });
         let Ok(pick) = pick else {
+            if ctx.record.attempts > 0 {
+                // Everybody was tried: what failed was connecting.
+                let mut error = Error::explain(ErrorType::ConnectError, "no target of the pool can be connected to");
+                error.as_up();
+                return Err(error);
+            }
             return Error::e_explain(ErrorType::HTTPStatus(503), "no target of the pool can be asked");
         };
         passing.tried.push(pick.index);

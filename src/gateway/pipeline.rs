@@ -65,7 +65,9 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
         // The answer did not get through: the client is gone, whatever status was meant for it.
         ctx.record.status = 499;
         ctx.record.error.get_or_insert(ErrorKind::ClientLeft);
-        down.close_after();
+    }
+    if ctx.record.status == 499 {
+        down.give_up();
     }
     ctx.record.waited = down.waited;
     let request = down.request();

@@ -15,6 +15,7 @@ use pingora::protocols::{ALPN, Peek, Shutdown, Stream};
 use pingora::server::ShutdownWatch;
 use pingora_proxy::{HttpProxy, Session};
 use pingora_timeout::fast_timeout::fast_sleep;
+use pingora_timeout::timeout;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -25,8 +26,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Room for a request's first bytes: its header block and, for most, its body.
 const READ_AHEAD: usize = 4096;
+
+/// How long a connection made just before a stop may take to begin its first request.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// Where client connections enter.
 pub struct Door {
@@ -60,9 +66,16 @@ impl ServerApp for Door {
             // Closed without a word: answering would cost what the cap is there to save.
             return None;
         }
-        let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let watched = Box::new(Watched::new(stream, limits.header_timeout));
-        if http2 || self.h2c {
+        let by_alpn = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let mut watched = Box::new(Watched::new(stream, limits.header_timeout));
+        let http2 = if self.h2c {
+            timeout(limits.header_timeout, watched.begins_with_preface()).await.ok()?
+        } else {
+            by_alpn
+        };
+        if http2 {
+            // Frames, not headers: the HTTP/2 library has its own limits, and idle connections end by `h2_idle_timeout`.
+            watched.http1 = false;
             return ServerApp::process_new(&self.proxy, watched, shutdown).await;
         }
         self.serve_http1(watched, shutdown, limits.keepalive_timeout).await;
@@ -82,7 +95,10 @@ impl Door {
         let mut settings: Option<HttpPersistentSettings> = None;
         loop {
             // A pipelined request that Pingora has read already would never be announced by another byte.
-            if watched.all_consumed() && !watched.wait(shutdown.clone(), idle).await {
+            // A new connection that got in just before a stop has its request on the way.
+            let grace = settings.is_none().then_some(FIRST_REQUEST_GRACE);
+            let waits = watched.ahead.is_empty() && watched.all_consumed();
+            if waits && !watched.wait(shutdown.clone(), idle, grace).await {
                 return;
             }
             let mut session = ServerSession::new_http1(watched);
@@ -108,6 +124,8 @@ impl Door {
 pub struct Watched {
     inner: Gathered,
     header_timeout: Duration,
+    /// Requests follow one another on it; frames otherwise.
+    http1: bool,
     /// The gateway has the header of the request under way.
     have_header: AtomicBool,
     /// A byte of the next request's header has been read.
@@ -119,6 +137,8 @@ pub struct Watched {
     delivered: usize,
     /// Of these, what the request that just ended was made of; `usize::MAX`: not known.
     consumed: AtomicUsize,
+    /// The client does not take what is written.
+    given_up: AtomicBool,
 }
 
 impl Watched {
@@ -126,13 +146,29 @@ impl Watched {
         Self {
             inner: Gathered::new(inner),
             header_timeout,
+            http1: true,
             have_header: AtomicBool::new(false),
             header_begun: false,
             deadline: None,
             ahead: BytesMut::new(),
             delivered: 0,
             consumed: AtomicUsize::new(0),
+            given_up: AtomicBool::new(false),
         }
+    }
+
+    /// Fail every further write: ending the response and closing would wait for the client without a deadline.
+    pub fn give_up(session: &Session) {
+        if let Some(watched) = Self::of(session) {
+            watched.given_up.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn check_given_up(&self) -> io::Result<()> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
     }
 
     /// Whether everything handed to Pingora belonged to requests that are over.
@@ -149,14 +185,17 @@ impl Watched {
     }
 
     /// Wait for a request's first byte; `false` when none comes, the client closes or the server stops.
-    async fn wait(&mut self, mut shutdown: ShutdownWatch, idle: Duration) -> bool {
-        if *shutdown.borrow() {
-            return false;
-        }
+    async fn wait(&mut self, mut shutdown: ShutdownWatch, idle: Duration, grace: Option<Duration>) -> bool {
+        let stopped = async {
+            let _ = shutdown.wait_for(|stop| *stop).await;
+            if let Some(grace) = grace {
+                fast_sleep(grace).await;
+            }
+        };
         tokio::select! {
             biased;
             read = self.read_ahead() => matches!(read, Ok(1..)),
-            _ = shutdown.wait_for(|stop| *stop) => false,
+            () = stopped => false,
             () = fast_sleep(idle) => false,
         }
     }
@@ -165,13 +204,23 @@ impl Watched {
         std::future::poll_fn(|cx| {
             self.ahead.reserve(READ_AHEAD);
             let polled = pin!(self.inner.read_buf(&mut self.ahead)).poll(cx);
-            if polled.is_pending() {
+            if polled.is_pending() && self.ahead.is_empty() {
                 // An idle connection keeps no buffer.
                 self.ahead = BytesMut::new();
             }
             polled
         })
         .await
+    }
+
+    /// Whether the client speaks HTTP/2 without having been asked (RFC 9113, 3.4). Bytes looked at are not lost.
+    async fn begins_with_preface(&mut self) -> bool {
+        while PREFACE.starts_with(&self.ahead) && self.ahead.len() < PREFACE.len() {
+            if !matches!(self.read_ahead().await, Ok(1..)) {
+                return false;
+            }
+        }
+        self.ahead.starts_with(PREFACE)
     }
 
     /// The stream under an HTTP/1 session.
@@ -224,7 +273,7 @@ impl AsyncRead for Watched {
             Poll::Ready(Ok(()))
         };
         this.delivered = this.delivered.saturating_add(buf.filled().len() - before);
-        if *this.have_header.get_mut() {
+        if !this.http1 || *this.have_header.get_mut() {
             this.header_begun = false;
             this.deadline = None;
             return polled;
@@ -249,6 +298,7 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check_given_up()?;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -257,6 +307,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check_given_up()?;
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 
@@ -265,10 +316,12 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_given_up()?;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_given_up()?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -276,13 +329,19 @@ impl AsyncWrite for Watched {
 #[async_trait]
 impl Shutdown for Watched {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
+        if self.check_given_up().is_ok() {
+            self.inner.shutdown().await;
+        }
     }
 }
 
 #[async_trait]
 impl Peek for Watched {
     async fn try_peek(&mut self, buf: &mut [u8]) -> io::Result<bool> {
+        if let Some(known) = self.ahead.get(..buf.len()) {
+            buf.copy_from_slice(known);
+            return Ok(true);
+        }
         self.inner.try_peek(buf).await
     }
 }

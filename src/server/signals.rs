@@ -58,6 +58,11 @@ impl ShutdownSignalWatch for StopSignals {
         if let (Some(notifier), false) = (&self.notifier, matches!(shutdown, ShutdownSignal::GracefulUpgrade)) {
             let _ = notifier.stopping();
         }
+        if matches!(shutdown, ShutdownSignal::FastShutdown) {
+            // Pingora joins its runtimes first, which with a request under way took more than ten seconds now and then.
+            self.app.access_log.flush(Duration::from_secs(1));
+            std::process::exit(0);
+        }
         shutdown
     }
 }

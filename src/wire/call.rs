@@ -5,7 +5,7 @@
 //! ```
 //! Source: OpenAI API reference, chat/create, completions/create, embeddings/create, moderations/create, read 2026-11.
 
-use super::json::{self, JsonError, Kind, Member, Span};
+use super::json::{self, JsonError, Kind, Member, Scan, Span};
 use crate::error::GatewayError;
 use bytes::Bytes;
 
@@ -98,20 +98,54 @@ pub struct Call {
 impl Call {
     /// Read the envelope of a body; errors say what is wrong and where.
     pub fn read(operation: Operation, body: Bytes, max_depth: usize) -> Result<Self, GatewayError> {
-        let mut reader = EnvelopeReader::default();
-        json::scan_object(&body, max_depth, |member| reader.member(&body, &member))
-            .map_err(|error| bad_json(error, &body))?;
-        let envelope = reader.finish(operation, &body, max_depth)?;
-        Ok(Self {
-            operation,
-            body,
-            envelope,
-        })
+        Reading::new(operation, max_depth).finish(body)
     }
 
     /// Whether this call answers as a stream.
     pub fn streamed(&self) -> bool {
         self.envelope.stream
+    }
+}
+
+/// A call whose body is still arriving.
+#[derive(Debug)]
+pub struct Reading {
+    operation: Operation,
+    max_depth: usize,
+    scan: Scan,
+    envelope: EnvelopeReader,
+}
+
+impl Reading {
+    /// Nothing read yet.
+    pub fn new(operation: Operation, max_depth: usize) -> Self {
+        Self {
+            operation,
+            max_depth,
+            scan: Scan::object(max_depth),
+            envelope: EnvelopeReader::default(),
+        }
+    }
+
+    /// Look at what has arrived: `body` is all of it so far. A fault is reported by [`Self::finish`]: the rest is still to
+    /// be taken in, so that the client reads an answer and not a broken connection.
+    pub fn advance(&mut self, body: &[u8]) {
+        let envelope = &mut self.envelope;
+        let _ = self.scan.advance(body, |member| envelope.member(&member));
+    }
+
+    /// The whole body.
+    pub fn finish(mut self, body: Bytes) -> Result<Call, GatewayError> {
+        let envelope = &mut self.envelope;
+        self.scan
+            .finish(&body, |member| envelope.member(&member))
+            .map_err(|error| bad_json(error, &body))?;
+        let envelope = self.envelope.finish(self.operation, &body, self.max_depth)?;
+        Ok(Call {
+            operation: self.operation,
+            body,
+            envelope,
+        })
     }
 }
 
@@ -130,7 +164,7 @@ fn bad_json(error: JsonError, body: &[u8]) -> GatewayError {
     )
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct EnvelopeReader {
     model: Option<(Kind, Span)>,
     stream: Option<(Kind, Span)>,
@@ -139,7 +173,7 @@ struct EnvelopeReader {
 }
 
 impl EnvelopeReader {
-    fn member(&mut self, _body: &[u8], member: &Member<'_>) {
+    fn member(&mut self, member: &Member<'_>) {
         for (name, slot) in [
             ("model", &mut self.model),
             ("stream", &mut self.stream),

@@ -5,9 +5,14 @@
 //! nesting costs no stack), bounded in depth, strict (RFC 8259, UTF-8 included). For reading values, serde_json is used on
 //! the span.
 //!
+//! A scan can be fed while a body is still arriving ([`Scan::advance`]): then each piece is looked at while it is in the
+//! processor's nearest cache, which for a large body is half of the work.
+//!
 //! Not for building documents, and not a general parser.
 
 mod string;
+
+use self::string::Skipped;
 
 use std::ops::Range;
 
@@ -77,60 +82,16 @@ impl Member<'_> {
 }
 
 /// Check that `bytes` are one JSON object nested at most `max_depth` deep, and show each top-level member to `visit`.
-pub fn scan_object<'a>(bytes: &'a [u8], max_depth: usize, mut visit: impl FnMut(Member<'a>)) -> Result<(), JsonError> {
-    let mut scanner = Scanner {
-        bytes,
-        at: 0,
-        max_depth,
-        ascii: true,
-    };
-    scanner.white_space();
-    if scanner.peek() != Some(b'{') {
-        return Err(scanner.error(if bytes.is_empty() {
-            "empty body where a JSON object must be"
-        } else {
-            "not a JSON object"
-        }));
-    }
-    scanner.at += 1;
-    scanner.white_space();
-    if scanner.peek() == Some(b'}') {
-        scanner.at += 1;
-    } else {
-        loop {
-            let key = scanner.key()?;
-            let start = scanner.at;
-            let kind = scanner.value(1)?;
-            let key = bytes.get(key).unwrap_or_default();
-            visit(Member {
-                key,
-                kind,
-                value: start..scanner.at,
-            });
-            scanner.white_space();
-            match scanner.next() {
-                Some(b',') => scanner.white_space(),
-                Some(b'}') => break,
-                Some(_) => return Err(scanner.error_before("expected `,` or `}`")),
-                None => return Err(scanner.error("the JSON ends inside an object")),
-            }
-        }
-    }
-    scanner.end("data after the end of the JSON object")
+pub fn scan_object(bytes: &[u8], max_depth: usize, visit: impl FnMut(Member<'_>)) -> Result<(), JsonError> {
+    Scan::object(max_depth).finish(bytes, visit)
 }
 
 /// Check that `bytes` are one JSON value of any sort.
 pub fn scan_value(bytes: &[u8], max_depth: usize) -> Result<Kind, JsonError> {
-    let mut scanner = Scanner {
-        bytes,
-        at: 0,
-        max_depth,
-        ascii: true,
-    };
-    scanner.white_space();
-    let kind = scanner.value(0)?;
-    scanner.end("data after the end of the JSON value")?;
-    Ok(kind)
+    let mut scan = Scan::object(max_depth);
+    scan.any = true;
+    scan.finish(bytes, |_| ())?;
+    Ok(scan.kind)
 }
 
 /// [`JsonError::what`] of a document with bytes that are not UTF-8.
@@ -139,15 +100,11 @@ pub const NOT_UTF8: &str = "not UTF-8";
 /// Deepest nesting that can be configured; sizes the stack of open containers.
 pub const DEPTH_CAP: usize = 1024;
 
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    max_depth: usize,
-    /// Only ASCII so far.
-    ascii: bool,
-}
+/// Longest number accepted, in bytes. No number needs as many, and one that arrives in pieces is read anew with each.
+const LONGEST_NUMBER: usize = 4096;
 
 /// One bit per open container: set = object. A fixed array, so that scanning allocates nothing.
+#[derive(Debug, Clone)]
 struct OpenContainers {
     bits: [u64; DEPTH_CAP / 64],
     len: usize,
@@ -170,197 +127,319 @@ impl OpenContainers {
     }
 }
 
-impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+/// What comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The document's value.
+    Top,
+    /// A key, or `}` right after `{`.
+    FirstKey,
+    /// A key, after a comma.
+    Key,
+    /// The rest of a key.
+    InKey,
+    /// `:`
+    Colon,
+    /// A value, or `]` right after `[`.
+    FirstElement,
+    /// A value.
+    Value,
+    /// The rest of a string value.
+    InString,
+    /// `,` or the end of the container.
+    Next,
+    /// White space only.
+    End,
+}
+
+/// A scan under way: what has been seen of one document.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    max_depth: usize,
+    /// The document may be any value, not only an object.
+    any: bool,
+    step: Step,
+    at: usize,
+    open: OpenContainers,
+    /// The byte at `at` is escaped by the one before it (inside a string that is resumed).
+    carry: bool,
+    /// Only ASCII so far.
+    ascii: bool,
+    /// Key of the top-level member under way.
+    key: Span,
+    /// Start of the value under way in the top-level object.
+    value_at: usize,
+    /// Sort of the last value.
+    kind: Kind,
+}
+
+impl Scan {
+    /// Of a document that must be an object.
+    pub fn object(max_depth: usize) -> Self {
+        Self {
+            max_depth: max_depth.min(DEPTH_CAP),
+            any: false,
+            step: Step::Top,
+            at: 0,
+            open: OpenContainers {
+                bits: [0; DEPTH_CAP / 64],
+                len: 0,
+            },
+            carry: false,
+            ascii: true,
+            key: 0..0,
+            value_at: 0,
+            kind: Kind::Null,
+        }
     }
 
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek();
-        self.at += usize::from(byte.is_some());
-        byte
+    /// Scan what there is: `bytes` is the document so far, and more of it will come.
+    pub fn advance(&mut self, bytes: &[u8], mut visit: impl FnMut(Member<'_>)) -> Result<(), JsonError> {
+        self.run(bytes, false, &mut visit)
+    }
+
+    /// Scan the rest: `bytes` is the whole document.
+    pub fn finish(&mut self, bytes: &[u8], mut visit: impl FnMut(Member<'_>)) -> Result<(), JsonError> {
+        self.run(bytes, true, &mut visit)?;
+        // Outside strings the grammar lets only ASCII pass, so most documents need no second look.
+        if self.ascii || simdutf8::basic::from_utf8(bytes).is_ok() {
+            return Ok(());
+        }
+        let offset = simdutf8::compat::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
+        Err(JsonError { offset, what: NOT_UTF8 })
+    }
+
+    fn run(&mut self, bytes: &[u8], last: bool, visit: &mut impl FnMut(Member<'_>)) -> Result<(), JsonError> {
+        loop {
+            let more = match self.step {
+                Step::InKey | Step::InString => self.string(bytes, last)?,
+                _ => {
+                    while matches!(bytes.get(self.at), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+                        self.at += 1;
+                    }
+                    match bytes.get(self.at) {
+                        Some(&byte) => self.token(byte, bytes, last)?,
+                        None if self.step == Step::End || !last => return Ok(()),
+                        None => return Err(self.ended(bytes)),
+                    }
+                }
+            };
+            match more {
+                Token::Value => self.value_ended(bytes, visit),
+                Token::Other => {}
+                Token::Incomplete => return Ok(()),
+            }
+        }
+    }
+
+    /// One token, at `self.at`.
+    #[inline]
+    fn token(&mut self, byte: u8, bytes: &[u8], last: bool) -> Result<Token, JsonError> {
+        match self.step {
+            Step::Top if byte != b'{' && !self.any => Err(self.error("not a JSON object")),
+            Step::FirstKey if byte == b'}' => Ok(self.close()),
+            Step::FirstElement if byte == b']' => Ok(self.close()),
+            Step::Top | Step::Value | Step::FirstElement => self.value(byte, bytes, last),
+            Step::FirstKey | Step::Key if byte == b'"' => {
+                self.at += 1;
+                self.step = Step::InKey;
+                if self.open.len == 1 {
+                    self.key.start = self.at;
+                }
+                Ok(Token::Other)
+            }
+            Step::FirstKey | Step::Key => Err(self.error("expected a string key")),
+            Step::Colon if byte == b':' => {
+                self.at += 1;
+                self.step = Step::Value;
+                Ok(Token::Other)
+            }
+            Step::Colon => Err(self.error("expected `:`")),
+            Step::Next => self.next(byte),
+            Step::End => Err(self.error("data after the end of the JSON")),
+            // Strings are resumed before a token is looked for.
+            Step::InKey | Step::InString => Ok(Token::Other),
+        }
+    }
+
+    fn next(&mut self, byte: u8) -> Result<Token, JsonError> {
+        match (byte, self.open.top_is_object()) {
+            (b',', object) => {
+                self.at += 1;
+                self.step = if object { Step::Key } else { Step::Value };
+                Ok(Token::Other)
+            }
+            (b'}', true) | (b']', false) => Ok(self.close()),
+            (_, true) => Err(self.error("expected `,` or `}`")),
+            (_, false) => Err(self.error("expected `,` or `]`")),
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, byte: u8, bytes: &[u8], last: bool) -> Result<Token, JsonError> {
+        if self.open.len <= 1 {
+            self.value_at = self.at;
+        }
+        match byte {
+            b'"' => {
+                self.at += 1;
+                self.step = Step::InString;
+                Ok(Token::Other)
+            }
+            b'{' | b'[' => self.open(byte == b'{'),
+            b'-' | b'0'..=b'9' => self.number(bytes, last),
+            b't' => self.literal(bytes, b"true", Kind::Bool, last),
+            b'f' => self.literal(bytes, b"false", Kind::Bool, last),
+            b'n' => self.literal(bytes, b"null", Kind::Null, last),
+            _ => Err(self.error("expected a JSON value")),
+        }
+    }
+
+    fn open(&mut self, object: bool) -> Result<Token, JsonError> {
+        if self.open.len >= self.max_depth {
+            return Err(self.error("nested too deeply"));
+        }
+        self.open.push(object);
+        self.at += 1;
+        self.step = if object { Step::FirstKey } else { Step::FirstElement };
+        Ok(Token::Other)
+    }
+
+    fn close(&mut self) -> Token {
+        self.kind = if self.open.top_is_object() {
+            Kind::Object
+        } else {
+            Kind::Array
+        };
+        self.open.len -= 1;
+        self.at += 1;
+        Token::Value
+    }
+
+    /// A value has ended just before `self.at`.
+    fn value_ended(&mut self, bytes: &[u8], visit: &mut impl FnMut(Member<'_>)) {
+        self.step = if self.open.len == 0 { Step::End } else { Step::Next };
+        if self.open.len == 1 && self.open.top_is_object() {
+            visit(Member {
+                key: bytes.get(self.key.clone()).unwrap_or_default(),
+                kind: self.kind,
+                value: self.value_at..self.at,
+            });
+        }
+    }
+
+    /// The rest of a string.
+    fn string(&mut self, bytes: &[u8], last: bool) -> Result<Token, JsonError> {
+        match string::skip(bytes, self.at, self.carry, last)? {
+            Skipped::All { end, ascii } => {
+                self.ascii &= ascii;
+                self.carry = false;
+                self.at = end;
+                if self.step == Step::InString {
+                    self.kind = Kind::String;
+                    return Ok(Token::Value);
+                }
+                if self.open.len == 1 {
+                    self.key.end = end - 1;
+                }
+                self.step = Step::Colon;
+                Ok(Token::Other)
+            }
+            Skipped::Some { at, carry, ascii } => {
+                self.ascii &= ascii;
+                self.carry = carry;
+                self.at = at;
+                Ok(Token::Incomplete)
+            }
+        }
+    }
+
+    fn literal(&mut self, bytes: &[u8], word: &'static [u8], kind: Kind, last: bool) -> Result<Token, JsonError> {
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word) {
+            self.at += word.len();
+            self.kind = kind;
+            return Ok(Token::Value);
+        }
+        if !last && word.starts_with(rest) {
+            return Ok(Token::Incomplete);
+        }
+        Err(self.error("expected a JSON value"))
+    }
+
+    fn number(&mut self, bytes: &[u8], last: bool) -> Result<Token, JsonError> {
+        let rest = bytes.get(self.at..).unwrap_or_default();
+        let rest = rest.get(..=LONGEST_NUMBER).unwrap_or(rest);
+        match number(rest) {
+            Ok(length) | Err(length) if length > LONGEST_NUMBER => Err(self.error("number too long")),
+            // It may go on in the next piece; it is short, so it is read again then.
+            Ok(length) | Err(length) if length == rest.len() && !last => Ok(Token::Incomplete),
+            Ok(length) => {
+                self.at += length;
+                self.kind = Kind::Number;
+                Ok(Token::Value)
+            }
+            Err(length) => Err(JsonError {
+                offset: self.at + length,
+                what: "bad number",
+            }),
+        }
     }
 
     fn error(&self, what: &'static str) -> JsonError {
         JsonError { offset: self.at, what }
     }
 
-    fn error_before(&self, what: &'static str) -> JsonError {
-        JsonError {
-            offset: self.at.saturating_sub(1),
-            what,
-        }
+    fn ended(&self, bytes: &[u8]) -> JsonError {
+        self.error(match self.step {
+            Step::Top if bytes.is_empty() => "empty body where a JSON object must be",
+            Step::Top | Step::Value => "the JSON ends where a value must be",
+            _ => "the JSON ends inside an object or array",
+        })
     }
+}
 
-    /// Nothing but white space is left, and all of it was UTF-8.
-    fn end(&mut self, otherwise: &'static str) -> Result<(), JsonError> {
-        self.white_space();
-        if self.at < self.bytes.len() {
-            return Err(self.error(otherwise));
-        }
-        // Outside strings the grammar lets only ASCII pass, so most documents need no second look.
-        if self.ascii || simdutf8::basic::from_utf8(self.bytes).is_ok() {
-            return Ok(());
-        }
-        let offset = simdutf8::compat::from_utf8(self.bytes)
-            .err()
-            .map_or(0, |e| e.valid_up_to());
-        Err(JsonError { offset, what: NOT_UTF8 })
-    }
+/// What a step of the scan came to.
+enum Token {
+    /// A value ended.
+    Value,
+    /// Something else was read.
+    Other,
+    /// The bytes end inside a token.
+    Incomplete,
+}
 
-    fn white_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
-            self.at += 1;
-        }
+/// Length of the number that `bytes` start with; on error, where it goes wrong.
+fn number(bytes: &[u8]) -> Result<usize, usize> {
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    match bytes.get(at) {
+        Some(b'0') => at += 1,
+        Some(b'1'..=b'9') => at = digits(bytes, at),
+        _ => return Err(at),
     }
+    if bytes.get(at) == Some(&b'.') {
+        at = some_digits(bytes, at + 1)?;
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        if matches!(bytes.get(at), Some(b'+' | b'-')) {
+            at += 1;
+        }
+        at = some_digits(bytes, at)?;
+    }
+    Ok(at)
+}
 
-    /// `"key" :` and the white space around; the span is the key between its quotes.
-    fn key(&mut self) -> Result<Span, JsonError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.error("expected a string key"));
-        }
-        let start = self.at + 1;
-        self.string()?;
-        let end = self.at - 1;
-        self.white_space();
-        if self.next() != Some(b':') {
-            return Err(self.error_before("expected `:`"));
-        }
-        self.white_space();
-        Ok(start..end)
+fn digits(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
     }
+    at
+}
 
-    fn value(&mut self, depth: usize) -> Result<Kind, JsonError> {
-        match self.peek() {
-            Some(b'{') => self.container(depth).map(|()| Kind::Object),
-            Some(b'[') => self.container(depth).map(|()| Kind::Array),
-            Some(byte) => self.scalar(byte),
-            None => Err(self.error("the JSON ends where a value must be")),
-        }
-    }
-
-    #[inline]
-    fn scalar(&mut self, first: u8) -> Result<Kind, JsonError> {
-        match first {
-            b'"' => self.string().map(|()| Kind::String),
-            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
-            b't' => self.literal(b"true").map(|()| Kind::Bool),
-            b'f' => self.literal(b"false").map(|()| Kind::Bool),
-            b'n' => self.literal(b"null").map(|()| Kind::Null),
-            _ => Err(self.error("expected a JSON value")),
-        }
-    }
-
-    fn literal(&mut self, word: &'static [u8]) -> Result<(), JsonError> {
-        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            Err(self.error("expected a JSON value"))
-        }
-    }
-
-    /// Past one whole object or array, nested ones included. `depth` is how many are open around it.
-    fn container(&mut self, depth: usize) -> Result<(), JsonError> {
-        let mut open = OpenContainers {
-            bits: [0; DEPTH_CAP / 64],
-            len: 0,
-        };
-        let max = self.max_depth.min(DEPTH_CAP).saturating_sub(depth);
-        loop {
-            // At `{` or `[`.
-            let object = self.next() == Some(b'{');
-            if open.len >= max {
-                return Err(self.error_before("nested too deeply"));
-            }
-            open.push(object);
-            self.white_space();
-            let mut closed = if self.peek() == Some(if object { b'}' } else { b']' }) {
-                self.at += 1;
-                open.len -= 1;
-                true
-            } else {
-                false
-            };
-            // Members of the innermost open container, until one of them opens another.
-            loop {
-                if closed {
-                    if open.len == 0 {
-                        return Ok(());
-                    }
-                    self.white_space();
-                    match (self.next(), open.top_is_object()) {
-                        (Some(b','), _) => self.white_space(),
-                        (Some(b'}'), true) | (Some(b']'), false) => {
-                            open.len -= 1;
-                            continue;
-                        }
-                        (Some(_), true) => return Err(self.error_before("expected `,` or `}`")),
-                        (Some(_), false) => return Err(self.error_before("expected `,` or `]`")),
-                        (None, _) => return Err(self.error("the JSON ends inside an object or array")),
-                    }
-                }
-                if open.top_is_object() {
-                    self.key()?;
-                }
-                match self.peek() {
-                    Some(b'{' | b'[') => break,
-                    Some(byte) => {
-                        self.scalar(byte)?;
-                        closed = true;
-                    }
-                    None => return Err(self.error("the JSON ends where a value must be")),
-                }
-            }
-        }
-    }
-
-    /// Past a string; at its opening quote.
-    fn string(&mut self) -> Result<(), JsonError> {
-        let passed = string::skip(self.bytes, self.at + 1)?;
-        self.at = passed.end;
-        self.ascii &= passed.ascii;
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<(), JsonError> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.next() {
-            Some(b'0') => {}
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return Err(self.error_before("bad number")),
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
-        }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) {
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-    }
-
-    fn some_digits(&mut self) -> Result<(), JsonError> {
-        let start = self.at;
-        self.digits();
-        if self.at == start {
-            Err(self.error("bad number"))
-        } else {
-            Ok(())
-        }
-    }
+fn some_digits(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    let end = digits(bytes, at);
+    if end == at { Err(at) } else { Ok(end) }
 }
 
 #[cfg(test)]
@@ -460,6 +539,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn arriving_in_pieces_changes_nothing(
+            value in arb_json(),
+            damage in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let mut bytes = serde_json::to_vec(&serde_json::json!({"k": value, "model": "m\\\u{e9}"})).unwrap();
+            if let Some((at, byte)) = damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let mut whole = Vec::new();
+            let expected = scan_object(&bytes, 64, |m| whole.push((m.key.to_vec(), m.kind, m.value)));
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+            at.sort_unstable();
+            let mut scan = Scan::object(64);
+            let mut pieces = Vec::new();
+            let mut note = |m: Member<'_>| pieces.push((m.key.to_vec(), m.kind, m.value));
+            let advanced = at.iter().try_for_each(|&end| scan.advance(&bytes[..end], &mut note));
+            let result = advanced.and_then(|()| scan.finish(&bytes, &mut note));
+            prop_assert_eq!(result, expected);
+            prop_assert_eq!(pieces, whole);
+        }
+
         #[test]
         fn agrees_with_serde_json_on_valid_documents(value in arb_json(), pretty: bool) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();

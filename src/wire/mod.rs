@@ -9,7 +9,7 @@ pub mod models;
 pub mod sse;
 pub mod usage;
 
-pub use call::{Call, Envelope, Operation};
+pub use call::{Call, Envelope, Operation, Reading};
 
 /// The API a client speaks; decides the shape of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

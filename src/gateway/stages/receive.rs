@@ -6,15 +6,16 @@ use super::super::context::{Asked, RequestContext};
 use super::super::downstream::{Downstream, ReadFault};
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Limits, Snapshot};
-use crate::wire::{Call, Operation};
+use crate::wire::{Call, Operation, Reading};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method};
 use std::io::Read;
 use std::time::Instant;
 
-/// Bodies larger than this are inflated and scanned on a blocking thread: more than a millisecond of a worker's time.
-const OFFLOAD_FROM: usize = 2 * 1024 * 1024;
+/// How much of a body arrives between two looks at it: less than the processor's second cache, more than a client could
+/// make costly by sending a byte at a time.
+const SHOW_EVERY: usize = 32 * 1024;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,18 +138,19 @@ pub async fn run(
     ctx.record.asked = Asked::Api(operation);
     let gzip = is_gzip(&down.request().headers)?;
     let mut room = Room::none(&app.buffers);
-    let body = read_body(down, limits, &mut room).await?;
+    let mut reading = Reading::new(operation, limits.json_depth);
+    let body = read_body(down, limits, &mut room, |so_far| {
+        if !gzip {
+            reading.advance(so_far);
+        }
+    })
+    .await?;
     ctx.record.bytes_in = body.len() as u64;
-    let body = if gzip {
-        inflate(body, limits, &mut room).await?
+    let call = if gzip {
+        let body = inflate(body, limits, &mut room).await?;
+        offload(move || reading.finish(body)).await??
     } else {
-        body
-    };
-    let depth = limits.json_depth;
-    let call = if body.len() >= OFFLOAD_FROM {
-        offload(move || Call::read(operation, body, depth)).await??
-    } else {
-        Call::read(operation, body, depth)?
+        reading.finish(body)?
     };
     ctx.record.stream = call.streamed();
     Ok(Received { call, room })
@@ -168,7 +170,13 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, GatewayError> {
     }
 }
 
-async fn read_body(down: &mut Downstream<'_>, limits: &Limits, room: &mut Room) -> Result<Bytes, GatewayError> {
+/// Read the body, showing what has come so far to `arrived` now and then.
+async fn read_body(
+    down: &mut Downstream<'_>,
+    limits: &Limits,
+    room: &mut Room,
+    mut arrived: impl FnMut(&[u8]),
+) -> Result<Bytes, GatewayError> {
     let headers = &down.request().headers;
     let announced = headers
         .get(CONTENT_LENGTH)
@@ -196,6 +204,7 @@ async fn read_body(down: &mut Downstream<'_>, limits: &Limits, room: &mut Room) 
         return Ok(first);
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len() * 2));
+    let mut shown = 0;
     let mut piece = Some(first);
     while let Some(bytes) = piece {
         let length = body.len() + bytes.len();
@@ -204,6 +213,10 @@ async fn read_body(down: &mut Downstream<'_>, limits: &Limits, room: &mut Room) 
         }
         room.grow_to(length, limits.buffered_bytes).map_err(|_| overloaded())?;
         body.extend_from_slice(&bytes);
+        if body.len() - shown >= SHOW_EVERY {
+            shown = body.len();
+            arrived(&body);
+        }
         piece = next_piece(down, deadline).await?;
     }
     Ok(body.freeze())
