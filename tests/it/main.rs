@@ -1,0 +1,27 @@
+//! Integration tests: the real binary, real HTTP, a scripted hostile upstream (`../support`).
+//!
+//! One file per concern; each test names the status and the error body it wants.
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod breaker;
+mod connections;
+mod faults;
+mod fidelity;
+mod passthrough;
+mod reload;
+mod stop;
+mod streams;
+mod telemetry;
+mod tls;
