@@ -60,8 +60,8 @@ def test_other_client_errors_are_passed_on(client, unique, case, status):
 
 
 @gateway_only
-@pytest.mark.parametrize("more, word", [({"messages": "not a list"}, "messages"), ({"model": 7}, "model"),
-                                        ({"model": ""}, "model"), ({"stream": "yes"}, "stream")])
+@pytest.mark.parametrize("more, word", [({"model": 7}, "model"), ({"model": ""}, "model"),
+                                        ({"stream": "yes"}, "stream"), ({"stream_options": 1}, "stream_options")])
 def test_wrong_types_are_named(client, more, word):
     with pytest.raises(openai.BadRequestError) as raised:
         client.post("/chat/completions", cast_to=object, body={"model": "demo", "messages": ASK, **more})
