@@ -207,7 +207,7 @@ impl LiveStream {
                 if facts.usage.is_some() {
                     self.usage = facts.usage;
                 }
-                !(self.withhold_usage && facts.no_choices && facts.usage.is_some())
+                !(self.withhold_usage && facts.no_choices && facts.has_usage)
             }
         }
     }
@@ -328,6 +328,13 @@ mod tests {
             assert_eq!(out, format!("{CHUNK}{FINISH}{DONE}"));
             assert!(live.usage.is_some());
         }
+    }
+
+    #[tokio::test]
+    async fn a_usage_chunk_that_cannot_be_read_is_withheld_all_the_same() {
+        let odd = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1.5}}\n\n";
+        let (out, live) = run(&[CHUNK, FINISH, odd, DONE], true).await;
+        assert_eq!((out, live.usage), (format!("{CHUNK}{FINISH}{DONE}"), None));
     }
 
     #[tokio::test]

@@ -69,7 +69,9 @@ impl ServerApp for Door {
         let by_alpn = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let mut watched = Box::new(Watched::new(stream, limits.header_timeout));
         let http2 = if self.h2c {
-            timeout(limits.header_timeout, watched.begins_with_preface()).await.ok()?
+            timeout(limits.header_timeout, watched.begins_with_preface())
+                .await
+                .ok()?
         } else {
             by_alpn
         };

@@ -193,9 +193,7 @@ impl EnvelopeReader {
 
     fn finish(self, operation: Operation, body: &[u8], max_depth: usize) -> Result<Envelope, GatewayError> {
         if let Some(name) = self.repeated {
-            return Err(
-                GatewayError::invalid("duplicate_field", format!("`{name}` is given twice; give it once")).param(name),
-            );
+            return Err(given_twice(name));
         }
         let Some((kind, model_at)) = self.model else {
             return Err(GatewayError::invalid(
@@ -249,13 +247,18 @@ fn read_string(body: &[u8], at: &Span) -> Result<String, GatewayError> {
 fn read_stream_options(body: &[u8], at: &Span, max_depth: usize, envelope: &mut Envelope) -> Result<(), GatewayError> {
     let object = body.get(at.clone()).unwrap_or_default();
     let mut include_usage = None;
+    let mut repeated = false;
     json::scan_object(object, max_depth, |member| {
         envelope.stream_options_filled = true;
         if member.is("include_usage") {
+            repeated |= include_usage.is_some();
             include_usage = Some((member.kind, at.start + member.value.start..at.start + member.value.end));
         }
     })
     .map_err(|error| bad_json(error, object))?;
+    if repeated {
+        return Err(given_twice("stream_options.include_usage"));
+    }
     match include_usage {
         Some((Kind::Bool, span)) => {
             envelope.include_usage = body.get(span.start) == Some(&b't');
@@ -266,6 +269,10 @@ fn read_stream_options(body: &[u8], at: &Span, max_depth: usize, envelope: &mut 
         None => {}
     }
     Ok(())
+}
+
+fn given_twice(param: &'static str) -> GatewayError {
+    GatewayError::invalid("duplicate_field", format!("`{param}` is given twice; give it once")).param(param)
 }
 
 fn wrong_type(param: &'static str, wanted: &str) -> GatewayError {

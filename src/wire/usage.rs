@@ -17,6 +17,8 @@ use serde::Deserialize;
 pub struct Facts {
     /// The usage figures, when the document carries them.
     pub usage: Option<Usage>,
+    /// It has a usage object, whether its figures could be read or not.
+    pub has_usage: bool,
     /// The document is (or holds) an error.
     pub error: bool,
     /// `choices` is an empty list: in a stream, the chunk that only carries usage.
@@ -33,10 +35,12 @@ pub fn read(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
         Kind::Object if member.is("usage") => usage = Some(member.value),
         Kind::Object if member.is("x_groq") => groq = Some(member.value),
         Kind::Array if member.is("choices") => choices = Some(member.value),
-        Kind::Object | Kind::String if member.is("error") => facts.error = true,
+        // `""` and `{}` are two bytes: some servers send an empty error with every answer.
+        Kind::Object | Kind::String if member.value.len() > 2 && member.is("error") => facts.error = true,
         _ => {}
     })?;
     let part = |span: Option<Span>| span.and_then(|at| document.get(at));
+    facts.has_usage = usage.is_some();
     facts.usage = part(usage)
         .and_then(read_usage)
         .or_else(|| part(groq).and_then(read_groq));
@@ -205,12 +209,12 @@ mod tests {
             let mut document = serde_json::json!({"id": text, "choices": vec![choice; choices],
                 "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": total}});
             if error {
-                document["error"] = text.clone().into();
+                document["error"] = format!("e{text}").into();
             }
             let text = if pretty { format!("{document:#}") } else { document.to_string() };
             let facts = read(text.as_bytes(), 64).unwrap();
             let usage = input.or(total).map(|input| Usage { input, output: output.unwrap_or(0), ..Usage::default() });
-            proptest::prop_assert_eq!(facts, Facts { usage, error, no_choices: choices == 0, finished: reason.is_some() && choices > 0 });
+            proptest::prop_assert_eq!(facts, Facts { usage, has_usage: true, error, no_choices: choices == 0, finished: reason.is_some() && choices > 0 });
         }
     }
 }

@@ -94,7 +94,8 @@ fn is_plain(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
     !path.contains('\\')
         && !["%2e", "%2f", "%5c", "%00"].iter().any(|code| lower.contains(code))
-        && !path.split('/').any(|segment| matches!(segment, "." | ".."))
+        // Some servers read `..;x` as `..` with a parameter.
+        && !path.split(['/', ';']).any(|part| matches!(part, "." | ".."))
 }
 
 /// Refuse header blocks beyond the caps.
@@ -270,4 +271,33 @@ fn overloaded() -> GatewayError {
         "the gateway holds as many request bytes as it may; try again shortly",
     )
     .retry_after(std::time::Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_could_mean_two_things_are_refused() {
+        for path in [
+            "/v1/files/../admin",
+            "/v1/files/./x",
+            "/v1/files/%2e%2E/admin",
+            "/v1/files%2fx",
+            "/v1/files\\..\\admin",
+            "/v1/files/..;/admin",
+            "/v1/files/x%00",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+        for path in [
+            "/v1/files/file-1.jsonl",
+            "/v1/files/a..b",
+            "/v1/audio/speech",
+            "/v1/x/...",
+            "/v1/f%C3%A9",
+        ] {
+            assert!(is_plain(path), "{path}");
+        }
+    }
 }

@@ -1,0 +1,308 @@
+//! From the configuration as written to the parts of a snapshot: sites, targets, pools, fallback chains, limits.
+//!
+//! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
+
+use super::{Limits, PublicModel, State};
+use crate::balance::{Member, Pool};
+use crate::config::{self, Config};
+use crate::ids::TargetId;
+use crate::providers::Provider;
+use crate::providers::openai::OpenAi;
+use crate::upstream::address::{AddressBook, AddressKey, Probe};
+use crate::upstream::site::SiteParts;
+use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
+use crate::wire::Operation;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) struct Builder<'a> {
+    config: &'a Config,
+    state: &'a State,
+    pub problems: Vec<String>,
+    /// Enabled providers; `None` for the demo.
+    sites: BTreeMap<&'a str, Option<Arc<Site>>>,
+    pub books: Vec<Arc<AddressBook>>,
+}
+
+impl<'a> Builder<'a> {
+    /// Nothing built yet.
+    pub fn new(config: &'a Config, state: &'a State) -> Self {
+        Self {
+            config,
+            state,
+            problems: Vec::new(),
+            sites: BTreeMap::new(),
+            books: Vec::new(),
+        }
+    }
+
+    /// Every enabled provider.
+    pub fn sites(&mut self) {
+        for (name, provider) in &self.config.providers {
+            if !config::enabled(provider) {
+                continue;
+            }
+            match provider.kind {
+                config::ProviderKind::Demo => {
+                    self.sites.insert(name, None);
+                }
+                config::ProviderKind::Openai => match self.site(name, provider, Arc::new(OpenAi)) {
+                    Ok(site) => {
+                        self.sites.insert(name, Some(Arc::new(site)));
+                    }
+                    Err(problem) => self.problems.push(format!("providers.{name}: {problem}")),
+                },
+            }
+        }
+    }
+
+    fn site(&mut self, name: &str, provider: &config::Provider, dialect: Arc<dyn Provider>) -> Result<Site, String> {
+        let url = provider
+            .base_url
+            .as_deref()
+            .or(dialect.default_base_url())
+            .ok_or("base_url is missing")?;
+        let parsed =
+            config::BaseUrl::parse(url).map_err(|(message, remedy)| format!("base_url: {message}; {remedy}"))?;
+        let host = match parsed.host {
+            config::Host::Name(name) => name,
+            config::Host::Address(ip, _) => ip.to_string(),
+        };
+        let base = BaseUrl {
+            tls: parsed.https,
+            host,
+            port: parsed.port,
+            path: parsed.path,
+        };
+        let authorities = match &provider.ca_file {
+            Some(path) => read_certificates(path)?,
+            None => Vec::new(),
+        };
+        let timeouts = deadlines(&[&provider.timeouts, &self.config.timeouts]);
+        let key = AddressKey {
+            base: base.clone(),
+            connect_timeout: timeouts.connect,
+            http2: provider.http2,
+            authorities,
+            probe: provider.health_check.as_ref().map(probe),
+            allow_link_local: self.config.insecure.allow_link_local_providers,
+        };
+        let book = self.state.book(key);
+        self.books.push(Arc::clone(&book));
+        let mut headers = HeaderMap::new();
+        if let Some(reference) = &provider.api_key {
+            let secret = reference.read()?;
+            dialect
+                .authorize(secret.expose(), &mut headers)
+                .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
+        }
+        for (name, value) in &provider.headers {
+            let secret = config::read_header_value(value).map_err(|problem| format!("headers.{name}: {problem}"))?;
+            let header =
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
+            let value =
+                HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
+            headers.insert(header, value);
+        }
+        Site::new(SiteParts {
+            name: name.into(),
+            provider: dialect,
+            base,
+            addresses: book,
+            stream_usage: provider.stream_usage.unwrap_or(true),
+            http2: provider.http2,
+            headers,
+        })
+    }
+
+    /// Every model with a target left, and all names by which it can be asked for.
+    pub fn models(&mut self) -> (Vec<PublicModel>, HashMap<String, usize>) {
+        let mut models = Vec::new();
+        let mut by_name = HashMap::new();
+        let mut kept: Vec<&config::Model> = Vec::new();
+        for (name, model) in &self.config.models {
+            let targets: Vec<&config::Target> = model
+                .targets
+                .iter()
+                .filter(|t| self.sites.contains_key(t.provider.as_str()))
+                .collect();
+            if targets.is_empty() {
+                continue;
+            }
+            let index = models.len();
+            models.push(self.model(name, model, &targets));
+            kept.push(model);
+            by_name.insert(name.clone(), index);
+            for alias in &model.aliases {
+                by_name.insert(alias.clone(), index);
+            }
+        }
+        for index in 0..models.len() {
+            let chain = chain(index, &kept, &by_name);
+            if let Some(model) = models.get_mut(index) {
+                model.chain = chain;
+            }
+        }
+        (models, by_name)
+    }
+
+    fn model(&self, name: &str, model: &config::Model, configured: &[&config::Target]) -> PublicModel {
+        let mut members = Vec::new();
+        let mut targets: Vec<Arc<Target>> = Vec::new();
+        let mut meters = Vec::new();
+        let mut passing = Vec::new();
+        for target in configured {
+            let Some(site) = self.sites.get(target.provider.as_str()) else {
+                continue;
+            };
+            let built = Arc::new(self.target(name, model, target, site.as_ref(), &targets));
+            members.push(Member {
+                id: built.id.clone(),
+                weight: target.weight,
+                breaker: Arc::clone(&built.breaker),
+            });
+            meters.push(
+                Operation::ALL
+                    .iter()
+                    .map(|op| self.state.meters.route(op.as_str(), name, built.provider_name()))
+                    .collect(),
+            );
+            passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            targets.push(built);
+        }
+        PublicModel {
+            name: name.into(),
+            pool: Pool::new(members),
+            targets,
+            chain: Vec::new(),
+            meters,
+            passing,
+        }
+    }
+
+    fn target(
+        &self,
+        public: &str,
+        model: &config::Model,
+        target: &config::Target,
+        site: Option<&Arc<Site>>,
+        before: &[Arc<Target>],
+    ) -> Target {
+        let own_name = target.model.as_deref().unwrap_or(public);
+        let base = format!("{}/{own_name}", target.provider);
+        let repeats = before
+            .iter()
+            .filter(|t| t.id.as_str() == base || t.id.as_str().starts_with(&format!("{base}#")))
+            .count();
+        let id = TargetId::new(if repeats == 0 {
+            base
+        } else {
+            format!("{base}#{}", repeats + 1)
+        });
+        let breaker = self.state.breaker(&id);
+        let provider_timeouts = self.config.providers.get(&target.provider).map(|p| &p.timeouts);
+        let blocks: Vec<&config::Timeouts> = [Some(&model.timeouts), provider_timeouts, Some(&self.config.timeouts)]
+            .into_iter()
+            .flatten()
+            .collect();
+        Target {
+            id_header: HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("unprintable")),
+            model: ModelName::parse(target.model.as_deref(), public),
+            deadlines: deadlines(&blocks),
+            attempts: self.state.meters.attempts(&target.provider, id.as_str()),
+            backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
+            id,
+            breaker,
+        }
+    }
+}
+
+/// The model itself, then its fallbacks depth first, each once.
+fn chain(start: usize, models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
+    let mut chain = vec![start];
+    let mut stack: Vec<&String> = models
+        .get(start)
+        .map(|m| m.fallback.iter().rev().collect())
+        .unwrap_or_default();
+    while let Some(name) = stack.pop() {
+        let Some(&index) = by_name.get(name) else { continue };
+        if !chain.contains(&index) {
+            chain.push(index);
+            stack.extend(models.get(index).map(|m| m.fallback.iter().rev()).into_iter().flatten());
+        }
+    }
+    chain
+}
+
+fn deadlines(blocks: &[&config::Timeouts]) -> Deadlines {
+    let pick = |field: fn(&config::Timeouts) -> Option<config::Interval>, default: Duration| {
+        blocks
+            .iter()
+            .find_map(|block| field(block))
+            .map_or(default, |interval| interval.as_duration())
+    };
+    let default = Deadlines::default();
+    Deadlines {
+        connect: pick(|t| t.connect, default.connect),
+        first_byte: pick(|t| t.first_byte, default.first_byte),
+        first_event: pick(|t| t.first_event, default.first_event),
+        idle: pick(|t| t.idle, default.idle),
+        total: pick(|t| t.total, default.total),
+        stream_total: pick(|t| t.stream_total, default.stream_total),
+    }
+}
+
+fn probe(check: &config::HealthCheck) -> Probe {
+    let (path, interval) = match check {
+        config::HealthCheck::Tcp { interval } => (None, interval),
+        config::HealthCheck::Http { path, interval } => (Some(path.clone()), interval),
+    };
+    Probe {
+        path,
+        interval: interval.map_or(Duration::from_secs(10), |i| i.as_duration()),
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    let wrong = |what: String| format!("ca_file {}: {what}", path.display());
+    let certificates: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|e| wrong(e.to_string()))?
+        .map(|der| der.map(|der| der.to_vec()))
+        .collect();
+    let certificates = certificates.map_err(|e| wrong(e.to_string()))?;
+    if certificates.is_empty() {
+        Err(wrong("holds no certificate".to_owned()))
+    } else {
+        Ok(certificates)
+    }
+}
+
+/// Defaults filled in.
+pub(super) fn limits(limits: &config::Limits) -> Limits {
+    const KIB: u64 = 1024;
+    let bytes = |size: Option<config::ByteSize>, default: u64| size.map_or(default as usize, |s| s.as_bytes());
+    let time = |interval: Option<config::Interval>, default: u64| {
+        interval.map_or(Duration::from_secs(default), |i| i.as_duration())
+    };
+    Limits {
+        request_body: bytes(limits.request_body, 32 * KIB * KIB),
+        response_body: bytes(limits.response_body, 64 * KIB * KIB),
+        stream_event: bytes(limits.stream_event, KIB * KIB),
+        buffered_bytes: bytes(limits.buffered_bytes, KIB * KIB * KIB),
+        request_headers: bytes(limits.request_headers, 64 * KIB),
+        request_header_count: limits.request_header_count.unwrap_or(100),
+        json_depth: limits.json_depth.unwrap_or(128),
+        connections: limits.connections.unwrap_or(20_000),
+        http2_streams: limits.http2_streams.unwrap_or(100),
+        header_timeout: time(limits.header_timeout, 10),
+        body_timeout: time(limits.body_timeout, 30),
+        keepalive_timeout: time(limits.keepalive_timeout, 75),
+        write_timeout: time(limits.write_timeout, 60),
+    }
+}
