@@ -84,7 +84,11 @@ impl AddressBook {
             port: key.base.port,
             allow_link_local: key.allow_link_local,
         };
-        let mut balancer = LoadBalancer::<RoundRobin>::from_backends(Backends::new(Box::new(lookup)));
+        Self::with_discovery(key, Box::new(lookup))
+    }
+
+    fn with_discovery(key: AddressKey, discovery: Box<dyn ServiceDiscovery + Send + Sync>) -> Self {
+        let mut balancer = LoadBalancer::<RoundRobin>::from_backends(Backends::new(discovery));
         if let Some(probe) = &key.probe {
             balancer.set_health_check(health_check(&key, probe));
             balancer.health_check_frequency = Some(probe.interval);
@@ -300,5 +304,49 @@ mod tests {
         book.store(&["127.0.0.1:9".parse().unwrap()]);
         assert!(book.refresh().await.is_err());
         assert!(book.known_peer().is_some());
+    }
+
+    struct Several(Vec<SocketAddr>);
+
+    #[async_trait]
+    impl ServiceDiscovery for Several {
+        async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+            let backends = self.0.iter().map(|address| Backend {
+                addr: AnyAddr::Inet(*address),
+                weight: 1,
+                ext: Default::default(),
+            });
+            Ok((backends.collect(), HashMap::new()))
+        }
+    }
+
+    #[tokio::test]
+    async fn several_addresses_take_turns_and_one_that_fails_its_probe_is_left_out() {
+        let first = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        let second = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+        let addresses = vec![first.local_addr().unwrap(), second.local_addr().unwrap()];
+        let mut key = book("llm.internal").key().clone();
+        key.probe = Some(Probe {
+            path: None,
+            interval: Duration::from_secs(1),
+        });
+        let book = AddressBook::with_discovery(key, Box::new(Several(addresses.clone())));
+        book.refresh().await.unwrap();
+        let turns = |book: &AddressBook| -> BTreeSet<SocketAddr> {
+            let peers = (0..8).filter_map(|_| book.known_peer());
+            peers.filter_map(|peer| peer._address.as_inet().copied()).collect()
+        };
+        book.probe().await;
+        assert_eq!(turns(&book), addresses.iter().copied().collect());
+        drop(second);
+        book.probe().await;
+        assert_eq!(turns(&book), [addresses[0]].into());
+        drop(first);
+        book.probe().await;
+        assert!(
+            !turns(&book).is_empty(),
+            "with nothing healthy, any is better than none"
+        );
     }
 }
