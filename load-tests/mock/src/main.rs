@@ -36,7 +36,7 @@ pub struct Flags {
     /// Time to first byte in ms: `fixed:MS`, `uniform:FROM:TO`, `lognormal:MEDIAN:SIGMA`, `bimodal:FAST:SLOW:SLOW_SHARE`.
     #[arg(long, default_value = "fixed:0")]
     pub latency: latency::Latency,
-    /// Completion tokens of a stream; the stream then has this many events and two more (role, [DONE]).
+    /// Completion tokens of a stream; the stream then has this many events and two more (role, `[DONE]`).
     #[arg(long, default_value_t = 32)]
     pub tokens: usize,
     /// Pause before each event in ms; 0 means that all events are ready at once and leave in one write.
