@@ -87,10 +87,11 @@ impl Pool {
         }
         // Standbys, and members whose turns others took while this loop ran.
         for index in 0..self.members.len() {
-            if !tried.contains(&index) && !refused.contains(&index) {
-                if let Some(pick) = self.ask(index, &now, &mut why) {
-                    return Ok(pick);
-                }
+            if !tried.contains(&index)
+                && !refused.contains(&index)
+                && let Some(pick) = self.ask(index, &now, &mut why)
+            {
+                return Ok(pick);
             }
         }
         Err(why)

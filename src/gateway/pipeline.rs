@@ -32,7 +32,10 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
         Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
         Err(error) => {
             down.close_after();
-            Err(receive::NoRoute { error, allow: None })
+            Err(receive::NoRoute {
+                error: Box::new(error),
+                allow: None,
+            })
         }
     };
     let outcome = match route {
@@ -51,7 +54,7 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
         Ok(Route::Model(from)) => list(down, ctx, &snapshot, Some(from))
             .await
             .map_err(|error| (error, None)),
-        Err(no_route) => Err((no_route.error, no_route.allow)),
+        Err(no_route) => Err((*no_route.error, no_route.allow)),
     };
     let sent = match outcome {
         Ok(sent) => sent,

@@ -30,10 +30,10 @@ pub fn head(
     let mut head = ResponseHeader::build_no_case(status, Some(8))?;
     head.insert_header(CONTENT_TYPE, content_type)?;
     head.insert_header(REQUEST_ID, ctx.id.header().clone())?;
-    if let Some(model) = &ctx.record.model {
-        if let Ok(value) = HeaderValue::from_str(model) {
-            head.insert_header(MODEL, value)?;
-        }
+    if let Some(model) = &ctx.record.model
+        && let Ok(value) = HeaderValue::from_str(model)
+    {
+        head.insert_header(MODEL, value)?;
     }
     if ctx.record.attempts > 0 {
         head.insert_header(ATTEMPTS, HeaderValue::from(ctx.record.attempts))?;

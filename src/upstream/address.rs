@@ -210,7 +210,7 @@ impl AddressBook {
 }
 
 fn wrapped(der: Vec<u8>) -> pingora::utils::tls::WrappedX509 {
-    pingora::utils::tls::WrappedX509::new(der, |raw| pingora::utils::tls::parse_x509(raw))
+    pingora::utils::tls::WrappedX509::new(der, pingora::utils::tls::parse_x509)
 }
 
 fn health_check(key: &AddressKey, probe: &Probe) -> Box<dyn PingoraCheck + Send + Sync> {

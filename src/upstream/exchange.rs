@@ -161,10 +161,10 @@ impl Transport {
 
 /// Let the request's header wait for its body.
 fn hold(session: &HttpSession, hold: bool) {
-    if let HttpSession::H1(http1) = session {
-        if let Some(gathered) = (**http1.stream()).as_any().downcast_ref::<Gathered>() {
-            gathered.hold(hold);
-        }
+    if let HttpSession::H1(http1) = session
+        && let Some(gathered) = (**http1.stream()).as_any().downcast_ref::<Gathered>()
+    {
+        gathered.hold(hold);
     }
 }
 

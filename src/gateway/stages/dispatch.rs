@@ -116,17 +116,14 @@ pub async fn run(
         }
     }
     // Everybody's breaker is open: the last resort is asked all the same, rather than refusing without having tried.
-    if let (0, Some((index, member))) = (ctx.record.attempts, search.open) {
-        if let Some((model, pick)) = snapshot
+    if let (0, Some((index, member))) = (ctx.record.attempts, search.open)
+        && let Some((model, pick)) = snapshot
             .models
             .get(index)
             .and_then(|m| Some((m, m.pool.pick_anyway(member)?)))
-        {
-            if let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
-            {
-                return Ok(reply);
-            }
-        }
+        && let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
+    {
+        return Ok(reply);
     }
     Err(search.verdict())
 }

@@ -34,7 +34,7 @@ pub enum Route {
 #[derive(Debug)]
 pub struct NoRoute {
     /// What to say.
-    pub error: GatewayError,
+    pub error: Box<GatewayError>,
     /// Methods the path has, for 405.
     pub allow: Option<&'static str>,
 }
@@ -48,7 +48,7 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             format!("{path} takes {allow}, not this method"),
         );
         Err(NoRoute {
-            error,
+            error: Box::new(error),
             allow: Some(allow),
         })
     };
@@ -59,30 +59,35 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             wrong_method("POST")
         };
     }
-    if let Some(rest) = path.strip_prefix("/v1/models") {
-        if rest.is_empty() || rest.starts_with('/') {
-            return match *method {
-                Method::GET | Method::HEAD if rest.is_empty() => Ok(Route::Models),
-                Method::GET | Method::HEAD => Ok(Route::Model("/v1/models/".len())),
-                _ => wrong_method("GET"),
-            };
-        }
+    if let Some(rest) = path.strip_prefix("/v1/models")
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return match *method {
+            Method::GET | Method::HEAD if rest.is_empty() => Ok(Route::Models),
+            Method::GET | Method::HEAD => Ok(Route::Model("/v1/models/".len())),
+            _ => wrong_method("GET"),
+        };
     }
     if !is_plain(path) {
         let error = GatewayError::invalid(
             "invalid_path",
             "the path may not contain `.` or `..` segments, backslashes, or encoded dots and slashes",
         );
-        return Err(NoRoute { error, allow: None });
+        return Err(NoRoute {
+            error: Box::new(error),
+            allow: None,
+        });
     }
     match snapshot.passthrough(path) {
         Some(rule) => Ok(Route::Passthrough(rule.model)),
         None => Err(NoRoute {
-            error: GatewayError::new(
-                ErrorKind::NotFound,
-                "no such path; the API is under /v1, and other /v1 paths need a `passthrough` rule",
-            )
-            .code("unknown_path"),
+            error: Box::new(
+                GatewayError::new(
+                    ErrorKind::NotFound,
+                    "no such path; the API is under /v1, and other /v1 paths need a `passthrough` rule",
+                )
+                .code("unknown_path"),
+            ),
             allow: None,
         }),
     }

@@ -51,7 +51,7 @@ impl Provider for OpenAi {
 
     fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
         let blame = match status.as_u16() {
-            401 | 402 | 403 => Blame::Credential,
+            401..=403 => Blame::Credential,
             429 if is_quota(body) => Blame::Credential,
             429 => Blame::RateLimit,
             408 | 425 | 500..=599 => Blame::Server,
