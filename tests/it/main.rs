@@ -19,6 +19,7 @@ mod breaker;
 mod connections;
 mod faults;
 mod fidelity;
+mod floods;
 mod passthrough;
 mod reload;
 mod stop;
