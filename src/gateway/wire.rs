@@ -96,9 +96,9 @@ impl Door {
         let mut watched = first;
         let mut settings: Option<HttpPersistentSettings> = None;
         loop {
-            // A pipelined request that Pingora has read already would never be announced by another byte.
             // A new connection that got in just before a stop has its request on the way.
             let grace = settings.is_none().then_some(FIRST_REQUEST_GRACE);
+            // A pipelined request that Pingora has read already would never be announced by another byte.
             let waits = watched.ahead.is_empty() && watched.all_consumed();
             if waits && !watched.wait(shutdown.clone(), idle, grace).await {
                 return;
