@@ -71,8 +71,12 @@ pub struct Member<'a> {
 impl Member<'_> {
     /// Whether the key is `name`, however it was escaped: `"mod\u0065l"` is `model`.
     pub fn is(&self, name: &str) -> bool {
-        if memchr::memchr(b'\\', self.key).is_none() {
-            return self.key == name.as_bytes();
+        if self.key == name.as_bytes() {
+            return true;
+        }
+        // An escape is longer than what it stands for.
+        if self.key.len() <= name.len() || memchr::memchr(b'\\', self.key).is_none() {
+            return false;
         }
         let mut quoted = Vec::with_capacity(self.key.len() + 2);
         quoted.push(b'"');

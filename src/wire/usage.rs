@@ -10,7 +10,9 @@
 
 use super::json::{self, JsonError, Kind, Span};
 use crate::units::Usage;
+use memchr::memmem::Finder;
 use serde::Deserialize;
+use std::sync::LazyLock;
 
 /// What was found in one JSON document of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,10 +55,13 @@ pub fn read(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
     Ok(facts)
 }
 
+/// Built once: making a searcher costs more than searching one event.
+static FINISH_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"finish_reason\""));
+
 /// Whether any `finish_reason` has a string value. A search, not a parse: the text of an answer cannot fake it, because
 /// inside a JSON string the quotes would be escaped.
 fn gives_finish_reason(choices: &[u8]) -> bool {
-    memchr::memmem::find_iter(choices, b"\"finish_reason\"").any(|at| {
+    FINISH_REASON.find_iter(choices).any(|at| {
         let rest = choices.get(at + 15..).unwrap_or_default();
         let mut after = rest.iter().filter(|b| !b.is_ascii_whitespace());
         after.next() == Some(&b':') && after.next() == Some(&b'"')
