@@ -5,6 +5,7 @@
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
 use super::scalars::{ByteSize, Interval, SecretRef};
+use crate::providers::compatible::{self, Vendor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -220,14 +221,51 @@ pub struct Timeouts {
     pub stream_total: Option<Interval>,
 }
 
-/// The vendor's dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// The vendor's dialect: `openai`, `demo`, or a row of the table of OpenAI-compatible vendors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProviderKind {
     /// OpenAI, or anything that speaks its API: set `base_url`.
     Openai,
     /// The embedded demo: answers in this process, no key, no network.
     Demo,
+    /// A vendor or server that speaks OpenAI's API and whose address is known.
+    Compatible(&'static Vendor),
+}
+
+impl ProviderKind {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "openai" => Some(Self::Openai),
+            "demo" => Some(Self::Demo),
+            other => compatible::find(other).map(Self::Compatible),
+        }
+    }
+
+    fn names() -> Vec<&'static str> {
+        let vendors = compatible::VENDORS.iter().map(|vendor| vendor.name);
+        ["openai", "demo"].into_iter().chain(vendors).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for ProviderKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown kind `{name}`")))
+    }
+}
+
+impl JsonSchema for ProviderKind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ProviderKind".into()
+    }
+
+    fn json_schema(_generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The vendor's dialect: `openai` (or anything that speaks its API: set `base_url`), `demo` (answers in this process), or an OpenAI-compatible vendor by name.",
+            "type": "string",
+            "enum": Self::names(),
+        })
+    }
 }
 
 /// One provider: a vendor or server, its address and its credential.

@@ -4,6 +4,7 @@
 //! dialect. Which headers a client's request may add, and which answers are relayed byte for byte, is decided here too,
 //! because it is the dialect that knows.
 
+pub mod compatible;
 pub mod demo;
 pub mod openai;
 
@@ -108,6 +109,10 @@ pub trait Provider: Send + Sync {
     fn supports(&self, operation: Operation) -> bool;
     /// The API root when the configuration gives none.
     fn default_base_url(&self) -> Option<&'static str>;
+    /// Whether to ask for usage on streams when the configuration does not say.
+    fn stream_usage(&self) -> bool {
+        true
+    }
     /// Path of an operation below the API root.
     fn path(&self, operation: Operation) -> &'static str;
     /// Headers that carry the credential.

@@ -7,6 +7,7 @@ use crate::balance::{Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
+use crate::providers::compatible::Compatible;
 use crate::providers::openai::OpenAi;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
@@ -46,16 +47,19 @@ impl<'a> Builder<'a> {
             if !config::enabled(provider) {
                 continue;
             }
-            match provider.kind {
+            let dialect: Arc<dyn Provider> = match provider.kind {
                 config::ProviderKind::Demo => {
                     self.sites.insert(name, None);
+                    continue;
                 }
-                config::ProviderKind::Openai => match self.site(name, provider, Arc::new(OpenAi)) {
-                    Ok(site) => {
-                        self.sites.insert(name, Some(Arc::new(site)));
-                    }
-                    Err(problem) => self.problems.push(format!("providers.{name}: {problem}")),
-                },
+                config::ProviderKind::Openai => Arc::new(OpenAi),
+                config::ProviderKind::Compatible(vendor) => Arc::new(Compatible(vendor)),
+            };
+            match self.site(name, provider, dialect) {
+                Ok(site) => {
+                    self.sites.insert(name, Some(Arc::new(site)));
+                }
+                Err(problem) => self.problems.push(format!("providers.{name}: {problem}")),
             }
         }
     }
@@ -108,12 +112,13 @@ impl<'a> Builder<'a> {
                 HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
             headers.insert(header, value);
         }
+        let stream_usage = provider.stream_usage.unwrap_or(dialect.stream_usage());
         Site::new(SiteParts {
             name: name.into(),
             provider: dialect,
             base,
             addresses: book,
-            stream_usage: provider.stream_usage.unwrap_or(true),
+            stream_usage,
             http2: provider.http2,
             headers,
         })

@@ -73,6 +73,26 @@ fn response_headers_of_the_provider_stay_with_us() {
 }
 
 #[test]
+fn a_vendor_by_name_is_asked_as_its_row_says() {
+    let upstream = Upstream::streaming();
+    let gateway = Gateway::with(format!(
+        "providers:\n  g: {{ kind: groq, base_url: \"{url}\" }}\n  p: {{ kind: perplexity, base_url: \"{url}\" }}\n\
+         models:\n  groq: {{ targets: [ {{ provider: g }} ] }}\n  sonar: {{ targets: [ {{ provider: p }} ] }}\n",
+        url = upstream.url()
+    ));
+    for (model, asked) in [("groq", true), ("sonar", false)] {
+        gateway
+            .post(
+                "/v1/chat/completions",
+                format!(r#"{{"model":"{model}","stream":true}}"#),
+            )
+            .ok();
+        let body = upstream.requests().pop().unwrap();
+        assert_eq!(body.text().contains("include_usage"), asked, "{model}");
+    }
+}
+
+#[test]
 fn usage_is_asked_for_on_streams_and_the_extra_chunk_withheld() {
     let upstream = Upstream::streaming();
     let gateway = Gateway::before(&upstream);
