@@ -136,13 +136,14 @@ fn breakers_and_counters_survive() {
     for _ in 0..5 {
         gateway.chat().ok();
     }
-    let requests = gateway.metric("cirque_requests_total", &[]);
+    // A request is counted after its answer is sent.
+    gateway.wait_metric("cirque_requests_total", &[], 5.0);
     gateway.edit(|text| format!("{text}# changed\n"));
     gateway.reload();
     assert_eq!(gateway.chat().ok().header("x-cirque-attempts"), Some("1"), "still open");
     assert_eq!(bad.count(), 5);
     gateway.wait_metric("cirque_breaker_state", &["target=\"a/up\""], 2.0);
-    gateway.wait_metric("cirque_requests_total", &[], requests + 1.0);
+    gateway.wait_metric("cirque_requests_total", &[], 6.0);
 }
 
 #[test]
