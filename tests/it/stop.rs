@@ -207,7 +207,12 @@ fn an_upgrade_drops_no_request_and_no_stream() {
 #[test]
 fn sigusr2_starts_the_next_binary_and_hands_over() {
     let (upstream, gate) = gated();
-    let mut gateway = Gateway::with(patient(&upstream));
+    let builder = Builder::new(patient(&upstream));
+    let path = builder.file("notify", "");
+    std::fs::remove_file(&path).unwrap();
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let mut gateway = builder.env("NOTIFY_SOCKET", path.display().to_string()).start();
     let mut streaming = gateway.open_stream();
     streaming.until("\n\n");
     gateway.signal("USR2");
@@ -231,6 +236,19 @@ fn sigusr2_starts_the_next_binary_and_hands_over() {
         assert!(Instant::now() < deadline, "the old process does not end");
         std::thread::sleep(Duration::from_millis(10));
     }
+    // Systemd believes the old main process only, so it must be the one to name the new one; the new one says it too.
+    let mut told = Vec::new();
+    let mut buffer = [0; 512];
+    while let Ok(length) = manager.recv(&mut buffer) {
+        told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    let named = format!("MAINPID={successor}");
+    assert_eq!(
+        told.iter().filter(|message| message.contains(&named)).count(),
+        2,
+        "{told:?}"
+    );
+    assert!(told.iter().all(|message| !message.contains("STOPPING")), "{told:?}");
     let answer = gateway.chat();
     signal(u32::try_from(successor).unwrap(), "TERM");
     answer.ok();
