@@ -10,8 +10,7 @@ use cirque::balance::{Breaker, Member, Pool};
 use cirque::error::{ErrorKind, GatewayError};
 use cirque::gateway::live::{LiveStream, Source};
 use cirque::ids::{RequestId, TargetId};
-use cirque::providers::openai::OpenAi;
-use cirque::providers::{EncodeOptions, Provider};
+use cirque::providers::native::{self, EncodeOptions, Native};
 use cirque::telemetry::{AccessLog, AccessRecord, Finished, LineFormat, Meters, Outcome, access_line};
 use cirque::units::Usage;
 use cirque::wire::sse::{self, SseReader};
@@ -51,16 +50,16 @@ fn bodies(c: &mut Criterion) {
             b.iter(|| json::scan_object(black_box(&body), 64, |member| _ = black_box(member)));
         });
         group.bench_function("Call::read", |b| {
-            b.iter(|| Call::read(Operation::ChatCompletions, black_box(body.clone()), 64).unwrap());
+            b.iter(|| Call::read(Operation::Chat, black_box(body.clone()), 64).unwrap());
         });
         group.bench_function("Call::read + encode", |b| {
             b.iter(|| {
-                let call = Call::read(Operation::ChatCompletions, black_box(body.clone()), 64).unwrap();
+                let call = Call::read(Operation::Chat, black_box(body.clone()), 64).unwrap();
                 let options = EncodeOptions {
                     model: "renamed",
                     stream_usage: true,
                 };
-                OpenAi.encode(&call, options)
+                native::encode(Native::OpenAi, &call, options)
             });
         });
         group.finish();
@@ -134,7 +133,7 @@ fn small(c: &mut Criterion) {
     });
     let error = GatewayError::new(ErrorKind::NotFound, "the model `x` does not exist here").param("model");
     c.bench_function("error body", |b| {
-        b.iter(|| errors::body(Dialect::OpenAi, black_box(&error)))
+        b.iter(|| errors::body(Dialect::OpenAi, black_box(&error), "r"))
     });
     c.bench_function("RequestId::random", |b| b.iter(RequestId::random));
 }

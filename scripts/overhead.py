@@ -40,6 +40,13 @@ WORKLOADS = {
     "body_100k": ("100 KB body", ["--connections", "16", "--body-bytes", "102400"], 6_000, 1_000, 200),
     "body_1m": ("1 MB body", ["--connections", "8", "--body-bytes", "1048576"], 800, 160, 40),
 }
+# The same requests in another dialect than the target's, asked of Cirque alone; `added` is against the workload named last,
+# run next to it in the same round. name: (title, arguments, requests, --quick, warm-up, workload beside it)
+TRANSLATED = {
+    "messages": ("1 KB, Anthropic client, OpenAI target", ["--connections", "64", "--path", "/v1/messages"], 40_000, 8_000, 4_000, "chat"),
+    "messages_stream": ("34-event stream, Anthropic client, OpenAI target", ["--connections", "64", "--path", "/v1/messages", "--stream"], 12_000, 3_000, 1_000, "stream"),
+}
+STREAM_EVENTS = 34
 # A round in which others took more than this share of one core is counted as disturbed (it is not left out).
 DISTURBED = 10.0
 # What issue 2 asks of Cirque: (workload, most CPU relative to bare Pingora).
@@ -81,7 +88,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="default 7 (3 with --quick)")
     parser.add_argument("--idle-clients", type=int, help="default 10000 (1000 with --quick); 0 leaves it out")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="default %(default)s")
-    parser.add_argument("--workloads", default=",".join([*WORKLOADS, "gap"]), help="default %(default)s")
+    parser.add_argument("--workloads", default=",".join([*WORKLOADS, *TRANSLATED, "gap"]), help="default %(default)s")
     parser.add_argument("--profile", default="dist", help="cargo profile of cirque and bare (default %(default)s)")
     parser.add_argument("--cirque", help="binary; built when not given")
     parser.add_argument("--bare", help="bare_pingora binary; built when not given")
@@ -294,6 +301,9 @@ def measure_loads(bench, systems, names, report):
     live = {s: bench.start(s)[:2] for s in systems if s != "direct"}
     ports = {"direct": bench.mock_port, **{s: port for s, (_, port) in live.items()}}
     for name in names:
+        if name in TRANSLATED:
+            measure_translated(bench, name, live.get("cirque"), report)
+            continue
         for round_number in range(args.rounds):
             for system in systems:
                 watch = family(live[system][0]) if system in live else None
@@ -308,11 +318,46 @@ def measure_loads(bench, systems, names, report):
         bench.stop(process)
 
 
+def measure_translated(bench, name, cirque, report):
+    """A translated workload and the native one beside it, in turns."""
+    if not cirque:
+        return
+    process, port = cirque
+    beside = TRANSLATED[name][5]
+    for round_number in range(bench.args.rounds):
+        for workload, kept in ((beside, f"{name}_beside"), (name, name)):
+            result = bench.load(port, load_arguments(workload, bench.args.quick), family(process))
+            report["cirque"].setdefault(kept, []).append(result)
+            if result["errors"]:
+                note(f"  ERRORS cirque {workload}: {result['error_kinds']}")
+        pair = report["cirque"][f"{name}_beside"][-1], report["cirque"][name][-1]
+        note(f"  {name} {round_number + 1}/{bench.args.rounds}: native {brief(beside, pair[0])}  translated {brief(name, pair[1])}")
+
+
+def added_cpu(report, name):
+    """CPU us that translation adds to a request, per round."""
+    rounds = report.get("cirque", {})
+    pairs = zip(rounds.get(name, []), rounds.get(f"{name}_beside", []))
+    return [cpu(a) - cpu(b) for a, b in pairs]
+
+
+def translated_table(report, names):
+    lines = ["| translated workload | req/s | native CPU us/request | translated CPU us/request | added us (lowest-highest round) | per event us | errors |", "|---|--:|--:|--:|--:|--:|--:|"]
+    for name in (n for n in names if n in TRANSLATED and added_cpu(report, n)):
+        rounds, beside = report["cirque"][name], report["cirque"][f"{name}_beside"]
+        more = added_cpu(report, name)
+        per_event = f"{statistics.median(more) / STREAM_EVENTS:.2f}" if "stream" in name else ""
+        cells = [TRANSLATED[name][0], f"{median(rounds, 'rps'):,.0f}", f"{statistics.median(map(cpu, beside)):.1f}", f"{statistics.median(map(cpu, rounds)):.1f}",
+                 f"**{statistics.median(more):.1f}** ({min(more):.1f}-{max(more):.1f})", per_event, str(sum(r["errors"] for r in rounds))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines if len(lines) > 2 else []
+
+
 def load_arguments(name, quick):
     if name == "gap":
         # 4 paced streams side by side: an idle machine, where a delayed event would show.
         return ["--model", PACED_MODEL, "--stream", "--gaps", "--connections", "4", "--requests", "8" if quick else "16"]
-    _, more, many, few, warmup = WORKLOADS[name]
+    _, more, many, few, warmup = {**WORKLOADS, **TRANSLATED}[name][:5]
     return [*more, "--requests", str(few if quick else many), "--warmup", str(warmup)]
 
 
@@ -370,7 +415,7 @@ def ratio(report, system, name):
 def load_table(report, systems, names):
     lines = ["| workload | system | req/s | p50 ms | p99 ms | CPU us/request (lowest-highest round) | x bare (lowest-highest) | proxy core busy | errors | disturbed rounds |",
              "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
-    for name in (n for n in names if n != "gap"):
+    for name in (n for n in names if n in WORKLOADS):
         for system in systems:
             rounds = report[system][name]
             errors = sum(r["errors"] for r in rounds)
@@ -409,11 +454,15 @@ def process_table(report, systems, count):
 
 
 def verdicts(report, names, count):
-    """The figures that issue 2 names, each with what was asked."""
+    """The figures that issues 2 and 3 name, each with what was asked."""
     cirque = report.get("cirque")
     if not cirque:
         return []
     checks = [(f"CPU per request, {WORKLOADS[n][0]}, x bare", ratio(report, "cirque", n), most) for n, most in TARGET_RATIOS.items() if n in names]
+    for name, most, over in (("messages", 15, 1), ("messages_stream", 4, STREAM_EVENTS)):
+        if added_cpu(report, name):
+            unit = "event" if over > 1 else "request"
+            checks.append((f"CPU us added by translation per {unit}", statistics.median(added_cpu(report, name)) / over, most))
     checks += [("idle RSS MB", cirque.get("idle_rss_mb"), 20), ("exec to first answer ms", cirque.get("first_answer_ms"), 100)]
     if count == 10_000:
         checks.append(("RSS with 10000 idle clients MB", cirque.get("idle_clients", {}).get("rss_mb"), 300))
@@ -441,6 +490,7 @@ def write(bench, systems, names, report, load_before):
     head = f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, profile {facts['profile']}, {facts['rustc']}; {facts['pinned']}; medians of {facts['rounds']} interleaved rounds"
     head += f"; load average before {load_before:.2f}" + (" (the machine was busy: do not quote)" if load_before > 0.7 else "") + ("; quick run: do not quote" if bench.args.quick else "")
     parts = ["# Overhead", "", head, "", *load_table(report, systems, names), ""]
+    parts += [*translated_table(report, names), ""]
     if "gap" in names:
         parts += [*gap_table(report, systems), ""]
     count = bench.args.idle_clients

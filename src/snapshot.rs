@@ -3,24 +3,27 @@
 //! ```text
 //! Config (as written) ──build──► Snapshot (as run) ◄── one Arc pinned by each request
 //!                          ▲
-//!                        State (breakers, address books, meters: survives reloads, keyed by id)
+//!                        State (breakers, address books, tokens, meters: survives reloads, keyed by id)
 //! ```
 //! One constructor, [`Snapshot::build`]; it reads secrets and certificate files, so it can fail, and then the running
 //! snapshot stays.
 
 mod build;
+mod credentials;
 
 use self::build::Builder;
+use self::credentials::TokenKey;
 use crate::balance::{Breaker, Pool};
 use crate::config::Config;
 use crate::ids::TargetId;
 use crate::telemetry::{Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
+use crate::upstream::credential::TokenSource;
 use crate::upstream::{Deadlines, Target};
 use crate::wire::Operation;
 use dashmap::DashMap;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 /// What outlives a snapshot.
@@ -29,6 +32,7 @@ pub struct State {
     pub meters: Arc<Meters>,
     breakers: DashMap<TargetId, Arc<Breaker>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
+    tokens: DashMap<TokenKey, Weak<TokenSource>>,
 }
 
 impl State {
@@ -38,6 +42,7 @@ impl State {
             meters,
             breakers: DashMap::new(),
             books: DashMap::new(),
+            tokens: DashMap::new(),
         }
     }
 
@@ -60,6 +65,7 @@ impl State {
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
         self.books
             .retain(|key, _| snapshot.books.iter().any(|book| book.key() == key));
+        self.retain_tokens();
         self.meters.retain(
             |model| snapshot.models.iter().any(|m| &*m.name == model),
             |target| targets().any(|t| t.id.as_str() == target),
@@ -72,6 +78,8 @@ impl State {
 pub struct PublicModel {
     /// Its configured name (or pattern): what metrics and logs call it.
     pub name: Arc<str>,
+    /// What a target cannot take is refused, not dropped.
+    pub strict: bool,
     /// Who answers, whose turn it is.
     pub pool: Pool,
     /// The members of the pool, by their index in it.
@@ -165,6 +173,8 @@ pub struct Snapshot {
     passthrough: Vec<PassthroughRule>,
     /// Caps.
     pub limits: Limits,
+    /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
+    pub mixed: bool,
     /// Clients need no key.
     pub open_access: bool,
     /// When it was built, Unix seconds.
@@ -206,6 +216,7 @@ impl Snapshot {
             patterns,
             passthrough,
             limits: build::limits(&config.limits),
+            mixed: config.providers.values().any(build::is_foreign),
             open_access: config.insecure.open_access,
             loaded_at,
             books: builder.books,

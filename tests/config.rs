@@ -200,6 +200,77 @@ fn conditions_hold_or_do_not() {
     assert!(!enabled(&format!("tcp:{open}")));
 }
 
+#[test]
+fn every_secret_of_a_provider_is_tried_and_a_key_file_may_have_lines() {
+    let path = std::env::temp_dir().join(format!("cirque-account-{}.json", std::process::id()));
+    std::fs::write(&path, "{\n  \"type\": \"service_account\"\n}\n").unwrap();
+    let text = format!(
+        "listen: 127.0.0.1:0\ninsecure: {{ open_access: true }}\nproviders:\n  \
+         a: {{ kind: bedrock, region: r, aws: {{ access_key_id: env:CIRQUE_NO_1, secret_access_key: env:CIRQUE_NO_2, session_token: env:CIRQUE_NO_3 }} }}\n  \
+         b: {{ kind: azure, base_url: \"https://b.example\", entra: {{ tenant_id: t, client_id: c, client_secret: env:CIRQUE_NO_4 }} }}\n  \
+         c: {{ kind: vertex, project: p, service_account: \"file:{}\" }}\n  \
+         d: {{ kind: vertex, project: p, service_account: env:CIRQUE_NO_5 }}\n\
+         models: {{ m: {{ targets: [ {{ provider: a }} ] }} }}\n",
+        path.display()
+    );
+    let config = config::parse(&text, "f").unwrap();
+    let places: Vec<String> = config::check_secrets(&config)
+        .into_iter()
+        .map(|problem| problem.path)
+        .collect();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(
+        places,
+        [
+            "providers.a.aws.access_key_id",
+            "providers.a.aws.secret_access_key",
+            "providers.a.aws.session_token",
+            "providers.b.entra.client_secret",
+            "providers.d.service_account",
+        ]
+    );
+}
+
+#[test]
+fn every_kind_has_one_name_and_is_found_by_it() {
+    let schema = config::json_schema();
+    let names = schema["$defs"]["ProviderKind"]["enum"].as_array().unwrap();
+    for name in names {
+        let kind: config::ProviderKind = serde_json::from_value(name.clone()).unwrap();
+        assert_eq!(kind.name(), name.as_str().unwrap());
+        assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
+    }
+    for own in [
+        "openai",
+        "azure",
+        "anthropic",
+        "gemini",
+        "vertex",
+        "bedrock",
+        "cohere",
+        "mistral",
+        "demo",
+    ] {
+        let kind: config::ProviderKind = serde_json::from_value(own.into()).unwrap();
+        assert!(!matches!(kind, config::ProviderKind::Compatible(_)), "{own}");
+    }
+}
+
+#[test]
+fn azure_without_a_credential_deserves_a_second_look() {
+    let text = |more: &str| {
+        format!(
+            "listen: 127.0.0.1:0\ninsecure: {{ open_access: true }}\n\
+             providers: {{ p: {{ kind: azure, base_url: \"https://p.example\"{more} }} }}\n\
+             models: {{ m: {{ targets: [ {{ provider: p }} ] }} }}\n"
+        )
+    };
+    let warnings = |more: &str| config::warnings(&config::parse(&text(more), "f").unwrap()).len();
+    assert_eq!(warnings(""), 1);
+    assert_eq!(warnings(", api_key: env:X"), 0);
+    assert_eq!(warnings(", headers: { ocp-apim-subscription-key: env:X }"), 0);
+}
+
 /// Text that is nearly a configuration: more likely to reach the later passes than noise is.
 fn nearly_yaml() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![

@@ -1,24 +1,51 @@
 //! Golden walk: every recorded exchange goes through the pure code, request and answer, and nothing may be lost.
 //!
 //! Recordings are in `../shared/transcripts` (or `$CIRQUE_SHARED/transcripts`; a clone without them skips those and says
-//! so); a few written here, in the same format, are in `tests/fixtures/openai` and always run. No code is written for a
-//! case: what must come out is worked out from the recording by serde_json and a plain line splitter, and compared.
+//! so); ours, in the same format, are in `tests/fixtures/<dialect>` and always run. No code is written for a case.
 //!
-//! A new dialect adds its folders to [`FOLDERS`] and a walk of its own beside [`openai`].
+//! Two walks. [`openai`]: the client speaks the target's API, and what must come out is worked out from the recording by
+//! serde_json and a plain line splitter. [`translate`]: every exchange into every other dialect and back; what a dialect
+//! cannot carry is data (`golden/speakers.rs`, `golden/requests.rs`), what targets accept is in `golden/shapes`, and
+//! `docs/fidelity.md` is made from it. `CIRQUE_CASE=anthropic/cache` walks only the cases whose name holds that.
+//!
+//! A new dialect adds its folders to [`FOLDERS`] and `speakers::spoken`, itself to `speakers::{clients, targets}`, a shape,
+//! and a column in `probes.json`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-
+#[path = "golden/answers.rs"]
+mod answers;
+#[path = "golden/aux.rs"]
+mod aux;
+#[path = "golden/damage.rs"]
+mod damage;
+#[path = "golden/echo.rs"]
+mod echo;
+#[path = "golden/exchange.rs"]
+mod exchange;
+#[path = "golden/fidelity.rs"]
+mod fidelity;
+#[path = "golden/meaning.rs"]
+mod meaning;
 #[path = "golden/openai.rs"]
 mod openai;
+#[path = "golden/requests.rs"]
+mod requests;
+#[path = "golden/speakers.rs"]
+mod speakers;
+#[path = "golden/stream.rs"]
+mod stream;
+#[path = "golden/translate.rs"]
+mod translate;
+
+use exchange::{Answer, Exchange, exchanges, own, recordings};
+use std::path::Path;
 
 /// What a folder of recordings speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     OpenAi,
-    /// Not spoken yet.
+    /// Another, which only the walk across dialects takes.
     Other,
 }
 
@@ -42,68 +69,6 @@ const FOLDERS: [(&str, Dialect); 16] = [
     ("vertex", Dialect::Other),
 ];
 
-/// One recorded exchange.
-struct Exchange {
-    name: String,
-    /// Path without its query, and body; absent where only the answer was recorded.
-    request: Option<(String, Value)>,
-    status: u16,
-    headers: Value,
-    answer: Answer,
-}
-
-enum Answer {
-    Json(Value),
-    Events(String),
-    Other,
-}
-
-impl Exchange {
-    fn load(path: &Path) -> Self {
-        let name = path.strip_prefix(path.ancestors().nth(2).unwrap()).unwrap();
-        let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let response = &file["response"];
-        let request = file["request"].as_object().map(|request| {
-            let path = request["path"].as_str().unwrap();
-            (path.split('?').next().unwrap().to_owned(), request["body"].clone())
-        });
-        let answer = match (response.get("sse"), response.get("body")) {
-            (Some(sse), _) => Answer::Events(sse.as_str().unwrap().to_owned()),
-            (None, Some(body)) => Answer::Json(body.clone()),
-            (None, None) => Answer::Other,
-        };
-        Self {
-            name: name.display().to_string(),
-            request,
-            status: u16::try_from(response["status"].as_u64().unwrap()).unwrap(),
-            headers: response["headers"].clone(),
-            answer,
-        }
-    }
-}
-
-fn exchanges(folder: &Path) -> Vec<Exchange> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
-    paths.iter().map(|path| Exchange::load(path)).collect()
-}
-
-/// The recordings, or why there are none.
-fn recordings() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = std::env::var_os("CIRQUE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
-    let folder = shared.join("transcripts");
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: no recordings at {} (set CIRQUE_SHARED)", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn walk(folder: &Path, dialect: Dialect) -> openai::Tally {
     let mut tally = openai::Tally::default();
     for exchange in exchanges(folder) {
@@ -117,8 +82,7 @@ fn walk(folder: &Path, dialect: Dialect) -> openai::Tally {
 
 #[test]
 fn own_exchanges() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openai");
-    let tally = walk(&folder, Dialect::OpenAi);
+    let tally = walk(&own("openai"), Dialect::OpenAi);
     eprintln!("own: {tally:?}");
     assert!(
         tally.requests >= 15 && tally.documents >= 5 && tally.streams >= 8,

@@ -4,12 +4,15 @@
 //! `cirque config schema` and the loader's "every problem at once" check use, and their doc comments are what an editor
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
-use super::scalars::{ByteSize, Interval, SecretRef};
-use crate::providers::compatible::{self, Vendor};
+mod provider;
+
+use super::scalars::{ByteSize, Interval};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
 
 /// One Cirque configuration file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -221,110 +224,6 @@ pub struct Timeouts {
     pub stream_total: Option<Interval>,
 }
 
-/// The vendor's dialect: `openai`, `demo`, or a row of the table of OpenAI-compatible vendors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ProviderKind {
-    /// OpenAI, or anything that speaks its API: set `base_url`.
-    Openai,
-    /// The embedded demo: answers in this process, no key, no network.
-    Demo,
-    /// A vendor or server that speaks OpenAI's API and whose address is known.
-    Compatible(&'static Vendor),
-}
-
-impl ProviderKind {
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "openai" => Some(Self::Openai),
-            "demo" => Some(Self::Demo),
-            other => compatible::find(other).map(Self::Compatible),
-        }
-    }
-
-    fn names() -> Vec<&'static str> {
-        let vendors = compatible::VENDORS.iter().map(|vendor| vendor.name);
-        ["openai", "demo"].into_iter().chain(vendors).collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for ProviderKind {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::from_name(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown kind `{name}`")))
-    }
-}
-
-impl JsonSchema for ProviderKind {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ProviderKind".into()
-    }
-
-    fn json_schema(_generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "The vendor's dialect: `openai` (or anything that speaks its API: set `base_url`), `demo` (answers in this process), or an OpenAI-compatible vendor by name.",
-            "type": "string",
-            "enum": Self::names(),
-        })
-    }
-}
-
-/// One provider: a vendor or server, its address and its credential.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Provider {
-    /// The dialect it speaks.
-    pub kind: ProviderKind,
-    /// Where its API is rooted, for example `https://api.openai.com/v1`. Default: the vendor's own.
-    #[serde(default)]
-    pub base_url: Option<String>,
-    /// `env:NAME` or `file:PATH`. Leave out for servers that take none.
-    #[serde(default)]
-    pub api_key: Option<SecretRef>,
-    /// Leave this provider, and every target that names it, out unless the condition holds when the file is loaded:
-    /// `env:NAME` (set and not empty) or `tcp:HOST:PORT` (something listens there).
-    #[serde(default)]
-    pub enabled_if: Option<String>,
-    /// Deadlines for this provider.
-    #[serde(default)]
-    pub timeouts: Timeouts,
-    /// Speak HTTP/2 to it (TLS by ALPN, plaintext by prior knowledge). Default false: HTTP/1.1 with pooled connections.
-    #[serde(default)]
-    pub http2: bool,
-    /// Headers added to every request to it; values may be `env:NAME` or `file:PATH`.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// PEM file with the certificate authorities to trust instead of the system's.
-    #[serde(default)]
-    pub ca_file: Option<PathBuf>,
-    /// Ask for usage figures on streams whose client did not (`stream_options.include_usage`), and withhold the extra
-    /// chunk from the client. Default true; set false for a server that refuses the field.
-    #[serde(default)]
-    pub stream_usage: Option<bool>,
-    /// Probe the provider's addresses and leave out those that fail. For self-hosted servers with several addresses.
-    #[serde(default)]
-    pub health_check: Option<HealthCheck>,
-}
-
-/// Active health check of a provider's addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum HealthCheck {
-    /// The address accepts a connection.
-    Tcp {
-        /// Time between two probes. Default 10s.
-        #[serde(default)]
-        interval: Option<Interval>,
-    },
-    /// `GET path` answers 200.
-    Http {
-        /// Absolute path, for example `/health`.
-        path: String,
-        /// Time between two probes. Default 10s.
-        #[serde(default)]
-        interval: Option<Interval>,
-    },
-}
-
 /// How a pool chooses among its targets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -353,6 +252,10 @@ pub struct Model {
     /// Deadlines for this model.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// Refuse with 400 what a target cannot take. Default false: such parts of a request are dropped, and named in the
+    /// response header `x-cirque-dropped`.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// One deployment in a pool.

@@ -149,8 +149,17 @@ impl SecretRef {
         }
     }
 
-    /// Fetch the secret. The error names the variable or the file, never the value.
+    /// Fetch a secret that is one line. The error names the variable or the file, never the value.
     pub fn read(&self) -> Result<Secret, String> {
+        let secret = self.read_document()?;
+        if secret.expose().contains(char::is_control) {
+            return Err(format!("{self} contains a line break or another control character"));
+        }
+        Ok(secret)
+    }
+
+    /// Fetch a secret that may have lines, such as a key in JSON.
+    pub fn read_document(&self) -> Result<Secret, String> {
         let value = match self {
             Self::Env(name) => read_env(name)?,
             Self::File(path) => read_file(path)?,
@@ -158,9 +167,6 @@ impl SecretRef {
         let secret = Secret::new(value);
         if secret.expose().is_empty() {
             return Err(format!("{self} is empty"));
-        }
-        if secret.expose().contains(char::is_control) {
-            return Err(format!("{self} contains a line break or another control character"));
         }
         Ok(secret)
     }

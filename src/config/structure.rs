@@ -326,6 +326,10 @@ fn missing(place: Place, key: &str) -> Fault {
         "pool" => ("pool: NAME-OF-A-MODEL", json!("")),
         "cert" => ("cert: /etc/cirque/cert.pem", json!("")),
         "key" => ("key: /etc/cirque/key.pem", json!("")),
+        "access_key_id" => ("access_key_id: env:AWS_ACCESS_KEY_ID", json!("env:STAND_IN")),
+        "secret_access_key" => ("secret_access_key: env:AWS_SECRET_ACCESS_KEY", json!("env:STAND_IN")),
+        "client_id" => ("client_id: ID-OF-THE-APPLICATION", json!("-")),
+        "client_secret" => ("client_secret: env:AZURE_CLIENT_SECRET", json!("env:STAND_IN")),
         other => (other, Value::Null),
     };
     let detour = Detour::Insert(place.key(key), stand_in);

@@ -3,6 +3,7 @@
 //! Pure but for the functions that say otherwise ([`enabled`], [`check_secrets`], [`missing_files`]). One function per block of
 //! the file; each speaks in [`Place`]s.
 
+mod credentials;
 mod limits;
 mod listeners;
 mod models;
@@ -10,7 +11,7 @@ mod passthrough;
 mod providers;
 
 use super::model::{Config, Listen, ListenItem, Provider};
-use super::problem::{Finding, Place, Problem};
+use super::problem::{Finding, Place, Problem, Step};
 use super::scalars::{SecretRef, is_reference};
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     let mut out = Vec::new();
     listeners::check(config, &mut out);
     providers::check(config, &mut out);
+    credentials::check(config, &mut out);
     models::check(config, names, &mut out);
     passthrough::check(config, names, &mut out);
     limits::check(config, &mut out);
@@ -47,6 +49,7 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     let mut out = Vec::new();
     listeners::warn(config, &mut out);
     providers::warn(config, &mut out);
+    credentials::warn(config, &mut out);
     out
 }
 
@@ -58,13 +61,20 @@ pub fn check_secrets(config: &Config) -> Vec<Problem> {
 pub(super) fn secret_findings(config: &Config) -> Vec<Finding> {
     let mut out = Vec::new();
     for (name, provider) in config.providers.iter().filter(|(_, provider)| enabled(provider)) {
-        let place = Place::root().key("providers").key(name);
-        let key = provider.api_key.clone().map(|secret| (place.key("api_key"), secret));
+        let place = provider_place(name);
+        let keys = credentials::secrets(provider, &place);
         let headers = provider.headers.iter().filter(|(_, value)| is_reference(value));
         let headers = headers
             .filter_map(|(header, value)| Some((place.key("headers").key(header), SecretRef::parse(value).ok()?)));
-        for (place, secret) in key.into_iter().chain(headers) {
-            if let Err(message) = secret.read() {
+        for (place, secret) in keys.into_iter().chain(headers) {
+            // A service account's key is JSON: it has lines.
+            let document = place.0.last() == Some(&Step::Key("service_account".to_owned()));
+            let read = if document {
+                secret.read_document()
+            } else {
+                secret.read()
+            };
+            if let Err(message) = read {
                 let remedy = match secret {
                     SecretRef::Env(name) => format!("set {name} in the environment of the process"),
                     SecretRef::File(_) => "create the file, readable by the user the process runs as".to_owned(),

@@ -6,7 +6,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{InFlight, Outcome, RouteMeter};
 use crate::units::Usage;
 use crate::upstream::Target;
-use crate::wire::Operation;
+use crate::wire::{Dialect, Operation};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ pub struct RequestContext {
     pub started: Instant,
     /// Its id.
     pub id: RequestId,
+    /// In which dialect errors are told.
+    pub dialect: Dialect,
     /// The configuration it runs under.
     pub snapshot: Option<Arc<Snapshot>>,
     /// Facts gathered on the way.
@@ -32,6 +34,7 @@ impl RequestContext {
         Self {
             started: Instant::now(),
             id: RequestId::unset(),
+            dialect: Dialect::OpenAi,
             snapshot: None,
             record: Record::default(),
             passthrough: None,
@@ -85,6 +88,10 @@ pub struct Record {
     pub meter: Option<RouteMeter>,
     /// Calls made to targets.
     pub attempts: u32,
+    /// What the target could not take, for `x-cirque-dropped`.
+    pub dropped: Option<http::HeaderValue>,
+    /// The answer is a count made here.
+    pub estimated: bool,
     /// Status sent.
     pub status: u16,
     /// The failure, if it was one.
@@ -124,6 +131,8 @@ pub struct Uncounted {
     pub model: String,
     /// The request body.
     pub request: bytes::Bytes,
+    /// Its dialect.
+    pub dialect: Dialect,
     /// The answer.
     pub response: crate::telemetry::ResponseText,
 }

@@ -9,6 +9,7 @@ pub mod downstream;
 pub mod live;
 pub mod passthrough;
 pub mod pipeline;
+pub mod plan;
 pub mod proxy;
 pub mod respond;
 pub mod stages;

@@ -11,8 +11,9 @@ use super::respond;
 use super::stages::settle;
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
+use crate::providers::Body;
 use crate::telemetry::Outcome;
-use crate::upstream::{Backend, Site, Target};
+use crate::upstream::{Backend, Credential, Site, Target};
 use http::header::{HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::ALPN;
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Longest silence of a websocket before it is taken for dead.
 const UPGRADED_IDLE: Duration = Duration::from_secs(600);
+
+/// Longest wait for an access token.
+const TOKEN_WAIT: Duration = Duration::from_secs(10);
 
 /// Cool-down after a 429 that names no time.
 const DEFAULT_COOL: Duration = Duration::from_secs(5);
@@ -173,7 +177,12 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
 }
 
 /// Our credential, host and path instead of the client's.
-pub fn request(session: &Session, request: &mut RequestHeader, ctx: &RequestContext) -> pingora::Result<()> {
+pub async fn request(
+    app: &App,
+    session: &Session,
+    request: &mut RequestHeader,
+    ctx: &RequestContext,
+) -> pingora::Result<()> {
     let Some(site) = ctx.passthrough.as_ref().and_then(Passing::site) else {
         return Ok(());
     };
@@ -195,7 +204,19 @@ pub fn request(session: &Session, request: &mut RequestHeader, ctx: &RequestCont
         .parse()
         .map_err(|_| Error::explain(ErrorType::HTTPStatus(400), "the path cannot be forwarded"))?;
     request.set_uri(uri);
-    Ok(())
+    match &site.credential {
+        Credential::Fixed => Ok(()),
+        // A signature covers the body, which is not read in this lane.
+        Credential::Aws(_) => Error::e_explain(ErrorType::HTTPStatus(400), "signed providers take no unread bodies"),
+        token @ Credential::Token(_) => {
+            let (host, now) = (site.base.authority(), SystemTime::now());
+            let deadline = Instant::now() + TOKEN_WAIT;
+            token
+                .apply(&app.transport, request, &Body::default(), &host, now, deadline)
+                .await
+                .map_err(|fault| Error::explain(ErrorType::HTTPStatus(502), fault.to_string()))
+        }
+    }
 }
 
 /// Browsers cannot set headers on a websocket, so OpenAI's realtime clients put credentials among the subprotocols.

@@ -9,7 +9,7 @@ use super::stages::{admit, authenticate, dispatch, relay, settle};
 use crate::error::{ErrorKind, GatewayError};
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::wire::{Operation, models};
+use crate::wire::{Dialect, Endpoint, endpoint, models};
 use http::StatusCode;
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
     let snapshot = app.snapshot.load_full();
     ctx.snapshot = Some(Arc::clone(&snapshot));
     ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
+    ctx.dialect = endpoint::dialect_of(trimmed(down.request().uri.path()), &down.request().headers);
     admit::run(app, down, ctx);
     let route = match receive::check_headers(&snapshot.limits, down) {
         Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
@@ -47,7 +48,7 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
             }
             Err(error) => Err((error, None)),
         },
-        Ok(Route::Api(operation)) => call(app, down, ctx, &snapshot, operation)
+        Ok(Route::Api(endpoint)) => call(app, down, ctx, &snapshot, endpoint)
             .await
             .map_err(|error| (error, None)),
         Ok(Route::Models) => list(down, ctx, &snapshot, None).await.map_err(|error| (error, None)),
@@ -86,18 +87,18 @@ async fn call(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     snapshot: &Snapshot,
-    operation: Operation,
+    endpoint: Endpoint,
 ) -> Answered {
-    ctx.record.asked = Asked::Api(operation);
+    ctx.record.asked = Asked::Api(endpoint.operation);
     let _principal = authenticate::run(snapshot)?;
-    let received = receive::run(app, down, ctx, operation, &snapshot.limits).await?;
+    let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
     let call = received.call;
     let found = snapshot
         .find(&call.envelope.model)
         .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
     ctx.record.model = Some(Arc::clone(&found.model.name));
     let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
-    let sent = relay::run(down, ctx, reply).await;
+    let sent = relay::run(down, ctx, &call, reply).await;
     drop(received.room);
     Ok(sent)
 }
@@ -111,7 +112,7 @@ async fn list(
     ctx.record.asked = Asked::Models;
     let _principal = authenticate::run(snapshot)?;
     let body = match from {
-        None => models::list(snapshot.listed(), snapshot.loaded_at),
+        None => models::list(ctx.dialect, snapshot.listed(), snapshot.loaded_at),
         Some(from) => {
             let raw = down
                 .request()
@@ -120,12 +121,21 @@ async fn list(
                 .get(from..)
                 .unwrap_or_default()
                 .trim_end_matches('/');
-            let name = percent_decode(raw);
+            let mut name = percent_decode(raw);
+            // Gemini's names are resources.
+            if let (Dialect::Gemini, Some(plain)) = (ctx.dialect, name.strip_prefix("models/")) {
+                name = plain.to_owned();
+            }
             snapshot.find(&name).ok_or_else(|| unknown_model(snapshot, &name))?;
-            models::entry(&name, snapshot.loaded_at).to_string().into()
+            models::entry(ctx.dialect, &name, snapshot.loaded_at)
         }
     };
     Ok(respond::whole(down, ctx, StatusCode::OK, JSON, body).await)
+}
+
+/// As [`receive::route`] sees it.
+fn trimmed(path: &str) -> &str {
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
 fn percent_decode(raw: &str) -> String {

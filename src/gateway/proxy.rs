@@ -64,7 +64,7 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut RequestContext,
     ) -> pingora::Result<()> {
-        passthrough::request(session, request, ctx)
+        passthrough::request(&self.app, session, request, ctx).await
     }
 
     async fn response_filter(

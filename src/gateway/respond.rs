@@ -14,6 +14,9 @@ use pingora::http::ResponseHeader;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MODEL: HeaderName = HeaderName::from_static("x-cirque-model");
 const TARGET: HeaderName = HeaderName::from_static("x-cirque-target");
+const DROPPED: HeaderName = HeaderName::from_static("x-cirque-dropped");
+const ESTIMATED: HeaderName = HeaderName::from_static("x-cirque-estimated");
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-cirque-attempts");
 
 /// `application/json`
@@ -34,6 +37,16 @@ pub fn head(
         && let Ok(value) = HeaderValue::from_str(model)
     {
         head.insert_header(MODEL, value)?;
+    }
+    if let Some(dropped) = &ctx.record.dropped {
+        head.insert_header(DROPPED, dropped.clone())?;
+    }
+    if ctx.record.estimated {
+        head.insert_header(ESTIMATED, HeaderValue::from_static("true"))?;
+    }
+    if ctx.dialect == Dialect::Anthropic {
+        // Where Anthropic's SDKs look for it.
+        head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
     if ctx.record.attempts > 0 {
         head.insert_header(ATTEMPTS, HeaderValue::from(ctx.record.attempts))?;
@@ -104,7 +117,7 @@ pub async fn error(
         ctx.record.status = 499;
         return Ok(());
     }
-    let body = errors::body(Dialect::OpenAi, error);
+    let body = errors::body(ctx.dialect, error, ctx.id.as_str());
     let mut head = head(error.kind.status(), JSON, ctx)?;
     head.insert_header(CONTENT_LENGTH, HeaderValue::from(body.len()))?;
     if let Some(after) = error.retry_after {

@@ -1,16 +1,14 @@
 //! Vendors and servers that speak OpenAI's API: one row each.
 //!
-//! A row says where the vendor's API is rooted and what to ask of its streams; everything else is [`OpenAi`]'s. For a
+//! A row says where the vendor's API is rooted and what to ask of its streams; what else differs is a row of
+//! [`super::chat`]'s quirks; everything else is OpenAI's. For a
 //! vendor without a row, `kind: openai` with `base_url` does the same. Sources: the page named in each row, its base URL
 //! checked against stored copies of vendors' and integrators' documentation, 2026-11-21, and the recorded exchanges of
 //! Groq, DeepSeek, xAI, Mistral, OpenRouter and Hugging Face. No account was used.
 
-use super::openai::OpenAi;
-use super::{EncodeOptions, Encoded, Provider, Verdict};
-use crate::wire::{Call, Operation};
-use http::header::InvalidHeaderValue;
-use http::{HeaderMap, StatusCode};
-use std::time::SystemTime;
+use super::chat::ChatCodec;
+use super::openai::{self, Preferred};
+use super::{Api, Asked, Provider};
 
 /// One vendor or kind of server.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -21,6 +19,8 @@ pub struct Vendor {
     pub base_url: &'static str,
     /// Ask for usage on streams with `stream_options`. False where usage comes unasked and the field is not documented.
     pub stream_usage: bool,
+    /// It has OpenAI's Responses API too.
+    pub responses: bool,
     /// Its documentation.
     pub reference: &'static str,
 }
@@ -43,33 +43,44 @@ pub static VENDORS: &[Vendor] = &[
         "deepinfra.com/docs/openai_api",
     ),
     vendor("deepseek", "https://api.deepseek.com/v1", "api-docs.deepseek.com"),
-    vendor(
-        "fireworks",
-        "https://api.fireworks.ai/inference/v1",
-        "docs.fireworks.ai/tools-sdks/openai-compatibility",
-    ),
-    vendor("groq", "https://api.groq.com/openai/v1", "console.groq.com/docs/openai"),
-    vendor(
-        "huggingface",
-        "https://router.huggingface.co/v1",
-        "huggingface.co/docs/inference-providers",
-    ),
+    Vendor {
+        responses: true,
+        ..vendor(
+            "fireworks",
+            "https://api.fireworks.ai/inference/v1",
+            "docs.fireworks.ai/tools-sdks/openai-compatibility",
+        )
+    },
+    Vendor {
+        responses: true,
+        ..vendor("groq", "https://api.groq.com/openai/v1", "console.groq.com/docs/openai")
+    },
+    Vendor {
+        responses: true,
+        ..vendor(
+            "huggingface",
+            "https://router.huggingface.co/v1",
+            "huggingface.co/docs/inference-providers",
+        )
+    },
     vendor(
         "llama-cpp",
         "http://127.0.0.1:8080/v1",
         "github.com/ggml-org/llama.cpp, tools/server",
     ),
-    vendor(
-        "lm-studio",
-        "http://127.0.0.1:1234/v1",
-        "lmstudio.ai/docs/api/endpoints/openai",
-    ),
+    Vendor {
+        responses: true,
+        ..vendor(
+            "lm-studio",
+            "http://127.0.0.1:1234/v1",
+            "lmstudio.ai/docs/api/endpoints/openai",
+        )
+    },
     vendor(
         "minimax",
         "https://api.minimax.io/v1",
         "platform.minimax.io/docs/api-reference",
     ),
-    vendor("mistral", "https://api.mistral.ai/v1", "docs.mistral.ai/api"),
     vendor(
         "moonshot",
         "https://api.moonshot.ai/v1",
@@ -80,12 +91,18 @@ pub static VENDORS: &[Vendor] = &[
         "https://integrate.api.nvidia.com/v1",
         "docs.api.nvidia.com/nim/reference",
     ),
-    vendor("ollama", "http://127.0.0.1:11434/v1", "docs.ollama.com/openai"),
-    vendor(
-        "openrouter",
-        "https://openrouter.ai/api/v1",
-        "openrouter.ai/docs/api-reference",
-    ),
+    Vendor {
+        responses: true,
+        ..vendor("ollama", "http://127.0.0.1:11434/v1", "docs.ollama.com/openai")
+    },
+    Vendor {
+        responses: true,
+        ..vendor(
+            "openrouter",
+            "https://openrouter.ai/api/v1",
+            "openrouter.ai/docs/api-reference",
+        )
+    },
     Vendor {
         stream_usage: false,
         ..vendor(
@@ -114,12 +131,18 @@ pub static VENDORS: &[Vendor] = &[
         "https://api.together.xyz/v1",
         "docs.together.ai/docs/openai-api-compatibility",
     ),
-    vendor(
-        "vllm",
-        "http://127.0.0.1:8000/v1",
-        "docs.vllm.ai/en/latest/serving/openai_compatible_server",
-    ),
-    vendor("xai", "https://api.x.ai/v1", "docs.x.ai/docs/api-reference"),
+    Vendor {
+        responses: true,
+        ..vendor(
+            "vllm",
+            "http://127.0.0.1:8000/v1",
+            "docs.vllm.ai/en/latest/serving/openai_compatible_server",
+        )
+    },
+    Vendor {
+        responses: true,
+        ..vendor("xai", "https://api.x.ai/v1", "docs.x.ai/docs/api-reference")
+    },
     vendor("zai", "https://api.z.ai/api/paas/v4", "docs.z.ai/api-reference"),
 ];
 
@@ -128,6 +151,7 @@ const fn vendor(name: &'static str, base_url: &'static str, reference: &'static 
         name,
         base_url,
         stream_usage: true,
+        responses: false,
         reference,
     }
 }
@@ -137,41 +161,42 @@ pub fn find(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name)
 }
 
-/// A vendor's dialect.
+/// A vendor.
 #[derive(Debug, Clone, Copy)]
-pub struct Compatible(pub &'static Vendor);
+pub struct Compatible {
+    vendor: &'static Vendor,
+    chat: ChatCodec,
+    preferred: Preferred,
+}
+
+impl Compatible {
+    /// By its row.
+    pub fn new(vendor: &'static Vendor, preferred: Preferred) -> Self {
+        Self {
+            vendor,
+            chat: ChatCodec {
+                quirks: super::chat::for_vendor(vendor.name),
+            },
+            preferred,
+        }
+    }
+}
 
 impl Provider for Compatible {
     fn name(&self) -> &'static str {
-        self.0.name
-    }
-
-    fn supports(&self, operation: Operation) -> bool {
-        OpenAi.supports(operation)
+        self.vendor.name
     }
 
     fn default_base_url(&self) -> Option<&'static str> {
-        Some(self.0.base_url)
+        Some(self.vendor.base_url)
     }
 
     fn stream_usage(&self) -> bool {
-        self.0.stream_usage
+        self.vendor.stream_usage
     }
 
-    fn path(&self, operation: Operation) -> &'static str {
-        OpenAi.path(operation)
-    }
-
-    fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
-        OpenAi.authorize(credential, headers)
-    }
-
-    fn encode(&self, call: &Call, options: EncodeOptions<'_>) -> Encoded {
-        OpenAi.encode(call, options)
-    }
-
-    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-        OpenAi.classify(status, headers, body, now)
+    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+        openai::api(asked, &self.chat, self.preferred, self.vendor.responses)
     }
 }
 

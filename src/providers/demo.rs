@@ -25,11 +25,12 @@ pub enum DemoAnswer {
 
 /// Whether the demo has this operation.
 pub fn supports(operation: Operation) -> bool {
-    operation == Operation::ChatCompletions
+    operation == Operation::Chat
 }
 
-/// Answer a call. `created` is Unix seconds.
-pub fn answer(call: &Call, id: &str, created: u64) -> DemoAnswer {
+/// Answer a call, in OpenAI's dialect whatever the client's. `created` is Unix seconds; `usage_wanted`: with the usage chunk
+/// even if the client did not ask for it.
+pub fn answer(call: &Call, id: &str, created: u64, usage_wanted: bool) -> DemoAnswer {
     let words: Vec<&str> = ANSWER.split_inclusive(' ').collect();
     let input = (call.body.len() / 4) as u64;
     let usage =
@@ -60,7 +61,7 @@ pub fn answer(call: &Call, id: &str, created: u64) -> DemoAnswer {
             .map(|word| chunk(delta(json!({"content": word}), Value::Null), None)),
     );
     events.push(chunk(delta(json!({}), json!("stop")), None));
-    if call.envelope.include_usage {
+    if call.envelope.include_usage || usage_wanted {
         events.push(chunk(json!([]), Some(&usage)));
     }
     events.push(Bytes::from_static(b"data: [DONE]\n\n"));
@@ -72,16 +73,16 @@ mod tests {
     use super::*;
 
     fn call(body: &str) -> Call {
-        Call::read(Operation::ChatCompletions, Bytes::from(body.to_owned()), 64).unwrap()
+        Call::read(Operation::Chat, Bytes::from(body.to_owned()), 64).unwrap()
     }
 
     #[test]
     fn the_stream_says_what_the_body_says() {
-        let DemoAnswer::Whole(body) = answer(&call(r#"{"model":"demo"}"#), "x", 1) else {
+        let DemoAnswer::Whole(body) = answer(&call(r#"{"model":"demo"}"#), "x", 1, false) else {
             panic!("not whole")
         };
         let body: Value = serde_json::from_slice(&body).unwrap();
-        let DemoAnswer::Events(events) = answer(&call(r#"{"model":"demo","stream":true}"#), "x", 1) else {
+        let DemoAnswer::Events(events) = answer(&call(r#"{"model":"demo","stream":true}"#), "x", 1, false) else {
             panic!("not a stream")
         };
         let mut text = String::new();

@@ -1,16 +1,32 @@
-//! Vendor dialects: what goes on the wire for a call, and what an answer's status means.
+//! Vendors: where they are, what proves who asks, which API answers a call, and what an answer's status means.
 //!
-//! Pure and sans-I/O: no sockets, no clock, no shared state, so golden files test a dialect completely. One folder per
-//! dialect. Which headers a client's request may add, and which answers are relayed byte for byte, is decided here too,
-//! because it is the dialect that knows.
+//! Pure and sans-I/O: no sockets, no clock, no shared state, so golden files test a dialect completely. A vendor is a
+//! [`Provider`]; the body format of one of its APIs is a [`codec::Codec`], one folder per dialect. When the client speaks the
+//! API that answers, the call is *native*: bytes pass, see [`native`].
 
+pub mod anthropic;
+pub mod azure;
+pub mod bedrock;
+pub mod chat;
+pub mod codec;
+pub mod cohere;
 pub mod compatible;
 pub mod demo;
+pub mod gemini;
+pub mod mistral;
+pub mod native;
 pub mod openai;
+pub mod responses;
+mod retry_after;
+pub mod vertex;
 
-use crate::wire::{Call, Operation};
+pub use self::codec::Codec;
+
+use crate::wire::{Dialect, Operation};
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::{HeaderMap, StatusCode};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 /// A request body ready to send: pieces, in order, so that a large client body is forwarded without being copied.
@@ -61,24 +77,6 @@ impl Body {
     }
 }
 
-/// What to send for a call, and what to know about its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// The body.
-    pub body: Body,
-    /// The gateway, not the client, asked for the usage chunk of this stream: it must not reach the client.
-    pub withhold_usage: bool,
-}
-
-/// How a call is to be encoded for one target.
-#[derive(Debug, Clone, Copy)]
-pub struct EncodeOptions<'a> {
-    /// The target's own name of the model.
-    pub model: &'a str,
-    /// Ask for usage on streams.
-    pub stream_usage: bool,
-}
-
 /// Whose fault a non-2xx answer is, and so what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
@@ -101,24 +99,99 @@ pub struct Verdict {
     pub retry_after: Option<Duration>,
 }
 
-/// One vendor's dialect.
+/// A call, as far as the way to its answer depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// What is asked.
+    pub operation: Operation,
+    /// In which dialect.
+    pub client: Dialect,
+    /// The target's own name of the model.
+    pub model: &'a str,
+    /// As a stream.
+    pub stream: bool,
+    /// More than one input (embeddings).
+    pub several: bool,
+}
+
+/// The API that answers a call.
+pub struct Api<'p> {
+    /// What translates, should the call not be native.
+    pub codec: &'p dyn Codec,
+    /// How a client that speaks this very API is passed on.
+    pub native: Option<native::Native>,
+    /// Path below the API root, query included.
+    pub path: Cow<'static, str>,
+}
+
+/// One vendor.
 pub trait Provider: Send + Sync {
     /// Name used in metrics, OpenTelemetry's `gen_ai.provider.name` where there is one.
     fn name(&self) -> &'static str;
-    /// Whether it has this operation.
-    fn supports(&self, operation: Operation) -> bool;
     /// The API root when the configuration gives none.
     fn default_base_url(&self) -> Option<&'static str>;
+    /// What is put before every path when the configured base URL has none.
+    fn default_path(&self) -> &'static str {
+        ""
+    }
     /// Whether to ask for usage on streams when the configuration does not say.
     fn stream_usage(&self) -> bool {
         true
     }
-    /// Path of an operation below the API root.
-    fn path(&self, operation: Operation) -> &'static str;
+    /// Which API answers a call; nothing when the vendor has none for it.
+    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>>;
+    /// Headers of every request, besides the credential.
+    fn headers(&self, _headers: &mut HeaderMap) {}
     /// Headers that carry the credential.
-    fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), http::header::InvalidHeaderValue>;
-    /// Turn a call into what is sent.
-    fn encode(&self, call: &Call, options: EncodeOptions<'_>) -> Encoded;
+    fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
+        bearer(credential, headers)
+    }
     /// Judge a non-2xx answer.
-    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict;
+    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
+        Verdict {
+            blame: usual_blame(status, body),
+            retry_after: retry_after::read(headers, now),
+        }
+    }
+}
+
+/// `authorization: Bearer …`
+fn bearer(credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
+    secret(AUTHORIZATION, &format!("Bearer {credential}"), headers)
+}
+
+fn secret(name: HeaderName, text: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(text)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// Whose fault a status is where the vendor says nothing of its own.
+fn usual_blame(status: StatusCode, body: &[u8]) -> Blame {
+    match status.as_u16() {
+        401..=403 => Blame::Credential,
+        429 if is_quota(body) => Blame::Credential,
+        429 => Blame::RateLimit,
+        408 | 425 | 500..=599 => Blame::Server,
+        // Redirects are not followed: a base URL that redirects is misconfigured, and following would carry the
+        // credential to another host.
+        300..=399 => Blame::Server,
+        _ => Blame::Client,
+    }
+}
+
+/// `insufficient_quota` (OpenAI): the account is out of money. Waiting does not help as it does with a rate limit.
+fn is_quota(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"insufficient_quota\"").is_some()
+}
+
+/// A model's name as one segment of a path.
+fn segment(model: &str) -> percent_encoding::PercentEncode<'_> {
+    const KEPT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encoding::utf8_percent_encode(model, KEPT)
 }

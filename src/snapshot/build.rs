@@ -2,13 +2,20 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, PublicModel, State};
+use super::{Limits, PublicModel, State, credentials};
 use crate::balance::{Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
+use crate::providers::anthropic::vendor::Anthropic;
+use crate::providers::azure::Azure;
+use crate::providers::bedrock::vendor::Bedrock;
+use crate::providers::cohere::vendor::Cohere;
 use crate::providers::compatible::Compatible;
-use crate::providers::openai::OpenAi;
+use crate::providers::gemini::vendor::Gemini;
+use crate::providers::mistral::vendor::Mistral;
+use crate::providers::openai::{OpenAi, Preferred};
+use crate::providers::vertex::Vertex;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
 use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
@@ -47,13 +54,9 @@ impl<'a> Builder<'a> {
             if !config::enabled(provider) {
                 continue;
             }
-            let dialect: Arc<dyn Provider> = match provider.kind {
-                config::ProviderKind::Demo => {
-                    self.sites.insert(name, None);
-                    continue;
-                }
-                config::ProviderKind::Openai => Arc::new(OpenAi),
-                config::ProviderKind::Compatible(vendor) => Arc::new(Compatible(vendor)),
+            let Some(dialect) = vendor(provider) else {
+                self.sites.insert(name, None);
+                continue;
             };
             match self.site(name, provider, dialect) {
                 Ok(site) => {
@@ -65,23 +68,15 @@ impl<'a> Builder<'a> {
     }
 
     fn site(&mut self, name: &str, provider: &config::Provider, dialect: Arc<dyn Provider>) -> Result<Site, String> {
-        let url = provider
-            .base_url
-            .as_deref()
-            .or(dialect.default_base_url())
-            .ok_or("base_url is missing")?;
+        let regional = config::regional_base_url(provider);
+        let url = provider.base_url.as_deref().or(regional.as_deref());
+        let url = url.or(dialect.default_base_url()).ok_or("base_url is missing")?;
         let parsed =
             config::BaseUrl::parse(url).map_err(|(message, remedy)| format!("base_url: {message}; {remedy}"))?;
-        let host = match parsed.host {
-            config::Host::Name(name) => name,
-            config::Host::Address(ip, _) => ip.to_string(),
-        };
-        let base = BaseUrl {
-            tls: parsed.https,
-            host,
-            port: parsed.port,
-            path: parsed.path,
-        };
+        let mut base = upstream_url(parsed);
+        if base.path.is_empty() {
+            dialect.default_path().clone_into(&mut base.path);
+        }
         let authorities = match &provider.ca_file {
             Some(path) => read_certificates(path)?,
             None => Vec::new(),
@@ -97,6 +92,8 @@ impl<'a> Builder<'a> {
         };
         let book = self.state.book(key);
         self.books.push(Arc::clone(&book));
+        let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state)?;
+        self.books.extend(token_endpoint);
         let mut headers = HeaderMap::new();
         if let Some(reference) = &provider.api_key {
             let secret = reference.read()?;
@@ -121,6 +118,7 @@ impl<'a> Builder<'a> {
             stream_usage,
             http2: provider.http2,
             headers,
+            credential,
         })
     }
 
@@ -181,6 +179,7 @@ impl<'a> Builder<'a> {
         }
         PublicModel {
             name: name.into(),
+            strict: model.strict,
             pool: Pool::new(members),
             targets,
             chain: Vec::new(),
@@ -226,6 +225,46 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Whether a provider's answers may hold reasoning that only its own API takes back.
+pub(super) fn is_foreign(provider: &config::Provider) -> bool {
+    use config::ProviderKind as Kind;
+    config::enabled(provider)
+        && (!matches!(
+            provider.kind,
+            Kind::Openai | Kind::Azure | Kind::Demo | Kind::Compatible(_)
+        ) || provider.api.is_some())
+}
+
+/// The vendor of a configured provider; nothing for the demo.
+fn vendor(provider: &config::Provider) -> Option<Arc<dyn Provider>> {
+    let preferred = match provider.api {
+        None => Preferred::Same,
+        Some(config::OpenAiApi::Chat) => Preferred::Chat,
+        Some(config::OpenAiApi::Responses) => Preferred::Responses,
+    };
+    Some(match provider.kind {
+        config::ProviderKind::Demo => return None,
+        config::ProviderKind::Openai => {
+            let own = |url: &String| {
+                config::BaseUrl::parse(url)
+                    .is_ok_and(|url| matches!(url.host, config::Host::Name(name) if name.ends_with(".openai.com")))
+            };
+            Arc::new(OpenAi::new(preferred, provider.base_url.as_ref().is_none_or(own)))
+        }
+        config::ProviderKind::Azure => Arc::new(Azure::new(provider.api_version.as_deref(), preferred)),
+        config::ProviderKind::Anthropic => Arc::new(Anthropic),
+        config::ProviderKind::Gemini => Arc::new(Gemini),
+        config::ProviderKind::Vertex => {
+            let location = provider.location.as_deref().unwrap_or(config::DEFAULT_LOCATION);
+            Arc::new(Vertex::new(provider.project.as_deref().unwrap_or_default(), location))
+        }
+        config::ProviderKind::Bedrock => Arc::new(Bedrock),
+        config::ProviderKind::Cohere => Arc::new(Cohere),
+        config::ProviderKind::Mistral => Arc::new(Mistral),
+        config::ProviderKind::Compatible(vendor) => Arc::new(Compatible::new(vendor, preferred)),
+    })
+}
+
 /// The model itself, then its fallbacks depth first, each once.
 fn chain(start: usize, models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
     let mut chain = vec![start];
@@ -243,7 +282,21 @@ fn chain(start: usize, models: &[&config::Model], by_name: &HashMap<String, usiz
     chain
 }
 
-fn deadlines(blocks: &[&config::Timeouts]) -> Deadlines {
+/// A checked base URL as the room that dials it has it.
+pub(super) fn upstream_url(parsed: config::BaseUrl) -> BaseUrl {
+    let host = match parsed.host {
+        config::Host::Name(name) => name,
+        config::Host::Address(ip, _) => ip.to_string(),
+    };
+    BaseUrl {
+        tls: parsed.https,
+        host,
+        port: parsed.port,
+        path: parsed.path,
+    }
+}
+
+pub(super) fn deadlines(blocks: &[&config::Timeouts]) -> Deadlines {
     let pick = |field: fn(&config::Timeouts) -> Option<config::Interval>, default: Duration| {
         blocks
             .iter()

@@ -21,11 +21,11 @@ use std::marker::PhantomData;
 
 /// Tokens that frame one message, its role among them, and those that open the answer. OpenAI cookbook, "How to count
 /// tokens with tiktoken".
-const PER_MESSAGE: u64 = 4;
+pub(super) const PER_MESSAGE: u64 = 4;
 const PER_NAME: u64 = 1;
-const PER_REPLY: u64 = 3;
+pub(super) const PER_REPLY: u64 = 3;
 /// A 1024 × 1024 image in high detail: 85 + 4 tiles of 170. OpenAI's vision guide; the true size is not in the body.
-const PER_IMAGE: u64 = 765;
+pub(super) const PER_IMAGE: u64 = 765;
 /// Arrays nest two deep in what we read; anything deeper is not ours.
 const MAX_DEPTH: u8 = 4;
 /// Text kept for counting; of the rest only the length.
@@ -47,7 +47,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -338,6 +338,13 @@ impl Collected {
 pub(super) fn of_reply(body: &[u8]) -> Option<Answer> {
     let mut collected = Collected::default();
     collected.add_reply(body).then(|| collected.finish())
+}
+
+/// An answer whose text is at hand.
+pub(super) fn of_plain(text: &str) -> Answer {
+    let mut answer = Answer::default();
+    answer.output.push(text);
+    answer
 }
 
 /// The text of a stream, given as it arrived: server-sent events, cut anywhere.

@@ -5,8 +5,10 @@
 //! memory set aside for it is full, the callback gets a rough figure at once. The vocabulary (tens of megabytes) is loaded
 //! when the first job arrives, never before.
 
+use super::any_text;
 use super::chat_text::{self, Answer, Text};
 use crate::units::Usage;
+use crate::wire::Dialect;
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,14 +35,18 @@ pub enum ResponseText {
     Json(Bytes),
     /// A stream as it arrived: server-sent events, cut anywhere.
     Events(Vec<Bytes>),
+    /// The text itself.
+    Plain(String),
 }
 
 /// One request whose provider gave no usage.
 pub struct CountJob {
     /// The provider's name of the model, which chooses the vocabulary.
     pub model: String,
-    /// The request body as sent upstream.
+    /// The request body as the client sent it.
     pub request_body: Bytes,
+    /// Its dialect.
+    pub dialect: Dialect,
     /// The answer.
     pub response: ResponseText,
     /// Gets the figures, on the counter's thread, or on the caller's when the queue is full. Must not block. The second
@@ -53,6 +59,7 @@ impl CountJob {
         let response = match &self.response {
             ResponseText::Json(body) => body.len(),
             ResponseText::Events(chunks) => chunks.iter().map(Bytes::len).sum(),
+            ResponseText::Plain(text) => text.len(),
         };
         self.request_body.len().saturating_add(response)
     }
@@ -65,6 +72,7 @@ impl CountJob {
                 .iter()
                 .map(|chunk| memchr::memmem::find_iter(chunk, b"data:").count() as u64)
                 .sum(),
+            ResponseText::Plain(text) => text.len() as u64 / BYTES_PER_TOKEN,
         };
         Usage {
             input: self.request_body.len() as u64 / BYTES_PER_TOKEN,
@@ -148,11 +156,11 @@ fn work(queue: &Receiver<CountJob>, waiting: &Waiting) {
 fn count(job: &CountJob) -> Usage {
     let bpe = vocabulary(&job.model);
     let rough = job.rough();
-    let input =
-        chat_text::of_request(&job.request_body).map_or(rough.input, |tally| tally.fixed + count_all(bpe, &tally.text));
+    let input = count_request(bpe, job.dialect, &job.request_body).unwrap_or(rough.input);
     let answer = match &job.response {
         ResponseText::Json(body) => chat_text::of_reply(body),
         ResponseText::Events(chunks) => Some(chat_text::of_events(chunks)),
+        ResponseText::Plain(text) => Some(chat_text::of_plain(text)),
     };
     let (output, reasoning) = match answer {
         Some(Answer { output, reasoning }) => {
@@ -167,6 +175,21 @@ fn count(job: &CountJob) -> Usage {
         reasoning,
         ..Usage::default()
     }
+}
+
+fn count_request(bpe: &CoreBPE, dialect: Dialect, body: &[u8]) -> Option<u64> {
+    let tally = match dialect {
+        Dialect::OpenAi => chat_text::of_request(body)?,
+        _ => any_text::of_request(body)?,
+    };
+    Some(tally.fixed + count_all(bpe, &tally.text))
+}
+
+/// How many tokens a request is, about. Blocks, and loads the vocabulary the first time: not for a worker.
+pub fn estimate_input(model: &str, dialect: Dialect, body: &[u8]) -> u64 {
+    // tiktoken panics when its regex gives up on hostile text.
+    let counted = catch_unwind(AssertUnwindSafe(|| count_request(vocabulary(model), dialect, body)));
+    counted.ok().flatten().unwrap_or(body.len() as u64 / BYTES_PER_TOKEN)
 }
 
 /// The vocabulary of a model by its name (`openai/gpt-4o` counts as `gpt-4o`); the newest one for a name unknown.
@@ -231,6 +254,7 @@ mod tests {
         let job = CountJob {
             model: "gpt-4o".to_owned(),
             request_body: Bytes::copy_from_slice(request.as_bytes()),
+            dialect: Dialect::OpenAi,
             response,
             done: Box::new(move |figures, estimated| {
                 assert!(estimated);

@@ -63,7 +63,7 @@ const ATTEMPTS: Shape = Shape {
 const TOKENS: Shape = Shape {
     name: "cirque_tokens_total",
     help: "Tokens; estimated=\"true\" where the provider gave no figure and the gateway counted. \
-           cached is part of input, reasoning is part of output.",
+           cached, cache_write and audio_input are part of input, reasoning and audio_output of output.",
     labels: &["model", "provider", "kind", "estimated"],
     buckets: &[],
 };

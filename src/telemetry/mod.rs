@@ -16,6 +16,7 @@
 
 pub mod access_line;
 pub mod access_log;
+mod any_text;
 mod chat_text;
 pub mod count;
 mod family;
@@ -26,7 +27,7 @@ pub mod route;
 
 pub use access_line::{AccessRecord, LineFormat};
 pub use access_log::AccessLog;
-pub use count::{CountJob, ResponseText, TokenCounter};
+pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, InFlight, Meters, NONE};
 pub use route::{AttemptMeter, Finished, Outcome, RouteMeter};

@@ -54,8 +54,16 @@ impl RouteKey {
     }
 }
 
-/// `cached` is part of `input`, `reasoning` part of `output`.
-const TOKEN_KINDS: [&str; 4] = ["input", "output", "cached", "reasoning"];
+/// `cached`, `cache_write` and `audio_input` are part of `input`, `reasoning` and `audio_output` part of `output`.
+const TOKEN_KINDS: [&str; 7] = [
+    "input",
+    "output",
+    "cached",
+    "cache_write",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+];
 
 /// Counts the requests of one operation, model and provider. Cheap to clone.
 #[derive(Clone)]
@@ -121,7 +129,15 @@ impl RouteMeter {
 
     /// Count tokens that became known after [`finish`](Self::finish).
     pub fn tokens(&self, figures: &Usage, estimated: bool) {
-        let amounts = [figures.input, figures.output, figures.cached, figures.reasoning];
+        let amounts = [
+            figures.input,
+            figures.output,
+            figures.cached,
+            figures.cache_write,
+            figures.reasoning,
+            figures.audio_input,
+            figures.audio_output,
+        ];
         let [exact, counted] = &self.0.tokens;
         let slots = if estimated { counted } else { exact };
         for ((slot, kind), amount) in slots.iter().zip(TOKEN_KINDS).zip(amounts) {

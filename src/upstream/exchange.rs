@@ -6,6 +6,7 @@
 //!
 //! Not for deciding anything: whose fault a failure is, and what to do about it, is the dispatch stage's.
 
+use super::address::AddressBook;
 use super::gather::Gathered;
 use super::site::Site;
 use crate::providers::Body;
@@ -91,7 +92,18 @@ impl Transport {
         body: &Body,
         deadline: Instant,
     ) -> Result<Exchange, Fault> {
-        let peer = site.addresses.peer(deadline).await.ok_or(Fault::Unresolved)?;
+        self.send_to(&site.addresses, head, body, deadline).await
+    }
+
+    /// As [`Transport::send`], to a host that is no provider's: where access tokens are issued.
+    pub async fn send_to(
+        self: &Arc<Self>,
+        addresses: &AddressBook,
+        head: &(dyn Fn() -> Result<Box<RequestHeader>, Fault> + Sync),
+        body: &Body,
+        deadline: Instant,
+    ) -> Result<Exchange, Fault> {
+        let peer = addresses.peer(deadline).await.ok_or(Fault::Unresolved)?;
         // A pooled connection that the other side has closed did not take the request, so asking again on another one is
         // no second attempt. Idle connections to one server tend to die together, hence a few tries; never on a fresh one.
         for _ in 0..STALE_TRIES {

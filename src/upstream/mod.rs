@@ -4,12 +4,14 @@
 //! URL, addresses, credential). An [`Exchange`] is one request and its response on Pingora's pooled connectors.
 
 pub mod address;
+pub mod credential;
 pub mod exchange;
 pub mod gather;
 pub mod site;
 pub mod target;
 
 pub use address::AddressBook;
+pub use credential::{Credential, CredentialFault};
 pub use exchange::{Exchange, Fault, Transport};
 pub use site::{BaseUrl, Site};
 pub use target::{Backend, Deadlines, ModelName, Target};

@@ -1,12 +1,23 @@
 //! Where a provider lives and what is sent to it every time: base URL, headers, credential.
 
 use super::address::AddressBook;
+use super::credential::Credential;
 use crate::providers::Provider;
-use crate::wire::Operation;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use pingora::http::RequestHeader;
 use std::sync::Arc;
+
+/// Paths worth preparing: those without a model in them.
+const PREPARED: [&str; 7] = [
+    "/chat/completions",
+    "/responses",
+    "/messages",
+    "/completions",
+    "/embeddings",
+    "/moderations",
+    "/messages/count_tokens",
+];
 
 /// A provider's base URL, checked at load: `http[s]://host[:port][/path]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,10 +62,12 @@ pub struct Site {
     pub stream_usage: bool,
     /// Speak HTTP/2.
     pub http2: bool,
-    /// Host, credential and configured headers, as every request starts.
+    /// What proves who is asking, when the headers do not: apply it to the finished head of every attempt.
+    pub credential: Credential,
+    /// Host, fixed credential and configured headers, as every request starts.
     headers: HeaderMap,
-    /// One prepared request per operation, to be cloned and sent.
-    prepared: [Option<RequestHeader>; Operation::ALL.len()],
+    /// Prepared requests for the paths that are the same for every model, to be cloned and sent.
+    prepared: Vec<(&'static str, RequestHeader)>,
 }
 
 impl std::fmt::Debug for Site {
@@ -80,8 +93,10 @@ pub struct SiteParts {
     pub stream_usage: bool,
     /// Speak HTTP/2.
     pub http2: bool,
-    /// Configured headers and the credential.
+    /// Configured headers, and the credential if it is one.
     pub headers: HeaderMap,
+    /// The credential, if it is more than a header.
+    pub credential: Credential,
 }
 
 impl Site {
@@ -94,6 +109,7 @@ impl Site {
             header::USER_AGENT,
             HeaderValue::from_static(concat!("cirque/", env!("CARGO_PKG_VERSION"))),
         );
+        parts.provider.headers(&mut headers);
         headers.extend(parts.headers);
         let mut site = Self {
             name: parts.name,
@@ -102,22 +118,20 @@ impl Site {
             addresses: parts.addresses,
             stream_usage: parts.stream_usage,
             http2: parts.http2,
+            credential: parts.credential,
             headers,
-            prepared: Default::default(),
+            prepared: Vec::new(),
         };
-        for operation in Operation::ALL {
-            if site.provider.supports(operation) {
-                let prepared = site.prepare(operation)?;
-                if let Some(slot) = site.prepared.get_mut(operation.index()) {
-                    *slot = Some(prepared);
-                }
-            }
+        let mut prepared = Vec::with_capacity(PREPARED.len());
+        for path in PREPARED {
+            prepared.push((path, site.prepare(path)?));
         }
+        site.prepared = prepared;
         Ok(site)
     }
 
-    fn prepare(&self, operation: Operation) -> Result<RequestHeader, String> {
-        let path = format!("{}{}", self.base.path, self.provider.path(operation));
+    fn prepare(&self, path: &str) -> Result<RequestHeader, String> {
+        let path = format!("{}{path}", self.base.path);
         let mut request = RequestHeader::build_no_case(Method::POST, path.as_bytes(), Some(self.headers.len() + 4))
             .map_err(|e| format!("path {path:?} cannot be requested: {e}"))?;
         for (name, value) in &self.headers {
@@ -131,9 +145,12 @@ impl Site {
         Ok(request)
     }
 
-    /// The request head for an operation, without `content-length`.
-    pub fn request(&self, operation: Operation) -> Option<Box<RequestHeader>> {
-        self.prepared.get(operation.index())?.clone().map(Box::new)
+    /// The request head for a path below the API root, without `content-length`.
+    pub fn request(&self, path: &str) -> Result<Box<RequestHeader>, String> {
+        if let Some((_, prepared)) = self.prepared.iter().find(|(known, _)| *known == path) {
+            return Ok(Box::new(prepared.clone()));
+        }
+        self.prepare(path).map(Box::new)
     }
 
     /// Headers every request to this site carries: host, user agent, credential, configured ones.

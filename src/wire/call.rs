@@ -3,52 +3,52 @@
 //! ```json
 //! {"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, …}
 //! ```
-//! Source: OpenAI API reference, chat/create, completions/create, embeddings/create, moderations/create, read 2026-11.
+//! Gemini names model and method in the path instead; see [`super::endpoint`].
+//! Source: OpenAI API reference, chat/create, responses/create, completions/create, embeddings/create, moderations/create;
+//! Anthropic API reference, messages/create; all read 2026-11.
 
+use super::Dialect;
 use super::json::{self, JsonError, Kind, Member, Scan, Span};
 use crate::error::GatewayError;
 use bytes::Bytes;
 
-/// An API operation whose body the gateway reads.
+/// An API operation whose body the gateway reads. What is asked, not in which dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// `POST /v1/chat/completions`
-    ChatCompletions,
+    /// An answer of a model: chat completions, responses, messages, generateContent.
+    Chat,
     /// `POST /v1/completions`
     Completions,
-    /// `POST /v1/embeddings`
+    /// Vectors: embeddings, embedContent.
     Embeddings,
     /// `POST /v1/moderations`
     Moderations,
+    /// How many tokens a request would be.
+    CountTokens,
+    /// Documents ordered by a query.
+    Rerank,
 }
 
 impl Operation {
     /// All of them, in index order.
-    pub const ALL: [Self; 4] = [
-        Self::ChatCompletions,
+    pub const ALL: [Self; 6] = [
+        Self::Chat,
         Self::Completions,
         Self::Embeddings,
         Self::Moderations,
+        Self::CountTokens,
+        Self::Rerank,
     ];
-
-    /// The client path.
-    pub fn from_path(path: &str) -> Option<Self> {
-        Some(match path {
-            "/v1/chat/completions" => Self::ChatCompletions,
-            "/v1/completions" => Self::Completions,
-            "/v1/embeddings" => Self::Embeddings,
-            "/v1/moderations" => Self::Moderations,
-            _ => return None,
-        })
-    }
 
     /// OpenTelemetry-style name, for metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "chat",
+            Self::Chat => "chat",
             Self::Completions => "text_completion",
             Self::Embeddings => "embeddings",
             Self::Moderations => "moderation",
+            Self::CountTokens => "count_tokens",
+            Self::Rerank => "rerank",
         }
     }
 
@@ -59,7 +59,7 @@ impl Operation {
 
     /// Whether `"stream": true` means something here.
     pub fn streams(self) -> bool {
-        matches!(self, Self::ChatCompletions | Self::Completions)
+        matches!(self, Self::Chat | Self::Completions)
     }
 }
 
@@ -82,13 +82,19 @@ pub struct Envelope {
     pub stream_options_filled: bool,
     /// The client asked for usage on its stream.
     pub include_usage: bool,
+    /// Model and stream stood in the path (Gemini), `model_at` is empty.
+    pub in_path: bool,
 }
 
 /// Operation and body of a request, read once.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Which API.
+    /// What is asked.
     pub operation: Operation,
+    /// In which dialect.
+    pub dialect: Dialect,
+    /// Gemini: the stream is wanted as one JSON array.
+    pub json_array: bool,
     /// The body as the client sent it (inflated).
     pub body: Bytes,
     /// What was read from it.
@@ -98,7 +104,17 @@ pub struct Call {
 impl Call {
     /// Read the envelope of a body; errors say what is wrong and where.
     pub fn read(operation: Operation, body: Bytes, max_depth: usize) -> Result<Self, GatewayError> {
-        Reading::new(operation, max_depth).finish(body)
+        Self::read_as(operation, Dialect::OpenAi, body, max_depth)
+    }
+
+    /// The same for a dialect whose model stands in the body.
+    pub fn read_as(
+        operation: Operation,
+        dialect: Dialect,
+        body: Bytes,
+        max_depth: usize,
+    ) -> Result<Self, GatewayError> {
+        Reading::new(operation, dialect, max_depth).finish(body)
     }
 
     /// Whether this call answers as a stream.
@@ -111,19 +127,42 @@ impl Call {
 #[derive(Debug)]
 pub struct Reading {
     operation: Operation,
+    dialect: Dialect,
+    given: Option<Given>,
     max_depth: usize,
     scan: Scan,
     envelope: EnvelopeReader,
 }
 
+/// What the path said already.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The public model name.
+    pub model: String,
+    /// A stream is wanted.
+    pub stream: bool,
+    /// As one JSON array.
+    pub json_array: bool,
+}
+
 impl Reading {
     /// Nothing read yet.
-    pub fn new(operation: Operation, max_depth: usize) -> Self {
+    pub fn new(operation: Operation, dialect: Dialect, max_depth: usize) -> Self {
         Self {
             operation,
+            dialect,
+            given: None,
             max_depth,
             scan: Scan::object(max_depth),
             envelope: EnvelopeReader::default(),
+        }
+    }
+
+    /// Nothing read yet, but the path named model and method.
+    pub fn given(operation: Operation, dialect: Dialect, given: Given, max_depth: usize) -> Self {
+        Self {
+            given: Some(given),
+            ..Self::new(operation, dialect, max_depth)
         }
     }
 
@@ -140,9 +179,23 @@ impl Reading {
         self.scan
             .finish(&body, |member| envelope.member(&member))
             .map_err(|error| bad_json(error, &body))?;
-        let envelope = self.envelope.finish(self.operation, &body, self.max_depth)?;
+        let json_array = self.given.as_ref().is_some_and(|given| given.json_array);
+        let envelope = match self.given {
+            Some(given) => Envelope {
+                brace_at: memchr::memchr(b'{', &body).unwrap_or(0),
+                model: given.model,
+                stream: given.stream,
+                in_path: true,
+                ..Envelope::default()
+            },
+            None => self
+                .envelope
+                .finish(self.operation, self.dialect, &body, self.max_depth)?,
+        };
         Ok(Call {
             operation: self.operation,
+            dialect: self.dialect,
+            json_array,
             body,
             envelope,
         })
@@ -191,7 +244,13 @@ impl EnvelopeReader {
         }
     }
 
-    fn finish(self, operation: Operation, body: &[u8], max_depth: usize) -> Result<Envelope, GatewayError> {
+    fn finish(
+        self,
+        operation: Operation,
+        dialect: Dialect,
+        body: &[u8],
+        max_depth: usize,
+    ) -> Result<Envelope, GatewayError> {
         if let Some(name) = self.repeated {
             return Err(given_twice(name));
         }
@@ -225,7 +284,7 @@ impl EnvelopeReader {
             stream: stream && operation.streams(),
             ..Envelope::default()
         };
-        if let Some((kind, at)) = self.stream_options {
+        if let (Some((kind, at)), Dialect::OpenAi) = (self.stream_options, dialect) {
             match kind {
                 Kind::Object => read_stream_options(body, &at, max_depth, &mut envelope)?,
                 Kind::Null => {}
@@ -284,7 +343,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Call, GatewayError> {
-        Call::read(Operation::ChatCompletions, Bytes::from(body.to_owned()), 64)
+        Call::read(Operation::Chat, Bytes::from(body.to_owned()), 64)
     }
 
     #[test]

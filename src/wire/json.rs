@@ -8,12 +8,17 @@
 //! A scan can be fed while a body is still arriving ([`Scan::advance`]): then each piece is looked at while it is in the
 //! processor's nearest cache, which for a large body is half of the work.
 //!
-//! Not for building documents, and not a general parser.
+//! Beside the scanner: [`Node`], a borrowing tree for translating between dialects, and [`JsonWriter`].
 
+mod node;
+mod parse;
 mod scan;
 mod string;
+mod write;
 
+pub use self::node::{Invalid, Node, Value};
 pub use self::scan::{DEPTH_CAP, NOT_UTF8, Scan};
+pub use self::write::{JsonWriter, Put, escape_into};
 
 use std::ops::Range;
 

@@ -1,19 +1,26 @@
-//! What travels: operations, the parts of a body the gateway must know, event streams, usage, error bodies.
+//! What travels: operations, the parts of a body the gateway must know, the canonical model that dialects translate through,
+//! client dialects, event streams, usage, error bodies.
 //!
 //! Knows bytes, not sockets. Everything here is pure and fed from both sides by hostile input.
 
 pub mod call;
+pub mod canonical;
+pub mod chat;
+pub mod client;
+mod dialect;
+pub mod endpoint;
 pub mod errors;
+pub mod eventstream;
+pub mod gemini;
 pub mod json;
+pub mod media;
+pub mod messages;
 pub mod models;
+pub mod rerank;
+pub mod responses;
 pub mod sse;
 pub mod usage;
 
-pub use call::{Call, Envelope, Operation, Reading};
-
-/// The API a client speaks; decides the shape of errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// OpenAI's.
-    OpenAi,
-}
+pub use call::{Call, Envelope, Given, Operation, Reading};
+pub use dialect::Dialect;
+pub use endpoint::Endpoint;

@@ -20,6 +20,8 @@ pub struct EventTooLarge(pub usize);
 pub struct Event<'a> {
     /// Its bytes in the batch, the blank line that ends it included.
     pub raw: Range<usize>,
+    /// Its `event:` field; empty without one.
+    pub name: &'a [u8],
     /// Its data; `None` for comments, blank lines and events of other fields only.
     pub data: Option<Cow<'a, [u8]>>,
 }
@@ -145,12 +147,14 @@ impl<'a> Iterator for Events<'a> {
     fn next(&mut self) -> Option<Event<'a>> {
         let start = self.at;
         let mut data: Option<Cow<'a, [u8]>> = None;
+        let mut name: &[u8] = b"";
         loop {
             let rest = self.batch.get(self.at..).unwrap_or_default();
             if rest.is_empty() {
                 // A batch ends at an event's end, except a last one taken by `take_rest`.
                 return (self.at > start).then_some(Event {
                     raw: start..self.at,
+                    name,
                     data,
                 });
             }
@@ -161,10 +165,13 @@ impl<'a> Iterator for Events<'a> {
             if line.is_empty() {
                 return Some(Event {
                     raw: start..self.at,
+                    name,
                     data,
                 });
             }
-            if let Some(value) = data_of(line) {
+            if let Some(value) = line.strip_prefix(b"event:") {
+                name = value.strip_prefix(b" ").unwrap_or(value);
+            } else if let Some(value) = data_of(line) {
                 data = Some(match data {
                     None => Cow::Borrowed(value),
                     Some(before) => {

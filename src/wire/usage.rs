@@ -27,6 +27,9 @@ pub struct Facts {
     pub no_choices: bool,
     /// A choice gives a finish reason.
     pub finished: bool,
+    /// It is the end marker of its stream (Anthropic `message_stop`, Responses `response.completed`); OpenAI's `[DONE]` is no
+    /// document.
+    pub done: bool,
 }
 
 /// Read one document, checking that it is JSON.
@@ -80,18 +83,31 @@ struct WireUsage {
     prompt_tokens_details: Option<InputDetails>,
     #[serde(default)]
     completion_tokens_details: Option<OutputDetails>,
+    /// DeepSeek's name of `cached_tokens`.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Option<u64>,
+    /// Moonshot's place of it.
+    #[serde(default)]
+    cached_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
 struct InputDetails {
     #[serde(default)]
     cached_tokens: Option<u64>,
+    /// OpenRouter, for Anthropic's models.
+    #[serde(default)]
+    cache_write_tokens: Option<u64>,
+    #[serde(default)]
+    audio_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
 struct OutputDetails {
     #[serde(default)]
     reasoning_tokens: Option<u64>,
+    #[serde(default)]
+    audio_tokens: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -111,15 +127,34 @@ fn read_groq(object: &[u8]) -> Option<Usage> {
 fn figures(wire: WireUsage) -> Option<Usage> {
     // Embeddings report prompt and total only; an object with neither figure says nothing.
     let input = wire.prompt_tokens.or(wire.total_tokens)?;
+    let read = wire.prompt_tokens_details.unwrap_or_default();
+    let made = wire.completion_tokens_details.unwrap_or_default();
+    let mut output = wire.completion_tokens.unwrap_or(0);
+    let reasoning = made.reasoning_tokens.unwrap_or(0);
+    // xAI counts reasoning beside the completion; its total tells.
+    let beside = input.checked_add(output).and_then(|sum| sum.checked_add(reasoning));
+    if reasoning > 0 && wire.total_tokens.is_some() && wire.total_tokens == beside {
+        output = output.saturating_add(reasoning);
+    }
     Some(Usage {
         input,
-        output: wire.completion_tokens.unwrap_or(0),
-        cached: wire.prompt_tokens_details.and_then(|d| d.cached_tokens).unwrap_or(0),
-        reasoning: wire
-            .completion_tokens_details
-            .and_then(|d| d.reasoning_tokens)
+        output,
+        cached: read
+            .cached_tokens
+            .or(wire.prompt_cache_hit_tokens)
+            .or(wire.cached_tokens)
             .unwrap_or(0),
+        cache_write: read.cache_write_tokens.unwrap_or(0),
+        cache_write_1h: 0,
+        reasoning,
+        audio_input: read.audio_tokens.unwrap_or(0),
+        audio_output: made.audio_tokens.unwrap_or(0),
     })
+}
+
+/// The figures of a usage object of this shape.
+pub fn from_node(usage: &super::json::Node<'_>) -> Option<Usage> {
+    read_usage(usage.raw.as_bytes())
 }
 
 #[cfg(test)]
@@ -139,7 +174,8 @@ mod tests {
                 input: 9,
                 output: 12,
                 cached: 3,
-                reasoning: 5
+                reasoning: 5,
+                ..Usage::default()
             })
         );
         assert!(facts.finished && !facts.error && !facts.no_choices);
@@ -219,7 +255,7 @@ mod tests {
             let text = if pretty { format!("{document:#}") } else { document.to_string() };
             let facts = read(text.as_bytes(), 64).unwrap();
             let usage = input.or(total).map(|input| Usage { input, output: output.unwrap_or(0), ..Usage::default() });
-            proptest::prop_assert_eq!(facts, Facts { usage, has_usage: true, error, no_choices: choices == 0, finished: reason.is_some() && choices > 0 });
+            proptest::prop_assert_eq!(facts, Facts { usage, has_usage: true, error, no_choices: choices == 0, finished: reason.is_some() && choices > 0, done: false });
         }
     }
 }

@@ -7,6 +7,9 @@ It answers the OpenAI API. The requested model decides the answer:
 * `fault/<case>/<any>`: a scripted fault, see `Faults`. `<any>` keeps two tests apart ("-then-ok" cases count by it).
 * `demo`: the fixture `text` or `stream`.
 
+Below `/vendors/` it is every other provider, strictly: that is the package `vendors` beside this file, which needs
+the SDK tests' venv.
+
 Streams leave in small pieces that end anywhere, with pauses. Like the real API it sends the usage chunk only when
 `stream_options.include_usage` asks for it. `GET /control/log?model=<part>` tells what arrived and when a client left.
 
@@ -29,7 +32,8 @@ import urllib.parse
 HERE = pathlib.Path(__file__).resolve().parent
 EVENT = re.compile(rb"(?:\r\n\r\n|\n\n|\r\r)")
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 413: "Payload Too Large",
-           422: "Unprocessable Entity", 429: "Too Many Requests", 500: "Internal Server Error"}
+           422: "Unprocessable Entity", 429: "Too Many Requests", 500: "Internal Server Error",
+           403: "Forbidden", 503: "Service Unavailable", 529: "Overloaded"}
 
 
 def dump(body):
@@ -131,7 +135,9 @@ class Connection:
                 headers[key.strip().lower()] = value.strip()
         body = await self.read_body(headers)
         path = urllib.parse.urlsplit(target)
-        if path.path == "/control/log":
+        if path.path.startswith("/vendors/"):
+            await self.vendor(method, target, headers, body)
+        elif path.path == "/control/log":
             await self.control(urllib.parse.parse_qs(path.query))
         elif method == "GET" and path.path.startswith("/v1/models"):
             await self.models(path.path)
@@ -187,6 +193,19 @@ class Connection:
             await self.replay(model, body)
         self.entry["ended"] = time.monotonic()
 
+    async def vendor(self, method, target, headers, raw):
+        """One exchange with a fake vendor. The entry is logged before the answer, as everywhere here."""
+        from vendors import serve
+        known, response = serve.handle(method, target, headers, raw, self.server.shared)
+        self.entry = {"path": target, "headers": headers, "body": raw.decode(errors="replace"), "status": response.status,
+                      "began": time.monotonic(), "ended": None, "left": None, "events": 0, **known}
+        self.server.log.append(self.entry)
+        if response.events is None:
+            await self.json(response.status, response.body, response.headers, response.kind)
+        else:
+            await self.stream(b"".join(response.events), response.headers, known["model"], response.kind, 8, (0, 0, 0, 0.001))
+        self.entry["ended"] = time.monotonic()
+
     async def replay(self, model, body):
         if model in ("demo", "fixture-text"):
             model = "fixture/stream" if body.get("stream") else "fixture/text"
@@ -220,17 +239,17 @@ class Connection:
         self.head(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked",
                         **(headers or {})})
 
-    async def stream(self, data, headers, seed):
-        """Pieces that end anywhere, also inside a UTF-8 character; the same for the same recording."""
-        self.stream_head(headers)
+    async def stream(self, data, headers, seed, kind="text/event-stream; charset=utf-8", pieces=25, pauses=(0, 0.001, 0.003)):
+        """About `pieces` that end anywhere, also inside a UTF-8 character; the same for the same recording."""
+        self.stream_head({**headers, "content-type": kind})
         dice = random.Random(seed)
-        widest = max(64, len(data) // 25)
+        widest = max(64, len(data) // pieces)
         at = 0
         while at < len(data):
             size = dice.randint(1, widest)
             await self.chunk(data[at:at + size])
             at += size
-            await asyncio.sleep(dice.choice((0, 0.001, 0.003)))
+            await asyncio.sleep(dice.choice(pauses))
         await self.finish()
 
     async def chunk(self, data):

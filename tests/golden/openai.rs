@@ -3,10 +3,11 @@
 use super::{Answer, Exchange};
 use bytes::Bytes;
 use cirque::gateway::live::{Broken, LiveStream, Source};
+use cirque::providers::native::{self, EncodeOptions, Encoded, Native};
 use cirque::providers::openai::OpenAi;
-use cirque::providers::{Blame, EncodeOptions, Encoded, Provider};
+use cirque::providers::{Blame, Provider};
 use cirque::units::Usage;
-use cirque::wire::{Call, Operation, errors, usage};
+use cirque::wire::{Call, Dialect, Endpoint, Operation, errors, usage};
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ pub fn walk(exchange: &Exchange, tally: &mut Tally) {
             stream(&exchange.name, sse);
             tally.streams += 1;
         }
-        Answer::Other => panic!("{}: neither JSON nor events", exchange.name),
+        Answer::Frames(_) => panic!("{}: neither JSON nor events", exchange.name),
     }
 }
 
@@ -66,13 +67,13 @@ pub fn walk(exchange: &Exchange, tally: &mut Tally) {
 fn operation(path: &str) -> Option<Operation> {
     let tails = ["/chat/completions", "/completions", "/embeddings", "/moderations"];
     let tail = tails.iter().find(|tail| path.ends_with(**tail))?;
-    Operation::from_path(&format!("/v1{tail}"))
+    Endpoint::find(&format!("/v1{tail}")).map(|endpoint| endpoint.operation)
 }
 
 // Requests
 
 fn encode(call: &Call, model: &str, stream_usage: bool) -> (Bytes, bool) {
-    let Encoded { body, withhold_usage } = OpenAi.encode(call, EncodeOptions { model, stream_usage });
+    let Encoded { body, withhold_usage } = native::encode(Native::OpenAi, call, EncodeOptions { model, stream_usage });
     assert_eq!(body.len(), body.concat().len());
     (body.concat(), withhold_usage)
 }
@@ -138,11 +139,25 @@ fn usage_of(document: &Value) -> Option<Usage> {
         .into_iter()
         .find(|usage| usage.is_object())?;
     let figure = |pointer: &str| found.pointer(pointer).and_then(Value::as_u64);
+    let input = figure("/prompt_tokens").or(figure("/total_tokens"))?;
+    let mut output = figure("/completion_tokens").unwrap_or(0);
+    // xAI counts reasoning beside the completion.
+    let beside = figure("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
+    if beside > 0 && figure("/total_tokens") == Some(input + output + beside) {
+        output += beside;
+    }
     Some(Usage {
-        input: figure("/prompt_tokens").or(figure("/total_tokens"))?,
-        output: figure("/completion_tokens").unwrap_or(0),
-        cached: figure("/prompt_tokens_details/cached_tokens").unwrap_or(0),
+        input,
+        output,
+        cached: figure("/prompt_tokens_details/cached_tokens")
+            .or(figure("/prompt_cache_hit_tokens"))
+            .or(figure("/cached_tokens"))
+            .unwrap_or(0),
+        cache_write: figure("/prompt_tokens_details/cache_write_tokens").unwrap_or(0),
+        cache_write_1h: 0,
         reasoning: figure("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
+        audio_input: figure("/prompt_tokens_details/audio_tokens").unwrap_or(0),
+        audio_output: figure("/completion_tokens_details/audio_tokens").unwrap_or(0),
     })
 }
 
@@ -175,7 +190,7 @@ fn refusal(exchange: &Exchange, body: &Value) {
     }
     let text = body.to_string();
     let status = StatusCode::from_u16(exchange.status).unwrap();
-    let verdict = OpenAi.classify(status, &headers, text.as_bytes(), SystemTime::UNIX_EPOCH);
+    let verdict = OpenAi::default().classify(status, &headers, text.as_bytes(), SystemTime::UNIX_EPOCH);
     let wanted = match exchange.status {
         401..=403 => Blame::Credential,
         429 if body["error"]["code"] == "insufficient_quota" => Blame::Credential,
@@ -199,7 +214,7 @@ fn refusal(exchange: &Exchange, body: &Value) {
         .as_str()
         .is_some_and(|message| !message.is_empty());
     assert_eq!(
-        errors::is_presentable(text.as_bytes()),
+        errors::is_presentable(Dialect::OpenAi, text.as_bytes()),
         presentable,
         "{}",
         exchange.name
@@ -305,7 +320,7 @@ fn got(pieces: &[&[u8]], withhold: bool) -> Outcome {
         usage: live.usage,
         done: live.is_done(),
         broken: live.broken.map(|broken| match broken {
-            Broken::Reported(_) => "reported",
+            Broken::Reported(_) | Broken::Said(_) => "reported",
             Broken::Garbage(_) => "garbage",
             Broken::Connection(_) => "connection",
             Broken::Unfinished => "unfinished",

@@ -17,6 +17,7 @@ mod support;
 mod bad_input;
 mod breaker;
 mod connections;
+mod dialects;
 mod faults;
 mod fidelity;
 mod floods;

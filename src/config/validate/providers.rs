@@ -2,7 +2,7 @@
 
 use super::super::base_url::BaseUrl;
 use super::super::listen::socket_address;
-use super::super::model::{Config, HealthCheck, Provider};
+use super::super::model::{Config, HealthCheck, Provider, ProviderKind};
 use super::super::problem::{Finding, Place};
 use super::super::scalars::{SecretRef, is_reference};
 use super::{is_demo, provider_place};
@@ -91,6 +91,14 @@ fn demo(provider: &Provider, place: &Place, out: &mut Vec<Finding>) {
         ("http2", provider.http2),
         ("ca_file", provider.ca_file.is_some()),
         ("health_check", provider.health_check.is_some()),
+        ("api", provider.api.is_some()),
+        ("api_version", provider.api_version.is_some()),
+        ("region", provider.region.is_some()),
+        ("aws", provider.aws.is_some()),
+        ("project", provider.project.is_some()),
+        ("location", provider.location.is_some()),
+        ("service_account", provider.service_account.is_some()),
+        ("entra", provider.entra.is_some()),
     ];
     for (key, _) in set.into_iter().filter(|(_, set)| *set) {
         let message = "the demo provider answers in this process and has no use for this";
@@ -149,8 +157,8 @@ fn headers(provider: &Provider, place: &Place, out: &mut Vec<Finding>) {
                 at_key: true,
                 ..Finding::new(at, message, "remove it")
             });
-        } else if lower == "authorization" && provider.api_key.is_some() {
-            let message = "`api_key` already sets this header";
+        } else if let Some(key) = set_by(provider, lower) {
+            let message = format!("`{key}` already sets this header");
             out.push(Finding {
                 at_key: true,
                 ..Finding::new(at, message, "remove one of the two")
@@ -167,6 +175,27 @@ fn headers(provider: &Provider, place: &Place, out: &mut Vec<Finding>) {
             let message = "the value contains a line break or another character a header must not have";
             out.push(Finding::new(at, message, "keep to printable ASCII"));
         }
+    }
+}
+
+/// The credential that sets this header (its name in lower case), if one does.
+fn set_by(provider: &Provider, header: &str) -> Option<&'static str> {
+    let written = |key, written: bool| written.then_some(key);
+    let key = provider.api_key.is_some();
+    let token = written("service_account", provider.service_account.is_some())
+        .or_else(|| written("entra", provider.entra.is_some()));
+    match header {
+        "authorization" => written("api_key", key)
+            .or(token)
+            .or_else(|| written("aws", provider.aws.is_some())),
+        "x-amz-date" | "x-amz-security-token" => written("aws", provider.aws.is_some()),
+        "x-api-key" => written("api_key", key && provider.kind == ProviderKind::Anthropic),
+        "api-key" => written("api_key", key && provider.kind == ProviderKind::Azure),
+        "x-goog-api-key" => {
+            let google = matches!(provider.kind, ProviderKind::Gemini | ProviderKind::Vertex);
+            written("api_key", key && google)
+        }
+        _ => None,
     }
 }
 
@@ -244,8 +273,11 @@ pub(super) fn warn(config: &Config, out: &mut Vec<Finding>) {
             && !url.https
             && !url.is_loopback()
         {
+            let token = provider.service_account.is_some() || provider.entra.is_some();
             let message = if provider.api_key.is_some() {
                 "the API key and every prompt travel unencrypted"
+            } else if token {
+                "the access token and every prompt travel unencrypted"
             } else {
                 "every prompt travels unencrypted"
             };

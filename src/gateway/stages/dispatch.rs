@@ -10,7 +10,11 @@
 //! Nothing has been sent to the client yet, so every failure here can still go elsewhere. One attempt is `attempt.rs`.
 
 mod attempt;
+mod count;
+mod demo;
 mod failure;
+mod schema;
+mod send;
 
 use self::attempt::Attempt;
 use self::failure::Report;
@@ -218,6 +222,8 @@ async fn try_one(
         target,
         asked: &call.envelope.model,
         matched: found.matched,
+        mixed: snapshot.mixed,
+        strict: found.model.strict,
         began: Instant::now(),
         total,
     };

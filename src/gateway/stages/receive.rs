@@ -6,7 +6,7 @@ use super::super::context::{Asked, RequestContext};
 use super::super::downstream::{Downstream, ReadFault};
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Limits, Snapshot};
-use crate::wire::{Call, Operation, Reading};
+use crate::wire::{Call, Dialect, Endpoint, Given, Reading};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method};
@@ -21,8 +21,8 @@ const SHOW_EVERY: usize = 32 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// An API operation: read the body.
-    Api(Operation),
-    /// `GET /v1/models`
+    Api(Endpoint),
+    /// `GET /v1/models`, `GET /v1beta/models`
     Models,
     /// `GET /v1/models/{id}`: where the id starts in the path.
     Model(usize),
@@ -39,6 +39,15 @@ pub struct NoRoute {
     pub allow: Option<&'static str>,
 }
 
+/// Where the models are listed, for the SDK of each dialect.
+const MODEL_LISTS: [&str; 5] = [
+    "/v1/models",
+    "/v1beta/models",
+    "/v1alpha/models",
+    "/openai/v1/models",
+    "/anthropic/v1/models",
+];
+
 /// Find the route of a request.
 pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, NoRoute> {
     let path = path.strip_suffix('/').filter(|p| !p.is_empty()).unwrap_or(path);
@@ -52,19 +61,21 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             allow: Some(allow),
         })
     };
-    if let Some(operation) = Operation::from_path(path) {
+    if let Some(endpoint) = Endpoint::find(path) {
         return if method == Method::POST {
-            Ok(Route::Api(operation))
+            Ok(Route::Api(endpoint))
         } else {
             wrong_method("POST")
         };
     }
-    if let Some(rest) = path.strip_prefix("/v1/models")
-        && (rest.is_empty() || rest.starts_with('/'))
-    {
+    let listed = MODEL_LISTS
+        .iter()
+        .find_map(|list| Some((list.len(), path.strip_prefix(list)?)))
+        .filter(|(_, rest)| rest.is_empty() || rest.starts_with('/'));
+    if let Some((length, rest)) = listed {
         return match *method {
             Method::GET | Method::HEAD if rest.is_empty() => Ok(Route::Models),
-            Method::GET | Method::HEAD => Ok(Route::Model("/v1/models/".len())),
+            Method::GET | Method::HEAD => Ok(Route::Model(length + 1)),
             _ => wrong_method("GET"),
         };
     }
@@ -84,7 +95,7 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             error: Box::new(
                 GatewayError::new(
                     ErrorKind::NotFound,
-                    "no such path; the API is under /v1, and other /v1 paths need a `passthrough` rule",
+                    "no such path; the APIs are under /v1 and /v1beta, and other /v1 paths need a `passthrough` rule",
                 )
                 .code("unknown_path"),
             ),
@@ -138,13 +149,16 @@ pub async fn run(
     app: &App,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    operation: Operation,
+    endpoint: Endpoint,
     limits: &Limits,
 ) -> Result<Received, GatewayError> {
-    ctx.record.asked = Asked::Api(operation);
+    ctx.record.asked = Asked::Api(endpoint.operation);
     let gzip = is_gzip(&down.request().headers)?;
     let mut room = Room::none(&app.buffers);
-    let mut reading = Reading::new(operation, limits.json_depth);
+    let mut reading = match given(endpoint, down)? {
+        None => Reading::new(endpoint.operation, endpoint.dialect, limits.json_depth),
+        Some(given) => Reading::given(endpoint.operation, endpoint.dialect, given, limits.json_depth),
+    };
     let body = read_body(down, limits, &mut room, |so_far| {
         if !gzip {
             reading.advance(so_far);
@@ -160,6 +174,26 @@ pub async fn run(
     };
     ctx.record.stream = call.streamed();
     Ok(Received { call, room })
+}
+
+/// What a Gemini path says.
+fn given(endpoint: Endpoint, down: &Downstream<'_>) -> Result<Option<Given>, GatewayError> {
+    let Some(in_path) = endpoint.in_path else {
+        return Ok(None);
+    };
+    let uri = &down.request().uri;
+    let (from, to) = in_path.model;
+    let raw = uri.path().get(from..to).unwrap_or_default();
+    let model = percent_encoding::percent_decode_str(raw)
+        .decode_utf8()
+        .map_err(|_| GatewayError::invalid("invalid_path", "the model's name in the path is not UTF-8"))?
+        .into_owned();
+    let wants_events = |query: &str| query.split('&').any(|pair| pair == "alt=sse");
+    Ok(Some(Given {
+        model,
+        stream: in_path.stream,
+        json_array: in_path.stream && endpoint.dialect == Dialect::Gemini && !uri.query().is_some_and(wants_events),
+    }))
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, GatewayError> {

@@ -5,18 +5,23 @@
 
 use super::super::context::RequestContext;
 use super::super::downstream::{Downstream, Stop};
-use super::super::live::Broken;
+use super::super::live::{Broken, LiveStream};
 use super::super::respond::{self, EVENT_STREAM, JSON};
 use super::dispatch::{Live, Reply};
 use crate::error::{ErrorKind, GatewayError};
 use crate::telemetry::Outcome;
-use crate::wire::{Dialect, errors};
+use crate::wire::Call;
 use bytes::Bytes;
 use http::StatusCode;
 use std::time::Instant;
 
 /// Send an answer. An error means that the client could not be written to: nothing more can be said to it.
-pub async fn run(down: &mut Downstream<'_>, ctx: &mut RequestContext, reply: Reply) -> pingora::Result<()> {
+pub async fn run(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    call: &Call,
+    reply: Reply,
+) -> pingora::Result<()> {
     match reply {
         Reply::Whole { body, room } => {
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
@@ -27,7 +32,7 @@ pub async fn run(down: &mut Downstream<'_>, ctx: &mut RequestContext, reply: Rep
             ctx.record.error = Some(ErrorKind::InvalidRequest);
             respond::whole(down, ctx, status, JSON, body).await
         }
-        Reply::Live(live) => stream(down, ctx, *live).await,
+        Reply::Live(live) => stream(down, ctx, *live, call.json_array).await,
     }
 }
 
@@ -43,7 +48,12 @@ enum End {
     ClientLeft,
 }
 
-async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live) -> pingora::Result<()> {
+async fn stream(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    live: Live,
+    json_array: bool,
+) -> pingora::Result<()> {
     let Live {
         stream: mut live,
         first,
@@ -55,7 +65,7 @@ async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live)
     ctx.record.ttft = Some(ctx.started.elapsed());
     // The head leaves with the first batch, not before it.
     down.hold(!first.is_empty());
-    let mut written = respond::stream_head(down, ctx, EVENT_STREAM).await;
+    let mut written = respond::stream_head(down, ctx, if json_array { JSON } else { EVENT_STREAM }).await;
     let mut batch = first;
     let end = loop {
         // When the end is known before the batch is written, both leave together.
@@ -92,7 +102,7 @@ async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live)
     let outcome = match &end {
         End::Complete => Outcome::Ok,
         End::Broken(Broken::Connection(_)) => Outcome::Disconnected,
-        End::Broken(Broken::Reported(_)) => Outcome::ServerError,
+        End::Broken(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
         End::Broken(_) => Outcome::BadResponse,
         End::TimedOut(outcome) => *outcome,
         End::ClientLeft => Outcome::Cancelled,
@@ -118,14 +128,14 @@ async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live)
             ctx.record.status = 499;
             ctx.record.error = Some(ErrorKind::ClientLeft);
         }
-        End::Broken(broken) => written = fail(down, ctx, in_band(broken)).await,
+        End::Broken(broken) => written = fail(down, ctx, &mut live, in_band(broken)).await,
         End::TimedOut(outcome) => {
             let error = GatewayError::new(
                 ErrorKind::ProviderTimeout,
                 "the provider stopped answering in the middle of the stream",
             )
             .because(outcome.as_str());
-            written = fail(down, ctx, Ok(error)).await;
+            written = fail(down, ctx, &mut live, Ok(error)).await;
         }
     }
     written
@@ -135,6 +145,7 @@ async fn stream(down: &mut Downstream<'_>, ctx: &mut RequestContext, live: Live)
 fn in_band(broken: Broken) -> Result<GatewayError, Bytes> {
     let (kind, text, detail) = match broken {
         Broken::Reported(Some(event)) => return Err(event),
+        Broken::Said(message) => return Ok(GatewayError::new(ErrorKind::ProviderError, message)),
         Broken::Reported(None) => (
             ErrorKind::ProviderError,
             "the provider failed in the middle of the stream",
@@ -162,17 +173,18 @@ fn in_band(broken: Broken) -> Result<GatewayError, Bytes> {
 async fn fail(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
+    live: &mut LiveStream,
     error: Result<GatewayError, Bytes>,
 ) -> pingora::Result<()> {
     let event = match error {
         Ok(error) => {
             ctx.record.error = Some(error.kind);
             ctx.record.internal = error.internal.clone();
-            errors::event(Dialect::OpenAi, &error)
+            live.failure(&error, ctx.id.as_str())
         }
-        Err(data) => {
+        Err(event) => {
             ctx.record.error = Some(ErrorKind::ProviderError);
-            [b"data: ", data.as_ref(), b"\n\n"].concat().into()
+            event
         }
     };
     ctx.record.bytes_out += event.len() as u64;

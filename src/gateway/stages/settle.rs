@@ -39,6 +39,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         app.counter.submit(CountJob {
             model: work.model,
             request_body: work.request,
+            dialect: work.dialect,
             response: work.response,
             done: Box::new(move |figures, estimated| meter.tokens(&figures, estimated)),
         });

@@ -1,7 +1,7 @@
 //! `cirque-load`: a light HTTP/1.1 load generator for one kind of request, on keep-alive connections.
 //!
 //! It is for figures that have to be repeatable: a fixed number of requests, a latency histogram, every answer checked
-//! (status 200, framing complete, streams ended by `[DONE]`), and the CPU time of watched processes read at the very
+//! (status 200, framing complete, streams ended by their end marker), and the CPU time of watched processes read at the very
 //! start and end of the measured part. It shares a core with the mock, so it does as little as it can. Scenarios with
 //! many kinds of requests are k6's business.
 
@@ -93,6 +93,11 @@ pub fn request(flags: &Flags) -> Vec<u8> {
             let last = flags.path.rsplit('/').next().unwrap_or_default();
             match (flags.path.contains("/chat/"), last) {
                 (true, _) => members.insert("messages".to_owned(), user),
+                (false, "messages") => {
+                    members.insert("system".to_owned(), json!("You are a helpful assistant."));
+                    members.insert("max_tokens".to_owned(), json!(1024));
+                    members.insert("messages".to_owned(), json!([{"role": "user", "content": text}]))
+                }
                 (false, "completions") => members.insert("prompt".to_owned(), json!(text)),
                 _ => members.insert("input".to_owned(), json!(text)),
             };

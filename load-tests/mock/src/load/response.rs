@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 
 use crate::clock::monotonic_ns;
 
-const DONE: &[u8] = b"data: [DONE]\n\n";
+/// How a stream ends: OpenAI's, Anthropic's.
+const DONE: [&[u8]; 2] = [b"data: [DONE]\n\n", b"data: {\"type\":\"message_stop\"}\n\n"];
 const STAMP: &[u8] = b"\"mock_sent_ns\":";
 
 pub struct Reader {
@@ -76,7 +77,7 @@ impl Reader {
             Framing::UntilClose => self.plain(stream, None, &mut passing).await?,
             Framing::Chunked => self.chunked(stream, &mut passing).await?,
         }
-        seen.done = passing.tail.ends_with(DONE);
+        seen.done = DONE.iter().any(|done| passing.tail.ends_with(done));
         seen.payload_bytes = passing.total;
         Ok(seen)
     }

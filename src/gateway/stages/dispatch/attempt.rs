@@ -4,21 +4,25 @@ use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::{Downstream, Stop};
-use super::super::super::live::{LiveStream, Source};
+use super::super::super::live::{Caps, LiveStream, Source, facts_of, is_framed_as};
+use super::super::super::plan::{self, Answer, Plan, Terms};
 use super::failure::{
-    Failure, Report, bad_response, broken_connection, broken_stream, no_room, provider_error, report, unsupported,
+    Failure, Report, bad_response, broken_connection, broken_stream, no_room, provider_error, report, unplannable,
+    unsupported,
 };
-use super::{Live, Reply};
+use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::{self, Blame, EncodeOptions, Encoded};
+use crate::providers::Blame;
+use crate::providers::codec::{Framing, Undecodable};
 use crate::snapshot::Limits;
 use crate::telemetry::{Outcome, ResponseText};
+use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
-use crate::upstream::{Backend, Exchange, Fault, Site, Target};
-use crate::wire::{Call, errors, usage};
+use crate::upstream::{Backend, Exchange, Target};
+use crate::wire::{Call, Operation, usage};
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -30,14 +34,6 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
 /// Cool-down after a 429 that names no time.
 const DEFAULT_COOL: Duration = Duration::from_secs(5);
 
-/// Client headers that mean something to a provider and carry no credential.
-const FORWARDED: [HeaderName; 4] = [
-    HeaderName::from_static("openai-beta"),
-    HeaderName::from_static("idempotency-key"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-];
-
 /// What one attempt needs.
 pub(super) struct Attempt<'a> {
     pub app: &'a App,
@@ -46,6 +42,8 @@ pub(super) struct Attempt<'a> {
     pub target: &'a Arc<Target>,
     pub asked: &'a str,
     pub matched: &'a str,
+    pub mixed: bool,
+    pub strict: bool,
     /// When this attempt began.
     pub began: Instant,
     pub total: Instant,
@@ -64,16 +62,30 @@ impl Attempt<'_> {
             Backend::Http(site) => site,
         };
         let model = self.target.model.resolve(self.asked, self.matched);
-        let encoded = site.provider.encode(
-            self.call,
-            EncodeOptions {
-                model: &model,
-                stream_usage: site.stream_usage,
-            },
-        );
-        let outcome = match self.ask(down, ctx, site, &encoded).await {
-            Ok(exchange) if self.call.streamed() => return self.first_event(down, exchange, &encoded, permit).await,
-            Ok(exchange) => self.whole(down, ctx, exchange).await,
+        let terms = Terms {
+            model: &model,
+            max_depth: self.limits.json_depth,
+            mixed: self.mixed,
+            strict: self.strict,
+        };
+        let plan = match plan::make(self.call, site, terms) {
+            Ok(plan) => plan,
+            Err(no_plan) => {
+                if self.call.operation == Operation::CountTokens
+                    && no_plan.error.error_code() == Some("unsupported_operation")
+                {
+                    drop(permit);
+                    return count::estimate(self, ctx, &model).await;
+                }
+                // It was not asked.
+                ctx.record.attempts -= 1;
+                return Err(unplannable(no_plan));
+            }
+        };
+        ctx.record.dropped = dropped_header(&plan);
+        let outcome = match self.ask(down, ctx, site, &plan).await {
+            Ok(exchange) if self.call.streamed() => return self.first_event(down, ctx, exchange, plan, permit).await,
+            Ok(exchange) => self.whole(down, ctx, exchange, plan).await,
             Err(failure) => Err(failure),
         };
         match &outcome {
@@ -88,55 +100,16 @@ impl Attempt<'_> {
         outcome
     }
 
-    /// Send the request; a response with status 200, or why not.
-    async fn ask(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &mut RequestContext,
-        site: &Site,
-        encoded: &Encoded,
-    ) -> Result<Exchange, Failure> {
-        let client = &down.request().headers;
-        let forwarded: Vec<(HeaderName, HeaderValue)> = FORWARDED
-            .iter()
-            .filter_map(|name| Some((name.clone(), client.get(name)?.clone())))
-            .collect();
-        let operation = self.call.operation;
-        if !site.provider.supports(operation) {
-            return Err(unsupported(self.call));
-        }
-        let head = move || {
-            let mut head = site
-                .request(operation)
-                .ok_or_else(|| Fault::Malformed("no such operation".to_owned()))?;
-            for (name, value) in &forwarded {
-                head.insert_header(name.clone(), value.clone())
-                    .map_err(|e| Fault::Malformed(e.to_string()))?;
-            }
-            Ok(head)
-        };
-        let first_byte = (self.began + self.target.deadlines.first_byte).min(self.total);
-        let sent = self.app.transport.send(site, &head, &encoded.body, first_byte);
-        let exchange = match down.until(first_byte, sent).await {
-            Ok(Ok(exchange)) => exchange,
-            Ok(Err(fault)) => return Err(broken_connection(&fault)),
-            Err(stop) => return Err(self.stopped(stop, Outcome::FirstByteTimeout)),
-        };
-        if let Some(headers) = exchange.headers() {
-            ctx.record.upstream_request_id = request_id(headers);
-        }
-        Ok(exchange)
-    }
-
     /// Read a whole answer.
     async fn whole(
         &self,
         down: &mut Downstream<'_>,
         ctx: &mut RequestContext,
         mut exchange: Exchange,
+        plan: Plan<'_>,
     ) -> Result<Reply, Failure> {
         if exchange.status() != StatusCode::OK {
-            return self.refused(down, exchange).await;
+            return self.refused(down, ctx, exchange, &plan).await;
         }
         let mut room = Room::none(&self.app.buffers);
         let expected = exchange.content_length().unwrap_or(0);
@@ -161,19 +134,62 @@ impl Attempt<'_> {
             }
         };
         exchange.release().await;
-        let facts =
-            usage::read(&body, self.limits.json_depth).map_err(|error| bad_response(format!("not JSON: {error}")))?;
+        let translated = match plan.answer {
+            Answer::Translated(translated) => translated,
+            Answer::Native { .. } => return self.native_whole(ctx, body, room),
+        };
+        let whole = translated
+            .whole(self.call, &body, self.limits.json_depth)
+            .map_err(|error| self.undecodable(&body, &error))?;
+        room.grow_to(body.len() + whole.body.len(), self.limits.buffered_bytes)
+            .map_err(|_| no_room())?;
+        if let Some((schema, text)) = whole.check
+            && let Err(why) = schema::check(schema, text).await
+        {
+            return Err(bad_response(why));
+        }
+        self.note_usage(ctx, whole.usage, ResponseText::Json(body));
+        Ok(Reply::Whole { body: whole.body, room })
+    }
+
+    #[allow(
+        clippy::result_large_err,
+        reason = "as every attempt's; boxing it would cost the async ones too"
+    )]
+    fn native_whole(&self, ctx: &mut RequestContext, body: Bytes, room: Room) -> Result<Reply, Failure> {
+        let facts = facts_of(self.call.dialect, &body, self.limits.json_depth)
+            .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
             return Err(provider_error(
                 "the provider answered with an error",
                 "an error object with status 200".to_owned(),
             ));
         }
-        ctx.record.usage = facts.usage;
-        if facts.usage.is_none() && self.call.operation != crate::wire::Operation::Moderations {
-            ctx.record.uncounted = Some(self.uncounted(ResponseText::Json(body.clone())));
-        }
+        self.note_usage(ctx, facts.usage, ResponseText::Json(body.clone()));
         Ok(Reply::Whole { body, room })
+    }
+
+    /// The figures, or what to count where there are none and tokens mean something.
+    fn note_usage(&self, ctx: &mut RequestContext, usage: Option<Usage>, text: ResponseText) {
+        ctx.record.usage = usage;
+        let counted = matches!(
+            self.call.operation,
+            Operation::Chat | Operation::Completions | Operation::Embeddings
+        );
+        if usage.is_none() && counted {
+            ctx.record.uncounted = Some(self.uncounted(text));
+        }
+    }
+
+    /// An error object with status 200 is the provider's failure; anything else that cannot be read is a bad answer.
+    fn undecodable(&self, body: &[u8], error: &Undecodable) -> Failure {
+        match usage::read(body, self.limits.json_depth) {
+            Ok(facts) if facts.error => provider_error(
+                "the provider answered with an error",
+                "an error object with status 200".to_owned(),
+            ),
+            _ => bad_response(error.to_string()),
+        }
     }
 
     /// The body, with the idle deadline starting anew at every read.
@@ -217,11 +233,12 @@ impl Attempt<'_> {
     async fn first_event(
         &self,
         down: &mut Downstream<'_>,
+        ctx: &RequestContext,
         exchange: Exchange,
-        encoded: &Encoded,
+        plan: Plan<'_>,
         permit: Permit,
     ) -> Result<Reply, Failure> {
-        match self.decode_first(down, exchange, encoded).await {
+        match self.decode_first(down, ctx, exchange, plan).await {
             Ok(Ok((stream, first))) => {
                 let uncounted = self.uncounted(ResponseText::Events(Vec::new()));
                 let live = Live {
@@ -249,24 +266,24 @@ impl Attempt<'_> {
     async fn decode_first(
         &self,
         down: &mut Downstream<'_>,
+        ctx: &RequestContext,
         exchange: Exchange,
-        encoded: &Encoded,
+        plan: Plan<'_>,
     ) -> Result<Result<(LiveStream, Bytes), Reply>, Failure> {
         if exchange.status() != StatusCode::OK {
-            return self.refused(down, exchange).await.map(Err);
+            return self.refused(down, ctx, exchange, &plan).await.map(Err);
         }
-        if !is_event_stream(exchange.headers()) {
+        let framing = match &plan.answer {
+            Answer::Native { .. } => Framing::Sse,
+            Answer::Translated(translated) => translated.framing(),
+        };
+        if !content_type(exchange.headers()).is_some_and(|kind| is_framed_as(framing, kind)) {
             return Err(bad_response(
                 "a stream was asked for and something else came".to_owned(),
             ));
         }
         let deadline = (self.began + self.target.deadlines.first_event).min(self.total);
-        let mut stream = LiveStream::new(
-            Source::Upstream(Box::new(exchange)),
-            self.limits.stream_event,
-            self.limits.json_depth,
-            encoded.withhold_usage,
-        );
+        let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer);
         let mut first = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
@@ -294,8 +311,34 @@ impl Attempt<'_> {
         }
     }
 
+    /// The stream of an answer.
+    pub(super) fn live(&self, source: Source, answer: Answer<'_>) -> LiveStream {
+        let caps = Caps {
+            event: self.limits.stream_event,
+            depth: self.limits.json_depth,
+        };
+        match answer {
+            Answer::Translated(translated) => {
+                let framing = translated.framing();
+                match translated.stream() {
+                    Some(translation) => LiveStream::translated(source, caps, framing, translation),
+                    None => LiveStream::native(source, caps, self.call.dialect, false, false),
+                }
+            }
+            Answer::Native { withhold_usage } => {
+                LiveStream::native(source, caps, self.call.dialect, withhold_usage, self.call.json_array)
+            }
+        }
+    }
+
     /// Judge a response that is not 200.
-    async fn refused(&self, down: &mut Downstream<'_>, mut exchange: Exchange) -> Result<Reply, Failure> {
+    async fn refused(
+        &self,
+        down: &mut Downstream<'_>,
+        ctx: &RequestContext,
+        mut exchange: Exchange,
+        plan: &Plan<'_>,
+    ) -> Result<Reply, Failure> {
         let status = exchange.status();
         let deadline = (Instant::now() + ERROR_BODY_TIME).min(self.total);
         let body = match down.until(deadline, exchange.read_all(ERROR_BODY_LIMIT)).await {
@@ -311,11 +354,15 @@ impl Attempt<'_> {
             .provider
             .classify(status, exchange.headers().unwrap_or(&empty), &body, SystemTime::now());
         exchange.release().await;
+        if status == StatusCode::UNAUTHORIZED {
+            site.credential.refused(SystemTime::now());
+        }
+        let native = matches!(plan.answer, Answer::Native { .. });
         let detail = format!("status {status}");
         match verdict.blame {
             Blame::Client => Ok(Reply::Refused {
                 status: client_status(status),
-                body: presentable(status, body),
+                body: plan::refusal(self.call, native, status, body, ctx.id.as_str()),
             }),
             Blame::Credential => {
                 let error = GatewayError::new(
@@ -353,64 +400,17 @@ impl Attempt<'_> {
         }
     }
 
-    async fn demo(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &mut RequestContext,
-        permit: Permit,
-    ) -> Result<Reply, Failure> {
-        if !providers::demo::supports(self.call.operation) {
-            permit.success();
-            return Err(unsupported(self.call));
-        }
-        let created = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs());
-        match providers::demo::answer(self.call, ctx.id.as_str(), created) {
-            providers::demo::DemoAnswer::Whole(body) => {
-                permit.success();
-                self.target.attempts.count(Outcome::Ok);
-                ctx.record.usage = usage::read(&body, self.limits.json_depth)
-                    .ok()
-                    .and_then(|facts| facts.usage);
-                Ok(Reply::Whole {
-                    body,
-                    room: Room::none(&self.app.buffers),
-                })
-            }
-            providers::demo::DemoAnswer::Events(events) => {
-                let source = Source::Paced {
-                    events: events.into(),
-                    pace: providers::demo::TOKEN_PACE,
-                };
-                let mut stream = LiveStream::new(source, self.limits.stream_event, self.limits.json_depth, false);
-                down.until(self.total, stream.fill())
-                    .await
-                    .map_err(|stop| self.stopped(stop, Outcome::Cancelled))?;
-                let first = stream.take();
-                let uncounted = self.uncounted(ResponseText::Events(Vec::new()));
-                Ok(Reply::Live(Box::new(Live {
-                    stream,
-                    first,
-                    target: Arc::clone(self.target),
-                    permit,
-                    total: self.total,
-                    uncounted,
-                })))
-            }
-        }
-    }
-
-    fn uncounted(&self, response: ResponseText) -> Uncounted {
+    pub(super) fn uncounted(&self, response: ResponseText) -> Uncounted {
         Uncounted {
             model: self.target.model.resolve(self.asked, self.matched).into_owned(),
             request: self.call.body.clone(),
+            dialect: self.call.dialect,
             response,
         }
     }
 
     /// A wait that was cut short. `outcome` says which deadline, unless it was the total one.
-    fn stopped(&self, stop: Stop, outcome: Outcome) -> Failure {
+    pub(super) fn stopped(&self, stop: Stop, outcome: Outcome) -> Failure {
         match stop {
             Stop::ClientLeft => Failure {
                 error: GatewayError::client_left(),
@@ -434,17 +434,16 @@ impl Attempt<'_> {
     }
 }
 
-fn is_event_stream(headers: Option<&HeaderMap>) -> bool {
-    let kind = headers
-        .and_then(|headers| headers.get(CONTENT_TYPE))
-        .map(|value| value.as_bytes());
-    kind.and_then(|kind| kind.get(..17))
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
+    Some(headers?.get(CONTENT_TYPE)?.as_bytes())
 }
 
-fn request_id(headers: &HeaderMap) -> Option<Box<str>> {
-    let text = headers.get("x-request-id")?.to_str().ok()?;
-    (text.len() <= 128).then(|| text.into())
+/// For `x-cirque-dropped`.
+fn dropped_header(plan: &Plan<'_>) -> Option<HeaderValue> {
+    if plan.dropped.is_empty() {
+        return None;
+    }
+    HeaderValue::from_str(&plan.dropped.header()).ok()
 }
 
 /// Only statuses that mean the same to a client of this gateway are passed on.
@@ -454,17 +453,4 @@ fn client_status(status: StatusCode) -> StatusCode {
     } else {
         StatusCode::BAD_REQUEST
     }
-}
-
-/// The provider's own error body when it has the client's shape, else its text in that shape.
-fn presentable(status: StatusCode, body: Bytes) -> Bytes {
-    if errors::is_presentable(&body) {
-        return body;
-    }
-    let text = errors::foreign_message(&body)
-        .unwrap_or_else(|| format!("the provider refused the request with status {}", status.as_u16()));
-    errors::body(
-        crate::wire::Dialect::OpenAi,
-        &GatewayError::new(ErrorKind::InvalidRequest, text).code("provider_refused"),
-    )
 }

@@ -1,10 +1,11 @@
 //! How an attempt fails: what the client is told, what is counted, what the breaker learns, whether to ask elsewhere.
 
 use super::super::super::live::Broken;
+use super::super::super::plan::NoPlan;
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::telemetry::Outcome;
-use crate::upstream::Fault;
+use crate::upstream::{CredentialFault, Fault};
 use crate::wire::Call;
 use std::time::{Duration, Instant};
 
@@ -77,7 +78,7 @@ pub(super) fn broken_connection(fault: &Fault) -> Failure {
 pub(super) fn broken_stream(broken: Broken) -> Failure {
     match broken {
         Broken::Connection(fault) => broken_connection(&fault),
-        Broken::Reported(_) => provider_error(
+        Broken::Reported(_) | Broken::Said(_) => provider_error(
             "the provider answered with an error",
             "an error event with status 200".to_owned(),
         ),
@@ -121,6 +122,31 @@ pub(super) fn no_room() -> Failure {
         outcome: Outcome::Abandoned,
         elsewhere: false,
         report: Report::Nothing,
+    }
+}
+
+/// A request that this target cannot be asked.
+pub(super) fn unplannable(no_plan: NoPlan) -> Failure {
+    Failure {
+        error: no_plan.error,
+        outcome: Outcome::Abandoned,
+        elsewhere: no_plan.elsewhere,
+        report: Report::Nothing,
+    }
+}
+
+/// A request that could not be signed, or whose token could not be had.
+pub(super) fn no_credential(fault: &CredentialFault) -> Failure {
+    let error = GatewayError::new(
+        ErrorKind::ProviderAuthFailed,
+        "the gateway has no valid credential for the provider; its operator has to mend it",
+    )
+    .because(fault.to_string());
+    Failure {
+        error,
+        outcome: Outcome::AuthFailed,
+        elsewhere: true,
+        report: Report::Bad,
     }
 }
 

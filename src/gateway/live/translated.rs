@@ -1,0 +1,222 @@
+//! Streams of another API than the client's: each event goes through the codec's decoder and the client's writer, at once.
+
+use super::{Broken, LiveStream, Passing, Reader, batch_of, is_whole};
+use crate::error::GatewayError;
+use crate::providers::codec::{RawEvent, StreamDecoder, Undecodable};
+use crate::units::Usage;
+use crate::wire::canonical::{Delta, Event};
+use crate::wire::client::ReplyWriter;
+use crate::wire::sse;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// How much of an answer's text is kept for counting its tokens.
+const TEXT_UP_TO: usize = 256 * 1024;
+
+/// From a provider's events to a client's.
+pub struct Translation {
+    decoder: Box<dyn StreamDecoder>,
+    writer: Box<dyn ReplyWriter>,
+    seen: Seen,
+}
+
+/// What passed.
+#[derive(Default)]
+struct Seen {
+    usage: Option<Usage>,
+    text: String,
+    begun: bool,
+    ended: bool,
+    error: Option<String>,
+}
+
+impl Seen {
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Start { usage, .. } => {
+                self.begun = true;
+                self.usage = *usage;
+            }
+            Event::Usage(usage) => self.usage.get_or_insert_default().merge(usage),
+            Event::Delta {
+                delta: Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text),
+                ..
+            } if self.text.len() < TEXT_UP_TO => self.text.push_str(text),
+            Event::End => self.ended = true,
+            Event::Error { message, .. } => self.error = Some(message.chars().take(1000).collect()),
+            _ => {}
+        }
+    }
+}
+
+impl Translation {
+    /// Nothing has passed.
+    pub fn new(decoder: Box<dyn StreamDecoder>, writer: Box<dyn ReplyWriter>) -> Self {
+        Self {
+            decoder,
+            writer,
+            seen: Seen::default(),
+        }
+    }
+
+    fn event(&mut self, raw: RawEvent<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let Self { decoder, writer, seen } = self;
+        let decoded = decoder.event(raw, &mut |event| pass(&event, writer.as_mut(), seen, out));
+        self.verdict(decoded.map_err(|error| Broken::Garbage(error.to_string())))
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let Self { decoder, writer, seen } = self;
+        let decoded = decoder.finish(&mut |event| pass(&event, writer.as_mut(), seen, out));
+        self.verdict(decoded.map_err(|Undecodable(_)| Broken::Unfinished))
+    }
+
+    fn verdict(&mut self, decoded: Result<(), Broken>) -> Result<(), Broken> {
+        match self.seen.error.take() {
+            Some(message) => Err(Broken::Said(message)),
+            None => decoded,
+        }
+    }
+
+    pub(super) fn failure(&mut self, error: &GatewayError) -> Bytes {
+        let mut out = Vec::with_capacity(256);
+        self.writer.fail(error, &mut out);
+        out.into()
+    }
+
+    pub(super) fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.seen.text)
+    }
+}
+
+fn pass(event: &Event<'_>, writer: &mut dyn ReplyWriter, seen: &mut Seen, out: &mut Vec<u8>) {
+    seen.note(event);
+    if seen.error.is_none() {
+        writer.event(event, out);
+    }
+}
+
+impl LiveStream {
+    pub(super) fn take_translated(&mut self) -> Bytes {
+        let mut out = Vec::new();
+        if self.done {
+            return Bytes::new();
+        }
+        // A connection that broke after these events is no reason to hold them back.
+        let broken_after = self.broken.take();
+        let mut result = self.translate_ready(&mut out);
+        if result.is_ok() && self.ended && !self.done {
+            result = self.translate_end(broken_after.is_some(), &mut out);
+        }
+        self.broken = match result {
+            Err(broken) if broken == Broken::Unfinished => broken_after.or(Some(broken)),
+            Err(broken) => Some(broken),
+            Ok(()) if self.done => None,
+            Ok(()) => broken_after,
+        };
+        if !out.is_empty() {
+            self.last_event = Instant::now();
+        }
+        out.into()
+    }
+
+    /// The complete events in the buffer.
+    fn translate_ready(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
+        match &mut self.reader {
+            Reader::Sse(reader) => {
+                let batch = batch_of(reader)?;
+                let too_large = reader.too_large();
+                self.translate_batch(&batch, out)?;
+                match too_large {
+                    Some(too_large) if !self.done => Err(Broken::Garbage(too_large.to_string())),
+                    _ => Ok(()),
+                }
+            }
+            Reader::Aws(_) => self.translate_messages(out),
+        }
+    }
+
+    fn translate_batch(&mut self, batch: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        for event in sse::events(batch) {
+            // Comments keep a connection alive; they are an event to the idle deadline only.
+            let Some(data) = &event.data else {
+                self.last_event = Instant::now();
+                continue;
+            };
+            let raw = RawEvent {
+                name: std::str::from_utf8(event.name).unwrap_or_default(),
+                exception: false,
+                data,
+                max_depth: self.max_depth,
+            };
+            self.translate(raw, out)?;
+            if self.done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn translate_messages(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
+        loop {
+            let Reader::Aws(reader) = &mut self.reader else {
+                return Ok(());
+            };
+            let message = reader.take().map_err(|fault| Broken::Garbage(fault.to_string()))?;
+            let Some(message) = message else { return Ok(()) };
+            // An error without a body says what it is in a header.
+            let said = message.error_message().filter(|_| message.payload.is_empty());
+            let said = said.map(|text| serde_json::json!({"message": text}).to_string());
+            let raw = RawEvent {
+                name: message.name(),
+                exception: message.is_exception(),
+                data: said.as_ref().map_or(&message.payload, |text| text.as_bytes()),
+                max_depth: self.max_depth,
+            };
+            self.translate(raw, out)?;
+        }
+    }
+
+    fn translate(&mut self, raw: RawEvent<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let Passing::Translated(translation) = &mut self.passing else {
+            return Ok(());
+        };
+        let result = translation.event(raw, out);
+        self.begun |= translation.seen.begun;
+        self.done |= translation.seen.ended;
+        self.usage = translation.seen.usage;
+        result
+    }
+
+    /// The source has ended: a last event without its blank line, then whatever the decoder still owes.
+    fn translate_end(&mut self, torn: bool, out: &mut Vec<u8>) -> Result<(), Broken> {
+        if let (Reader::Sse(reader), false) = (&mut self.reader, torn) {
+            let rest = reader.take_rest();
+            if !rest.is_empty() && is_whole(&rest, self.max_depth) {
+                self.translate_batch(&rest, out)?;
+            }
+        }
+        if torn || self.done {
+            return if self.done { Ok(()) } else { Err(Broken::Unfinished) };
+        }
+        let Passing::Translated(translation) = &mut self.passing else {
+            return Ok(());
+        };
+        let result = translation.finish(out);
+        self.begun |= translation.seen.begun;
+        self.done |= translation.seen.ended;
+        self.usage = translation.seen.usage;
+        result
+    }
+}
+
+/// Whether a response's content type is the one this framing has.
+pub(in crate::gateway) fn is_framed_as(framing: crate::providers::codec::Framing, content_type: &[u8]) -> bool {
+    let wanted: &[u8] = match framing {
+        crate::providers::codec::Framing::Sse => b"text/event-stream",
+        crate::providers::codec::Framing::AwsEventStream => b"application/vnd.amazon.eventstream",
+    };
+    content_type
+        .get(..wanted.len())
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+}

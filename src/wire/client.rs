@@ -1,0 +1,83 @@
+//! Client dialects: what one must do to be spoken by applications.
+//!
+//! A dialect reads a body into the canonical model and makes a [`ReplyWriter`] that turns the answer back, whole or event by
+//! event. Both are pure. The same-dialect path uses neither.
+
+use super::canonical::aux::{EmbedRequest, EmbedResponse, RerankRequest, RerankResponse, TokenCount};
+use super::canonical::{Event, Request, Response};
+use super::json::{Invalid, Node};
+use crate::error::GatewayError;
+
+/// What the gateway says about an answer, besides what the provider said.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    /// A fresh id: letters and digits, unique; dialects put their own prefix before it (`chatcmpl-`, `msg_`, `resp_`).
+    pub id: String,
+    /// Now, Unix seconds.
+    pub created: u64,
+    /// The model's name as the client asked for it: what the answer calls its model.
+    pub model: String,
+    /// Gemini: the stream is one JSON array instead of server-sent events.
+    pub json_array: bool,
+}
+
+/// A dialect that applications speak. Methods of operations it does not have keep their defaults.
+pub trait ClientDialect: Send + Sync {
+    /// Read a request for an answer. `stream` is what the envelope or the path said.
+    fn read<'d>(&self, body: &'d Node<'_>, stream: bool) -> Result<Request<'d>, Invalid>;
+
+    /// What writes the answer to this request.
+    fn writer(&self, request: &Request<'_>, reply: Reply) -> Box<dyn ReplyWriter>;
+
+    /// Read a request to count tokens.
+    fn read_count<'d>(&self, body: &'d Node<'_>) -> Result<Request<'d>, Invalid> {
+        self.read(body, false)
+    }
+
+    /// Write a count.
+    fn write_count(&self, _count: &TokenCount, _out: &mut Vec<u8>) {}
+
+    /// Read a request for vectors.
+    fn read_embed<'d>(&self, _body: &'d Node<'_>) -> Result<EmbedRequest<'d>, Invalid> {
+        Err(Invalid::unsupported("is not an operation of this API"))
+    }
+
+    /// Write vectors.
+    fn write_embed(
+        &self,
+        _request: &EmbedRequest<'_>,
+        _response: &EmbedResponse<'_>,
+        _reply: &Reply,
+        _out: &mut Vec<u8>,
+    ) {
+    }
+
+    /// Read a request for an order.
+    fn read_rerank<'d>(&self, _body: &'d Node<'_>) -> Result<RerankRequest<'d>, Invalid> {
+        Err(Invalid::unsupported("is not an operation of this API"))
+    }
+
+    /// Write an order.
+    fn write_rerank(
+        &self,
+        _request: &RerankRequest<'_>,
+        _response: &RerankResponse<'_>,
+        _reply: &Reply,
+        _out: &mut Vec<u8>,
+    ) {
+    }
+}
+
+/// Writes one answer in a client's dialect.
+pub trait ReplyWriter: Send + Sync {
+    /// The whole answer as one body.
+    fn whole(&mut self, response: &Response<'_>, out: &mut Vec<u8>);
+
+    /// What this event is for the client: none, one or several complete server-sent events (or array elements), written at
+    /// once. [`Event::End`] writes the end marker, if the dialect has one; [`Event::Error`] is never given (the gateway
+    /// calls [`Self::fail`]).
+    fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>);
+
+    /// The stream broke after it had begun: the dialect's in-band error and nothing that looks like an end.
+    fn fail(&mut self, error: &GatewayError, out: &mut Vec<u8>);
+}
