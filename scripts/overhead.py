@@ -512,7 +512,7 @@ def main():
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
     systems = [s for s in SYSTEMS if s in args.systems.split(",")]
-    names = [n for n in [*WORKLOADS, "gap"] if n in args.workloads.split(",")]
+    names = [n for n in [*WORKLOADS, *TRANSLATED, "gap"] if n in args.workloads.split(",")]
     paths = binaries(args, systems)
     if "nginx" in systems and not paths["nginx"]:
         systems.remove("nginx")

@@ -53,7 +53,7 @@ setup_clients() {
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "Python 3.10 or newer is needed for the SDK tests"
     local wanted=tests/clients/python/requirements.txt stamp=.tools/venv/.requirements
     if ! cmp -s "$wanted" "$stamp"; then
-        say "Python SDK into .tools/venv"
+        say "Python SDKs into .tools/venv"
         rm -rf .tools/venv
         # Debian ships venv apart from python3; a venv without pip is what its absence looks like.
         if ! python3 -m venv .tools/venv >/dev/null 2>&1; then
@@ -70,7 +70,7 @@ setup_clients() {
     fi
     local lock=tests/clients/node/package-lock.json installed=tests/clients/node/node_modules/.lock
     if ! cmp -s "$lock" "$installed"; then
-        say "Node SDK into tests/clients/node/node_modules"
+        say "Node SDKs into tests/clients/node/node_modules"
         (cd tests/clients/node && npm ci --no-audit --no-fund --loglevel=error)
         cp "$lock" "$installed"
     fi

@@ -29,12 +29,18 @@ mod fidelity;
 mod meaning;
 #[path = "golden/openai.rs"]
 mod openai;
+#[path = "golden/protocol.rs"]
+mod protocol;
 #[path = "golden/requests.rs"]
 mod requests;
+#[path = "golden/rules.rs"]
+mod rules;
 #[path = "golden/speakers.rs"]
 mod speakers;
 #[path = "golden/stream.rs"]
 mod stream;
+#[path = "golden/streams.rs"]
+mod streams;
 #[path = "golden/translate.rs"]
 mod translate;
 

@@ -2,8 +2,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use cirque::providers::openai::OpenAi;
-use cirque::providers::{EncodeOptions, Provider};
+use cirque::providers::native::{self, EncodeOptions, Native};
 use cirque::wire::{Call, Operation};
 use libfuzzer_sys::fuzz_target;
 
@@ -19,8 +18,9 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
         model: &call.envelope.model,
         stream_usage: false,
     };
-    assert_eq!(OpenAi.encode(&call, same).body.concat(), body);
-    let encoded = OpenAi.encode(
+    assert_eq!(native::encode(Native::OpenAi, &call, same).body.concat(), body);
+    let encoded = native::encode(
+        Native::OpenAi,
         &call,
         EncodeOptions {
             model: MODEL,

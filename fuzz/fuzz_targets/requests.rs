@@ -42,7 +42,7 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
     };
     for codec in codecs {
         if let Ok(encoding) = codec.encode(&request, aim) {
-            assert!(serde_json::from_slice::<serde_json::Value>(&encoding.body).is_ok());
+            assert!(serde_json::from_slice::<&serde_json::value::RawValue>(&encoding.body).is_ok());
             assert!(http::HeaderValue::from_str(&encoding.dropped.header()).is_ok());
         }
     }

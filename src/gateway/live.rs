@@ -2,8 +2,8 @@
 //!
 //! Forwards whole events only: a fragment cut off by a dying connection is discarded. Reading takes what is readable *now*
 //! without waiting and hands it on as one batch, so that queued events cost one write; an event that stands alone still
-//! leaves at once. A native stream ([`native`]) passes as its exact bytes; any other goes through a codec's decoder and the
-//! client's writer ([`translated`]).
+//! leaves at once. A native stream (`native`) passes as its exact bytes; any other goes through a codec's decoder and the
+//! client's writer (`translated`).
 
 mod native;
 #[cfg(test)]

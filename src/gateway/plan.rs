@@ -8,7 +8,7 @@ use super::live::Translation;
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::codec::{Aim, Codec, Encoding, Expect, Framing, Undecodable, Unfit};
 use crate::providers::native::{self, EncodeOptions, Native};
-use crate::providers::{Api, Asked, Body};
+use crate::providers::{Api, Asked, Body, Speaks};
 use crate::units::Usage;
 use crate::upstream::Site;
 use crate::wire::canonical::{Dropped, Finish, Format, Part, Request, Response};
@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 /// What to send, and how to read the answer.
-pub struct Plan<'s> {
+pub struct Plan {
     /// Path below the API root.
     pub path: Cow<'static, str>,
     /// The body.
@@ -31,10 +31,10 @@ pub struct Plan<'s> {
     /// What the target cannot take.
     pub dropped: Dropped,
     /// How to read the answer.
-    pub answer: Answer<'s>,
+    pub answer: Answer,
 }
 
-impl Plan<'_> {
+impl Plan {
     /// The dialect of the target, if the call is translated.
     pub fn dialect(&self) -> Option<Dialect> {
         match &self.answer {
@@ -45,19 +45,19 @@ impl Plan<'_> {
 }
 
 /// How to read an answer.
-pub enum Answer<'s> {
+pub enum Answer {
     /// As it is.
     Native {
         /// The usage chunk of the stream was asked for by us.
         withhold_usage: bool,
     },
     /// Through a codec.
-    Translated(Translated<'s>),
+    Translated(Translated),
 }
 
 /// An answer in another API than the client's.
-pub struct Translated<'s> {
-    codec: &'s dyn Codec,
+pub struct Translated {
+    codec: Speaks,
     client: &'static dyn ClientDialect,
     expect: Expect,
     /// Only for answers of a model.
@@ -98,39 +98,51 @@ pub struct Terms<'a> {
     pub strict: bool,
 }
 
-/// Make a plan.
-pub fn make<'s>(call: &Call, site: &'s Site, terms: Terms<'_>) -> Result<Plan<'s>, NoPlan> {
-    let asked = Asked {
+fn asked<'a>(call: &Call, terms: Terms<'a>) -> Asked<'a> {
+    Asked {
         operation: call.operation,
         client: call.dialect,
         model: terms.model,
         stream: call.streamed(),
         several: false,
-    };
-    let api = site.provider.api(asked).or_else(|| as_chat(site, asked));
-    let api = api.ok_or_else(|| unfit(Unfit::Operation))?;
-    if let Some(how) = api.native
-        && may_pass(how, call, terms)
-    {
-        let options = EncodeOptions {
-            model: terms.model,
-            stream_usage: site.stream_usage,
-        };
-        let encoded = native::encode(how, call, options);
-        return Ok(Plan {
-            path: api.path,
-            body: encoded.body,
-            headers: Vec::new(),
-            dropped: Dropped::default(),
-            answer: Answer::Native {
-                withhold_usage: encoded.withhold_usage,
-            },
-        });
     }
-    let api = match call.operation {
-        Operation::Completions => as_chat(site, asked).ok_or_else(|| unfit(Unfit::Operation))?,
-        _ => api,
+}
+
+/// A plan by which the client's bytes pass; nothing when the call must be [`translated`].
+pub fn native(call: &Call, site: &Site, terms: Terms<'_>) -> Option<Result<Plan, NoPlan>> {
+    if climbs(terms.model) {
+        return Some(Err(NoPlan {
+            error: GatewayError::invalid("invalid_model", "a model's name may not have `.` or `..` as a segment")
+                .param("model"),
+            elsewhere: true,
+        }));
+    }
+    let api = site.provider.api(asked(call, terms))?;
+    let how = api.native.filter(|how| may_pass(*how, call, terms))?;
+    let options = EncodeOptions {
+        model: terms.model,
+        stream_usage: site.stream_usage,
     };
+    let encoded = native::encode(how, call, options);
+    Some(Ok(Plan {
+        path: api.path,
+        body: encoded.body,
+        headers: Vec::new(),
+        dropped: Dropped::default(),
+        answer: Answer::Native {
+            withhold_usage: encoded.withhold_usage,
+        },
+    }))
+}
+
+/// A plan by which the call is read and written again. Its cost grows with the body.
+pub fn translated(call: &Call, site: &Site, terms: Terms<'_>) -> Result<Plan, NoPlan> {
+    let asked = asked(call, terms);
+    let api = match call.operation {
+        Operation::Completions => as_chat(site, asked),
+        _ => site.provider.api(asked),
+    };
+    let api = api.ok_or_else(|| unfit(Unfit::Operation))?;
     let plan = translate(call, site, api, asked, terms)?;
     if terms.strict && !plan.dropped.is_empty() {
         let text = format!(
@@ -146,8 +158,15 @@ pub fn make<'s>(call: &Call, site: &'s Site, terms: Terms<'_>) -> Result<Plan<'s
     Ok(plan)
 }
 
+/// Where a model's name stands in the path, `..` would lead to another endpoint, under the gateway's credential.
+fn climbs(model: &str) -> bool {
+    model
+        .split(['/', '\\', ';'])
+        .any(|segment| matches!(segment, "." | ".."))
+}
+
 /// A legacy completion asked of a chat model.
-fn as_chat<'s>(site: &'s Site, asked: Asked<'_>) -> Option<Api<'s>> {
+fn as_chat(site: &Site, asked: Asked<'_>) -> Option<Api> {
     let chat = Asked {
         operation: Operation::Chat,
         ..asked
@@ -176,13 +195,7 @@ pub fn client_of(call: &Call) -> &'static dyn ClientDialect {
     }
 }
 
-fn translate<'s>(
-    call: &Call,
-    site: &'s Site,
-    api: Api<'s>,
-    asked: Asked<'_>,
-    terms: Terms<'_>,
-) -> Result<Plan<'s>, NoPlan> {
+fn translate(call: &Call, site: &Site, api: Api, asked: Asked<'_>, terms: Terms<'_>) -> Result<Plan, NoPlan> {
     let document = Node::parse(&call.body, terms.max_depth).map_err(unreadable)?;
     let client = client_of(call);
     let aim = Aim {
@@ -198,14 +211,16 @@ fn translate<'s>(
     let reply = reply(call);
     let encoding = match call.operation {
         Operation::Chat | Operation::Completions => {
-            let request = client.read(&document, call.streamed()).map_err(invalid)?;
-            stateless(call, api.codec, &request)?;
+            let mut request = client.read(&document, call.streamed()).map_err(invalid)?;
+            stateless(call, &*api.codec, &request)?;
             writer = Some(client.writer(&request, reply.clone()));
             wanted = strict_schema(&request);
+            own_tools(&*api.codec, &mut request);
             api.codec.encode(&request, aim).map_err(unfit)?
         }
         Operation::CountTokens => {
-            let request = client.read_count(&document).map_err(invalid)?;
+            let mut request = client.read_count(&document).map_err(invalid)?;
+            own_tools(&*api.codec, &mut request);
             api.codec.encode_count(&request, aim).map_err(unfit)?.into()
         }
         Operation::Embeddings => {
@@ -258,6 +273,13 @@ fn stateless(call: &Call, codec: &dyn Codec, request: &Request<'_>) -> Result<()
     })
 }
 
+/// The tools of OpenAI's that the application runs are functions to everybody else.
+fn own_tools(codec: &dyn Codec, request: &mut Request<'_>) {
+    if codec.dialect() != Dialect::Responses {
+        responses::as_functions(request);
+    }
+}
+
 /// The schema that an answer must follow to the letter.
 fn strict_schema(request: &Request<'_>) -> Option<String> {
     match &request.format {
@@ -294,9 +316,9 @@ fn reply(call: &Call) -> Reply {
     }
 }
 
-impl<'s> Translated<'s> {
+impl Translated {
     /// Read every answer of this codec as the client of this call wants it: for answers made here.
-    pub fn of(call: &Call, codec: &'s dyn Codec, max_depth: usize) -> Result<Self, NoPlan> {
+    pub fn of(call: &Call, codec: Speaks, max_depth: usize) -> Result<Self, NoPlan> {
         let document = Node::parse(&call.body, max_depth).map_err(unreadable)?;
         let client = client_of(call);
         let request = client.read(&document, call.streamed()).map_err(|error| NoPlan {

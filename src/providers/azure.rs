@@ -54,11 +54,11 @@ impl Provider for Azure {
         }
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         if asked.operation == Operation::Rerank {
             return None;
         }
-        let mut api = openai::api(asked, &self.chat, self.preferred, true)?;
+        let mut api = openai::api(asked, self.chat, self.preferred, true)?;
         if let Some(version) = &self.version {
             api.path = if api.path == "/responses" {
                 format!("/responses?api-version={version}").into()

@@ -195,8 +195,8 @@ impl Provider for Compatible {
         self.vendor.stream_usage
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
-        openai::api(asked, &self.chat, self.preferred, self.vendor.responses)
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
+        openai::api(asked, self.chat, self.preferred, self.vendor.responses)
     }
 }
 

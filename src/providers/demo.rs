@@ -25,7 +25,7 @@ pub enum DemoAnswer {
 
 /// Whether the demo has this operation.
 pub fn supports(operation: Operation) -> bool {
-    operation == Operation::Chat
+    matches!(operation, Operation::Chat | Operation::Completions)
 }
 
 /// Answer a call, in OpenAI's dialect whatever the client's. `created` is Unix seconds; `usage_wanted`: with the usage chunk

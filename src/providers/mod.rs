@@ -12,7 +12,10 @@ pub mod codec;
 pub mod cohere;
 pub mod compatible;
 pub mod demo;
+pub mod free_text;
 pub mod gemini;
+#[cfg(test)]
+mod hostile_tests;
 pub mod mistral;
 pub mod native;
 pub mod openai;
@@ -114,10 +117,30 @@ pub struct Asked<'a> {
     pub several: bool,
 }
 
+/// A codec by value, for whoever outlives the vendor it came from.
+#[derive(Clone, Copy)]
+pub enum Speaks {
+    /// One without settings.
+    Fixed(&'static dyn Codec),
+    /// OpenAI's chat with some vendor's quirks.
+    Chat(chat::ChatCodec),
+}
+
+impl std::ops::Deref for Speaks {
+    type Target = dyn Codec;
+
+    fn deref(&self) -> &(dyn Codec + 'static) {
+        match self {
+            Self::Fixed(codec) => *codec,
+            Self::Chat(codec) => codec,
+        }
+    }
+}
+
 /// The API that answers a call.
-pub struct Api<'p> {
+pub struct Api {
     /// What translates, should the call not be native.
-    pub codec: &'p dyn Codec,
+    pub codec: Speaks,
     /// How a client that speaks this very API is passed on.
     pub native: Option<native::Native>,
     /// Path below the API root, query included.
@@ -139,7 +162,7 @@ pub trait Provider: Send + Sync {
         true
     }
     /// Which API answers a call; nothing when the vendor has none for it.
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>>;
+    fn api(&self, asked: Asked<'_>) -> Option<Api>;
     /// Headers of every request, besides the credential.
     fn headers(&self, _headers: &mut HeaderMap) {}
     /// Headers that carry the credential.

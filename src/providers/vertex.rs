@@ -11,7 +11,7 @@ use super::anthropic::{AnthropicCodec, Variant};
 use super::chat::ChatCodec;
 use super::gemini::{self, GeminiCodec};
 use super::native::Native;
-use super::{Api, Asked, Provider, Verdict, secret, segment};
+use super::{Api, Asked, Provider, Speaks, Verdict, secret, segment};
 use crate::wire::{Dialect, Operation};
 use http::header::{HeaderName, InvalidHeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -41,7 +41,7 @@ impl Vertex {
         }
     }
 
-    fn claude(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn claude(&self, asked: Asked<'_>) -> Option<Api> {
         let publisher = format!("{}/publishers/anthropic/models", self.root);
         let native = (asked.client == Dialect::Anthropic).then_some(Native::VertexClaude);
         let model = segment(asked.model);
@@ -49,14 +49,14 @@ impl Vertex {
             Operation::Chat => {
                 let method = if asked.stream { "streamRawPredict" } else { "rawPredict" };
                 Some(Api {
-                    codec: &CLAUDE,
+                    codec: Speaks::Fixed(&CLAUDE),
                     native,
                     path: format!("{publisher}/{model}:{method}").into(),
                 })
             }
             // The model stays in the body here.
             Operation::CountTokens => Some(Api {
-                codec: &CLAUDE,
+                codec: Speaks::Fixed(&CLAUDE),
                 native: None,
                 path: format!("{publisher}/count-tokens:rawPredict").into(),
             }),
@@ -75,14 +75,14 @@ impl Provider for Vertex {
         None
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         if asked.model.starts_with("claude") {
             return self.claude(asked);
         }
         if asked.model.contains('/') {
             let native = (asked.client == Dialect::OpenAi).then_some(Native::OpenAi);
             return (asked.operation == Operation::Chat).then(|| Api {
-                codec: &self.chat,
+                codec: Speaks::Chat(self.chat),
                 native,
                 path: format!("{}/endpoints/openapi/chat/completions", self.root).into(),
             });
@@ -92,7 +92,7 @@ impl Provider for Vertex {
             _ => gemini::vendor::method(asked)?,
         };
         Some(Api {
-            codec: &GEMINI,
+            codec: Speaks::Fixed(&GEMINI),
             native: gemini::vendor::native(asked),
             path: format!(
                 "{}/publishers/google/models/{}:{method}",

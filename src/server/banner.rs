@@ -46,6 +46,7 @@ fn text(config: &Config, snapshot: &Snapshot) -> String {
             r#"
 try it:
   curl {base}/chat/completions -H 'content-type: application/json' -d '{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}'
+  curl {base}/messages -H 'content-type: application/json' -d '{{"model":"{model}","max_tokens":100,"messages":[{{"role":"user","content":"Hello"}}]}}'   # Anthropic's dialect
   python3 -c "from openai import OpenAI; print(OpenAI(base_url='{base}', api_key='none').chat.completions.create(model='{model}', messages=[{{'role': 'user', 'content': 'Hello'}}]).choices[0].message.content)"
   node -e "new (require('openai'))({{baseURL: '{base}', apiKey: 'none'}}).chat.completions.create({{model: '{model}', messages: [{{role: 'user', content: 'Hello'}}]}}).then(r => console.log(r.choices[0].message.content))"
 "#

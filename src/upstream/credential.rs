@@ -92,6 +92,14 @@ impl Credential {
         }
     }
 
+    /// The token in use, if it is one.
+    pub fn current(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Token(source) => source.current(),
+            Self::Fixed | Self::Aws(_) => None,
+        }
+    }
+
     /// The provider answered 401: a token that is not brand-new is forgotten, so that the next request fetches another.
     pub fn refused(&self, now: SystemTime) {
         if let Self::Token(source) = self {

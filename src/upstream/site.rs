@@ -48,6 +48,9 @@ impl BaseUrl {
     }
 }
 
+/// What is shorter is found in any text.
+const SHORTEST_SECRET: usize = 6;
+
 /// One provider as the configuration describes it, ready to be asked.
 pub struct Site {
     /// Its name in the configuration.
@@ -151,6 +154,17 @@ impl Site {
             return Ok(Box::new(prepared.clone()));
         }
         self.prepare(path).map(Box::new)
+    }
+
+    /// Whether a text holds the credential of this site: some servers repeat a request's headers in their errors.
+    pub fn is_betrayed_by(&self, text: &[u8]) -> bool {
+        let shows = |value: &HeaderValue| {
+            let secret = value.as_bytes();
+            let secret = secret.strip_prefix(b"Bearer ").unwrap_or(secret);
+            secret.len() >= SHORTEST_SECRET && memchr::memmem::find(text, secret).is_some()
+        };
+        let fixed = self.headers.values().filter(|value| value.is_sensitive());
+        fixed.chain(&self.credential.current()).any(shows)
     }
 
     /// Headers every request to this site carries: host, user agent, credential, configured ones.

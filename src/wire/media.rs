@@ -2,6 +2,10 @@
 
 use super::canonical::{Media, MediaKind, Source};
 use super::json::Invalid;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::{DecodePaddingMode, Engine};
+use std::borrow::Cow;
 
 /// Refuse what is not standard base64 (padding optional, line breaks not allowed). Looks, does not decode.
 pub fn check_base64(text: &str) -> Result<(), Invalid> {
@@ -19,6 +23,33 @@ pub fn check_base64(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::value("is empty"));
     }
     Ok(())
+}
+
+/// Standard base64 with padding.
+pub fn encode_base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// The bytes of base64 in either alphabet, padded or not; nothing when it is not base64.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&alphabet::STANDARD, LENIENT)
+        .decode(standard_base64(text).as_bytes())
+        .ok()
+}
+
+/// The same in the standard alphabet: protobuf's JSON reads both, and Google's Python SDK writes the other one.
+pub fn standard_base64(text: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'-', b'_', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let changed = text.chars().map(|letter| match letter {
+        '-' => '+',
+        '_' => '/',
+        other => other,
+    });
+    Cow::Owned(changed.collect())
 }
 
 /// Where `url` leads: a `data:` address becomes its bytes and media type, anything else must be `http(s)` or a vendor's URI.
@@ -76,6 +107,17 @@ mod tests {
         for bad in ["", "=", "a", "aGk=\n", "a-b_", "aGk===", "data:x", "aGkx="] {
             assert!(check_base64(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn base64_is_read_in_both_alphabets() {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(encode_base64(plain.as_bytes()), coded);
+            assert_eq!(decode_base64(coded).unwrap(), plain.as_bytes());
+        }
+        assert_eq!(decode_base64("Zg").unwrap(), b"f");
+        assert_eq!(decode_base64("-_8").unwrap(), [0xfb, 0xff]);
+        assert_eq!((decode_base64("Z"), decode_base64("Z.==")), (None, None));
     }
 
     #[test]

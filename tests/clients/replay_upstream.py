@@ -197,14 +197,31 @@ class Connection:
         """One exchange with a fake vendor. The entry is logged before the answer, as everywhere here."""
         from vendors import serve
         known, response = serve.handle(method, target, headers, raw, self.server.shared)
-        self.entry = {"path": target, "headers": headers, "body": raw.decode(errors="replace"), "status": response.status,
-                      "began": time.monotonic(), "ended": None, "left": None, "events": 0, **known}
+        self.entry = {"path": target, "headers": headers, "body": raw.decode(errors="replace"), **known,
+                      "status": response.status, "began": time.monotonic(), "ended": None, "left": None, "events": 0}
         self.server.log.append(self.entry)
         if response.events is None:
             await self.json(response.status, response.body, response.headers, response.kind)
+        elif response.pause:
+            self.stream_head({**response.headers, "content-type": response.kind})
+            await self.one_by_one(response.events, response.pause)
         else:
-            await self.stream(b"".join(response.events), response.headers, known["model"], response.kind, 8, (0, 0, 0, 0.001))
+            await self.stream(b"".join(response.events), response.headers, known["model"], response.kind, 8,
+                              (0, 0, 0, 0.001))
         self.entry["ended"] = time.monotonic()
+
+    async def one_by_one(self, events, pause):
+        """Events with pauses in which a client that leaves is noticed."""
+        leaving = asyncio.ensure_future(self.reader.read(1))
+        try:
+            for event in events:
+                await self.chunk(event)
+                done, _ = await asyncio.wait({leaving}, timeout=pause)
+                if done:
+                    raise ConnectionResetError
+        finally:
+            leaving.cancel()
+        await self.finish()
 
     async def replay(self, model, body):
         if model in ("demo", "fixture-text"):
@@ -239,7 +256,8 @@ class Connection:
         self.head(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked",
                         **(headers or {})})
 
-    async def stream(self, data, headers, seed, kind="text/event-stream; charset=utf-8", pieces=25, pauses=(0, 0.001, 0.003)):
+    async def stream(self, data, headers, seed, kind="text/event-stream; charset=utf-8", pieces=25,
+                     pauses=(0, 0.001, 0.003)):
         """About `pieces` that end anywhere, also inside a UTF-8 character; the same for the same recording."""
         self.stream_head({**headers, "content-type": kind})
         dice = random.Random(seed)

@@ -3,9 +3,10 @@
 
 use super::answers::Problems;
 use super::meaning::{self, difference};
-use super::speakers::Client;
+use super::requests;
+use super::speakers::{Client, all_targets};
 use super::stream::DEPTH;
-use cirque::wire::canonical::Role;
+use cirque::wire::canonical::{Request, Role};
 use cirque::wire::json::Node;
 use serde_json::{Value, json};
 
@@ -71,6 +72,41 @@ fn next_turn(client: &str, document: &Value) -> Value {
     }
 }
 
+/// The same, with thinking and a tool.
+fn thoughtful(client: &str, text: &str) -> Value {
+    let mut body: Value = serde_json::from_str(text).unwrap();
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    let function = json!({"name": "weather", "description": "d", "parameters": schema});
+    match client {
+        "chat" => {
+            body["reasoning_effort"] = "high".into();
+            body["tools"] = json!([{"type": "function", "function": function}]);
+        }
+        "responses" => {
+            body["reasoning"] = json!({"effort": "high"});
+            body["tools"] = json!([{"type": "function", "name": "weather", "parameters": schema}]);
+        }
+        "messages" => {
+            body["thinking"] = json!({"type": "enabled", "budget_tokens": 2048});
+            body["max_tokens"] = 4096.into();
+            body["tools"] = json!([{"name": "weather", "input_schema": schema}]);
+        }
+        _ => {
+            body["generationConfig"] = json!({"thinkingConfig": {"thinkingBudget": 2048}});
+            body["tools"] = json!([{"functionDeclarations": [function]}]);
+        }
+    }
+    body
+}
+
+/// The next turn may go to any other target.
+fn send_on(place: &str, request: &Request<'_>, problems: &mut Problems) {
+    for target in all_targets() {
+        let place = format!("{place}, sent on to {}", target.name);
+        requests::fits(&place, request, target, problems);
+    }
+}
+
 /// Read the next turn; `got` takes the proofs that came back.
 pub fn check(
     place: &str,
@@ -94,18 +130,28 @@ pub fn check(
         Ok(request) => request,
         Err(invalid) => return problems.push(place, format!("cannot be sent back: {invalid}: {text}")),
     };
+    send_on(place, &request, problems);
+    let thoughtful = thoughtful(client.name, &text).to_string();
+    let node = Node::parse(thoughtful.as_bytes(), DEPTH).unwrap();
+    match client.speak.read(&node, true) {
+        Err(invalid) => problems.push(place, format!("cannot be sent back with thinking: {invalid}")),
+        Ok(request) => send_on(&format!("{place}, to think"), &request, problems),
+    }
     let parts: Vec<_> = request
         .messages
         .iter()
         .filter(|message| message.role == Role::Assistant)
         .flat_map(|message| message.parts.clone())
         .collect();
+    let comparable = |proofs: &Value| -> Value {
+        let all = proofs.as_array().into_iter().flatten().filter(|proof| {
+            // A picture the model made is a block of its own there.
+            !client.unproven.iter().any(|what| proof["on"] == *what) && proof["of"] != "image_generation_call"
+        });
+        all.cloned().collect::<Vec<_>>().into()
+    };
     let proofs = json!(meaning::proofs(&parts));
-    let mut wanted = first["proofs"].clone();
-    if let Some(all) = wanted.as_array_mut() {
-        all.retain(|proof| !client.unproven.iter().any(|what| proof["on"] == *what));
-    }
-    for line in difference(&wanted, &proofs) {
+    for line in difference(&comparable(&first["proofs"]), &comparable(&proofs)) {
         problems.push(place, format!("sent back: proofs{line}"));
     }
     got["candidates"][0]["proofs"] = proofs;

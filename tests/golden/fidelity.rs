@@ -101,6 +101,7 @@ fn features(meaning: &Value) -> BTreeMap<&'static str, Value> {
     take("redacted thinking, in the next turn", proven("redacted"));
     take("signature of a call, in the next turn", proven("call"));
     take("signature of a text, in the next turn", proven("text"));
+    take("server tools and other blocks, in the next turn", proven("block"));
     let names = inside("calls", "call");
     if names.len() > 1 {
         take("parallel calls", names);

@@ -7,7 +7,7 @@ use cirque::units::Usage;
 use cirque::wire::Dialect;
 use cirque::wire::canonical::{
     Builtin, Candidate, Citation, Finish, Format, Media, Message, Part, Request, Response, Role, Source, Thinking,
-    Tool, ToolChoice,
+    Tool, ToolCallKind, ToolChoice,
 };
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,17 @@ fn part(part: &Part<'_>) -> Value {
         Part::Refusal(text) => json!({ "refusal": text }),
         Part::Media(given) => media(given),
         Part::Thinking(thinking) => json!({"thinking": thinking.text}),
-        Part::ToolCall(call) => json!({"call": call.name, "id": call.id, "arguments": parsed(&call.arguments)}),
+        Part::ToolCall(call) => {
+            // APIs whose arguments are objects carry free text and broken text in one.
+            let object = serde_json::from_str(&call.arguments).ok().filter(Value::is_object);
+            let arguments = match (call.kind, object) {
+                (ToolCallKind::Custom, _) => json!({"input": call.arguments}),
+                (ToolCallKind::Function, Some(object)) => object,
+                (ToolCallKind::Function, None) if call.arguments.is_empty() => json!({}),
+                (ToolCallKind::Function, None) => json!({"_raw": call.arguments}),
+            };
+            json!({"call": call.name, "id": call.id, "arguments": arguments})
+        }
         Part::ToolResult(result) => json!({"result": result.call_id, "is_error": result.is_error,
             "content": parts(&result.parts)}),
         Part::Opaque { dialect, kind, raw } => {
@@ -173,6 +183,9 @@ pub fn proofs(given: &[Part<'_>]) -> Vec<Value> {
         Part::Text {
             text, signature: proof, ..
         } => on("text", text, signature(proof.as_ref())),
+        Part::Opaque { dialect, kind, raw } => {
+            on("block", kind, json!(format!("{}:{}", dialect.as_str(), parsed(raw))))
+        }
         _ => Value::Null,
     });
     all.filter(|proof| proof["signature"].is_string()).collect()
@@ -300,7 +313,7 @@ pub fn number_ids(meaning: &mut Value) {
 fn tool(tool: &Tool<'_>) -> Value {
     match tool {
         Tool::Function(function) => json!({"function": function.name, "description": function.description,
-            "parameters": function.parameters.as_deref().map(parsed)}),
+            "parameters": schema(function.parameters.as_deref())}),
         Tool::Custom { name, .. } => json!({ "custom": name }),
         Tool::Builtin {
             kind, name, dialect, ..
@@ -309,4 +322,13 @@ fn tool(tool: &Tool<'_>) -> Value {
             kind => json!({ "builtin": format!("{kind:?}") }),
         },
     }
+}
+
+/// No schema is the schema of no arguments.
+fn schema(given: Option<&str>) -> Value {
+    let mut schema = parsed(given.unwrap_or(r#"{"type":"object"}"#));
+    if schema["type"] == "object" && schema.get("properties").is_none() {
+        schema["properties"] = json!({});
+    }
+    schema
 }

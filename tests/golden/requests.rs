@@ -4,6 +4,7 @@
 use super::answers::Problems;
 use super::exchange::Exchange;
 use super::meaning::{self, difference, forget, number_ids};
+use super::rules;
 use super::speakers::{Client, Target};
 use super::stream::DEPTH;
 use cirque::providers::codec::{Aim, Encoding, Unfit};
@@ -13,12 +14,13 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// The shapes of `golden/shapes`, by name.
 pub struct Shapes(BTreeMap<String, Validator>);
 
 impl Shapes {
-    pub fn load() -> Self {
+    fn load() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/shapes");
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -45,6 +47,12 @@ impl Shapes {
             })
             .collect()
     }
+}
+
+/// Loaded once.
+pub fn shapes() -> &'static Shapes {
+    static SHAPES: OnceLock<Shapes> = OnceLock::new();
+    SHAPES.get_or_init(Shapes::load)
 }
 
 /// Encode for a target.
@@ -74,13 +82,7 @@ fn model_for(target: &str) -> &'static str {
     }
 }
 
-pub fn walk(
-    exchange: &Exchange,
-    client: &Client,
-    targets: &[Target],
-    shapes: &Shapes,
-    problems: &mut Problems,
-) -> bool {
+pub fn walk(exchange: &Exchange, client: &Client, targets: &[Target], problems: &mut Problems) -> bool {
     let Some((path, body)) = &exchange.request else {
         return false;
     };
@@ -100,24 +102,28 @@ pub fn walk(
         }
     };
     for target in targets {
-        one(name, &request, target, shapes, problems);
+        one(name, &request, target, problems);
     }
     damaged(exchange, client, targets, &text, stream);
     true
 }
 
-fn one(name: &str, request: &Request<'_>, target: &Target, shapes: &Shapes, problems: &mut Problems) {
-    let place = format!("{name} to {}", target.name);
+/// Encode for a target and hold it against the target's shape.
+pub fn fits(place: &str, request: &Request<'_>, target: &Target, problems: &mut Problems) -> Option<Encoding> {
     let encoding = match encode(target, request) {
         Ok(encoding) => encoding,
         // What the target keeps nothing for, or when nothing of the conversation is left for it (a picture alone, by URL).
         Err(Unfit::Request { param: Some(param), .. }) if ["previous_response_id", "messages"].contains(&&*param) => {
-            return;
+            return None;
         }
-        Err(unfit) => return problems.push(&place, format!("is refused: {unfit}")),
+        Err(unfit) => {
+            problems.push(place, format!("is refused: {unfit}"));
+            return None;
+        }
     };
     let Ok(body) = serde_json::from_slice::<Value>(&encoding.body) else {
-        return problems.push(&place, "is not JSON");
+        problems.push(place, "is not JSON");
+        return None;
     };
     // Members this gateway does not know go on to targets of their own family as they are.
     let mut known = body.clone();
@@ -126,12 +132,23 @@ fn one(name: &str, request: &Request<'_>, target: &Target, shapes: &Shapes, prob
             members.remove(extra.key.as_ref());
         }
     }
-    for fault in shapes.faults(target.shape, &known) {
-        problems.push(&place, format!("not in shape at {fault}"));
+    for fault in shapes().faults(target.shape, &known) {
+        problems.push(place, format!("not in shape at {fault}"));
+    }
+    for rule in rules::broken(target.shape, &body) {
+        problems.push(place, format!("breaks a rule: {rule}"));
     }
     if request.previous_response_id.is_none() {
-        links(&place, target.shape, &body, problems);
+        links(place, target.shape, &body, problems);
     }
+    Some(encoding)
+}
+
+fn one(name: &str, request: &Request<'_>, target: &Target, problems: &mut Problems) {
+    let place = format!("{name} to {}", target.name);
+    let Some(encoding) = fits(&place, request, target, problems) else {
+        return;
+    };
     if let Some(back) = &target.back {
         let node = Node::parse(&encoding.body, DEPTH).unwrap();
         match back.read(&node, request.stream) {
@@ -139,6 +156,7 @@ fn one(name: &str, request: &Request<'_>, target: &Target, shapes: &Shapes, prob
             Ok(again) => {
                 let mut wanted = meaning::request(request);
                 let mut got = meaning::request(&again);
+                names_back(&mut got, &encoding);
                 told_in_words(target, &mut wanted, &mut got);
                 for name in encoding.dropped.names() {
                     lose(name, &mut wanted);
@@ -228,10 +246,11 @@ fn level(target: &Target, meaning: &mut Value) {
     if meaning["temperature"] == 1.0 {
         meaning["temperature"] = Value::Null;
     }
-    // Proofs of other vendors do not reach it, but through OpenRouter, which serves them.
+    // Proofs of other vendors do not reach it, but through OpenRouter, which serves them; their own blocks do not even there.
     let own = target.codec.dialect().as_str();
-    if let Some(proofs) = meaning["proofs"].as_array_mut().filter(|_| target.name != "openrouter") {
-        proofs.retain(|proof| proof["signature"].as_str().is_some_and(|text| text.starts_with(own)));
+    if let Some(proofs) = meaning["proofs"].as_array_mut() {
+        let serves = |proof: &Value| target.name == "openrouter" && proof["on"] != "block";
+        proofs.retain(|proof| serves(proof) || proof["signature"].as_str().is_some_and(|text| text.starts_with(own)));
     }
 }
 
@@ -239,11 +258,9 @@ fn level(target: &Target, meaning: &mut Value) {
 /// replace is not compared.
 fn told_in_words(target: &Target, wanted: &mut Value, got: &mut Value) {
     let text = wanted.to_string();
-    let free_text = wanted["tools"]
-        .as_array()
-        .is_some_and(|tools| tools.iter().any(|tool| tool.get("custom").is_some()));
+    let free_text = |meaning: &Value| meaning["tools"].to_string().contains("\"custom\"");
     let mut gone: Vec<&str> = Vec::new();
-    if free_text && !matches!(target.shape, "chat" | "responses") {
+    if free_text(wanted) && !free_text(got) {
         gone.push("tools");
     }
     if wanted["response_format"] == "json" && target.shape == "anthropic" {
@@ -304,6 +321,22 @@ fn beside(message: &mut Value) {
     }
     media.extend(parts.extract_if(.., |one| one.get("media").is_some()));
     parts.extend(media);
+}
+
+/// Tools are called at the target as it takes their names; the answer's names are changed back by the same table.
+fn names_back(value: &mut Value, encoding: &Encoding) {
+    match value {
+        Value::Object(members) => {
+            for (key, inner) in members.iter_mut() {
+                match (key.as_str(), inner.as_str()) {
+                    ("function" | "call", Some(name)) => *inner = encoding.expect.tool_name(name).to_owned().into(),
+                    _ => names_back(inner, encoding),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|inner| names_back(inner, encoding)),
+        _ => {}
+    }
 }
 
 /// Results are objects there: a text is the `output` of one.

@@ -13,6 +13,7 @@ use cirque::wire::client::ClientDialect;
 use cirque::wire::gemini::Gemini;
 use cirque::wire::messages::Messages;
 use cirque::wire::responses::Responses;
+use std::sync::OnceLock;
 
 /// A client dialect.
 pub struct Client {
@@ -26,8 +27,6 @@ pub struct Client {
     pub refuses: bool,
     /// It says of a refusal in words that it is one (OpenAI's chat says `stop`).
     pub ends_refused: bool,
-    /// It has calls with free text.
-    pub custom: bool,
     /// Members of [`super::meaning::answer`] it has no place for.
     pub forgets: &'static [&'static str],
     /// Ends it has no word for, and the word it uses.
@@ -36,7 +35,7 @@ pub struct Client {
     pub fails: &'static [&'static str],
     /// Of what it can carry, what its streams cannot when it comes late.
     pub not_late: &'static [&'static str],
-    /// What a signature may stand on that it cannot bring back.
+    /// What needs not come back through it: signatures on texts, blocks that only another API knows.
     pub unproven: &'static [&'static str],
 }
 
@@ -50,12 +49,11 @@ pub fn clients() -> Vec<Client> {
             one: false,
             refuses: true,
             ends_refused: false,
-            custom: true,
             forgets: &["order", "cache_write_1h"],
             finishes: &[("StopSequence", "Stop")],
             fails: &[],
             not_late: &[],
-            unproven: &["text"],
+            unproven: &["text", "block"],
         },
         Client {
             name: "responses",
@@ -64,7 +62,6 @@ pub fn clients() -> Vec<Client> {
             one: true,
             refuses: true,
             ends_refused: true,
-            custom: true,
             forgets: &[
                 "audio_input",
                 "audio_output",
@@ -92,12 +89,11 @@ pub fn clients() -> Vec<Client> {
             one: true,
             refuses: false,
             ends_refused: true,
-            custom: false,
             forgets: &["logprobs", "audio_input", "audio_output", "span", "document", "media"],
             finishes: &[("ContentFilter", "Refusal"), ("MalformedCall", "Stop")],
             fails: &[],
             not_late: &["cache_write_1h"],
-            unproven: &[],
+            unproven: &["block"],
         },
         Client {
             name: "gemini",
@@ -106,7 +102,6 @@ pub fn clients() -> Vec<Client> {
             one: false,
             refuses: false,
             ends_refused: false,
-            custom: false,
             forgets: &[
                 "cache_write",
                 "cache_write_1h",
@@ -123,7 +118,7 @@ pub fn clients() -> Vec<Client> {
             ],
             fails: &[],
             not_late: &[],
-            unproven: &[],
+            unproven: &["block"],
         },
         Client {
             name: "completions",
@@ -132,7 +127,6 @@ pub fn clients() -> Vec<Client> {
             one: false,
             refuses: false,
             ends_refused: false,
-            custom: true,
             forgets: &[],
             finishes: &[],
             fails: &[],
@@ -150,6 +144,12 @@ pub struct Target {
     pub back: Option<Box<dyn ClientDialect>>,
     /// Its shape, in `golden/shapes`.
     pub shape: &'static str,
+}
+
+/// Made once.
+pub fn all_targets() -> &'static [Target] {
+    static TARGETS: OnceLock<Vec<Target>> = OnceLock::new();
+    TARGETS.get_or_init(targets)
 }
 
 /// All of them.

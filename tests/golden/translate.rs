@@ -4,7 +4,7 @@ use super::answers::{self, Problems, Tally};
 use super::aux;
 use super::exchange::{exchanges, own, recordings};
 use super::fidelity::Table;
-use super::requests::{self, Shapes};
+use super::requests;
 use super::speakers::{clients, spoken, targets};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,7 +22,7 @@ pub const OWN: [&str; 7] = [
 
 /// Walk every exchange of these folders.
 pub fn walk(folders: &[&Path], table: &mut Table, problems: &mut Problems) -> Tally {
-    let (clients, targets, shapes) = (clients(), targets(), Shapes::load());
+    let (clients, targets) = (clients(), targets());
     let mut tally = Tally::default();
     let only = std::env::var("CIRQUE_CASE").unwrap_or_default();
     for exchange in folders.iter().flat_map(|folder| exchanges(folder)) {
@@ -39,7 +39,7 @@ pub fn walk(folders: &[&Path], table: &mut Table, problems: &mut Problems) -> Ta
             .iter()
             .find(|client| client.name == "completions" && path.is_some_and(is_legacy))
         {
-            tally.requests += usize::from(requests::walk(&exchange, client, &targets, &shapes, problems));
+            tally.requests += usize::from(requests::walk(&exchange, client, &targets, problems));
             continue;
         }
         let Some(spoken) = spoken(&exchange.name, path) else {
@@ -49,7 +49,7 @@ pub fn walk(folders: &[&Path], table: &mut Table, problems: &mut Problems) -> Ta
         // A panic is a problem of its case; the others are still walked.
         let walked = catch_unwind(AssertUnwindSafe(|| {
             if let Some(client) = clients.iter().find(|client| Some(client.name) == spoken.client) {
-                tally.requests += usize::from(requests::walk(&exchange, client, &targets, &shapes, problems));
+                tally.requests += usize::from(requests::walk(&exchange, client, &targets, problems));
             }
             answers::walk(&exchange, &spoken, &clients, table, &mut tally, problems);
         }));

@@ -553,3 +553,19 @@ fn a_legacy_completion_is_answered_by_a_chat_model() {
     let sent: Value = serde_json::from_str(upstream.request().text()).unwrap();
     assert_eq!(sent["messages"][0]["role"], "user");
 }
+
+#[test]
+fn large_bodies_are_translated_too() {
+    let text = "wörd \"and\" line\n".repeat(40_000);
+    let answer = json!({"id": "c", "model": "up", "created": 1, "object": "chat.completion",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}});
+    let upstream = Upstream::always(json_answer(200, &answer.to_string()));
+    let gateway = one("openai", &upstream, "");
+    let sent = json!({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": text}]}).to_string();
+    let response = gateway.post("/v1/messages", sent).ok().json();
+    assert!(response["content"][0]["text"] == text.as_str());
+    let got: Value = serde_json::from_str(upstream.request().text()).unwrap();
+    assert!(got["messages"][0]["content"].to_string().contains("line"));
+    gateway.wait_metric("cirque_buffered_bytes", &[], 0.0);
+}

@@ -21,6 +21,7 @@ mod dialects;
 mod faults;
 mod fidelity;
 mod floods;
+mod hostile;
 mod passthrough;
 mod reload;
 mod stop;

@@ -6,12 +6,16 @@ use super::models::unknown_remedy;
 use super::{Names, is_demo};
 
 /// What the API lane answers itself; with everything below each.
-const API_LANE: [&str; 5] = [
+const API_LANE: [&str; 8] = [
     "/v1/chat/completions",
+    "/v1/messages",
+    "/v1/rerank",
     "/v1/completions",
     "/v1/embeddings",
     "/v1/moderations",
     "/v1/models",
+    // Paths below `/v1/responses` (a kept response, its items) are not: they go where the state is.
+    "/v1/messages/count_tokens",
 ];
 
 pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {

@@ -114,9 +114,6 @@ impl LiveStream {
             Ok(()) if self.done => None,
             Ok(()) => broken_after,
         };
-        if !out.is_empty() {
-            self.last_event = Instant::now();
-        }
         out.into()
     }
 
@@ -137,12 +134,12 @@ impl LiveStream {
     }
 
     fn translate_batch(&mut self, batch: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        if !batch.is_empty() {
+            // Comments, and events that are nothing to the client, show that the provider lives.
+            self.last_event = Instant::now();
+        }
         for event in sse::events(batch) {
-            // Comments keep a connection alive; they are an event to the idle deadline only.
-            let Some(data) = &event.data else {
-                self.last_event = Instant::now();
-                continue;
-            };
+            let Some(data) = &event.data else { continue };
             let raw = RawEvent {
                 name: std::str::from_utf8(event.name).unwrap_or_default(),
                 exception: false,
@@ -164,6 +161,7 @@ impl LiveStream {
             };
             let message = reader.take().map_err(|fault| Broken::Garbage(fault.to_string()))?;
             let Some(message) = message else { return Ok(()) };
+            self.last_event = Instant::now();
             // An error without a body says what it is in a header.
             let said = message.error_message().filter(|_| message.payload.is_empty());
             let said = said.map(|text| serde_json::json!({"message": text}).to_string());

@@ -15,6 +15,7 @@ mod demo;
 mod failure;
 mod schema;
 mod send;
+mod translate;
 
 use self::attempt::Attempt;
 use self::failure::Report;
@@ -98,6 +99,7 @@ pub async fn run(
         open: None,
         bad_responses: 0,
         only_limits: true,
+        unasked: None,
     };
     for &index in &found.model.chain {
         let Some(model) = snapshot.models.get(index) else {
@@ -155,6 +157,8 @@ struct Search {
     open: Option<(usize, usize)>,
     bad_responses: u32,
     only_limits: bool,
+    /// Why a target could not even be asked: told when nobody was.
+    unasked: Option<GatewayError>,
 }
 
 impl Search {
@@ -184,8 +188,10 @@ impl Search {
                 error.retry_after(left)
             }
             (Some(error), _) => error,
-            (None, _) => GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this model can be asked now")
-                .retry_after(Duration::from_secs(5)),
+            (None, _) => self.unasked.unwrap_or_else(|| {
+                GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this model can be asked now")
+                    .retry_after(Duration::from_secs(5))
+            }),
         }
     }
 }
@@ -231,6 +237,11 @@ async fn try_one(
         Ok(reply) => Ok(Some(reply)),
         Err(failure) => {
             target.attempts.count(failure.outcome);
+            if failure.unasked && failure.elsewhere {
+                // What this one cannot take another may: those that were asked, or will be, say more.
+                search.unasked.get_or_insert(failure.error);
+                return Ok(None);
+            }
             if failure.error.kind == ErrorKind::ProviderBadResponse {
                 search.bad_responses += 1;
             }

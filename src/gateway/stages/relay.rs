@@ -10,6 +10,7 @@ use super::super::respond::{self, EVENT_STREAM, JSON};
 use super::dispatch::{Live, Reply};
 use crate::error::{ErrorKind, GatewayError};
 use crate::telemetry::Outcome;
+use crate::upstream::{Backend, Target};
 use crate::wire::Call;
 use bytes::Bytes;
 use http::StatusCode;
@@ -128,7 +129,7 @@ async fn stream(
             ctx.record.status = 499;
             ctx.record.error = Some(ErrorKind::ClientLeft);
         }
-        End::Broken(broken) => written = fail(down, ctx, &mut live, in_band(broken)).await,
+        End::Broken(broken) => written = fail(down, ctx, &mut live, in_band(presentable(broken, &target))).await,
         End::TimedOut(outcome) => {
             let error = GatewayError::new(
                 ErrorKind::ProviderTimeout,
@@ -139,6 +140,19 @@ async fn stream(
         }
     }
     written
+}
+
+/// What the provider said of its failure, unless it says the gateway's credential.
+fn presentable(broken: Broken, target: &Target) -> Broken {
+    let said = match &broken {
+        Broken::Said(text) => text.as_bytes(),
+        Broken::Reported(Some(event)) => event,
+        _ => return broken,
+    };
+    match &target.backend {
+        Backend::Http(site) if site.is_betrayed_by(said) => Broken::Reported(None),
+        _ => broken,
+    }
 }
 
 /// The error to end with: the provider's own event when it may be shown, else ours.

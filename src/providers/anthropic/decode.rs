@@ -5,9 +5,8 @@
 //!  "stop_sequence":null,"stop_details":{"type":"refusal","explanation":"…"},"usage":{…,"service_tier":"standard"}}
 //! ```
 
-use super::free_text;
-use super::names::FREE_TEXT;
 use crate::providers::codec::{Expect, Undecodable};
+use crate::providers::free_text;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Candidate, Finish, Part, Response, Signature, Text, Thinking, ToolCall, ToolCallKind};
 use crate::wire::json::Node;
@@ -61,17 +60,6 @@ pub fn refusal<'d>(holder: &'d Node<'_>) -> Option<&'d str> {
         .filter(|words| !words.is_empty())
 }
 
-/// The tool of a call, as the client knows it.
-pub fn tool<'e>(name: &'e str, expect: &'e Expect) -> (&'e str, ToolCallKind) {
-    let ours = expect.tool_name(name);
-    let renamed = expect.renamed_tools.iter().any(|(theirs, _)| **theirs == *name);
-    if renamed && name.ends_with(FREE_TEXT) {
-        (ours, ToolCallKind::Custom)
-    } else {
-        (ours, ToolCallKind::Function)
-    }
-}
-
 /// The signature the API gave, if it did.
 pub fn signature(data: &str) -> Option<Signature<'_>> {
     (!data.is_empty()).then(|| Signature::new(Dialect::Anthropic, data))
@@ -112,7 +100,7 @@ fn call<'d>(block: &'d Node<'_>, expect: &'d Expect) -> Part<'d> {
     if expect.structured_tool.as_deref() == Some(name) {
         return Part::text(input);
     }
-    let (name, kind) = tool(name, expect);
+    let (name, kind) = free_text::tool(name, expect);
     let arguments = match kind {
         ToolCallKind::Function => Cow::Borrowed(input),
         ToolCallKind::Custom => free_text::whole(input),

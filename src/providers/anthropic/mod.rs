@@ -13,7 +13,6 @@
 
 mod content;
 mod decode;
-pub mod free_text;
 pub mod model;
 mod names;
 mod request;

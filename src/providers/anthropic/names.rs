@@ -3,13 +3,12 @@
 //! What does not fit is changed the same way wherever it stands, so that a call and its result still meet; changed names are
 //! remembered and changed back in the answer.
 
+use crate::providers::free_text::ENDING;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Longest id or name.
 const LONGEST: usize = 64;
-
-/// What the name of a tool with free-text input ends with at the target. Only such names do: see [`Names::function`].
-pub const FREE_TEXT: &str = "__text";
 
 fn fits(text: &str) -> bool {
     !text.is_empty()
@@ -40,6 +39,8 @@ pub fn id(text: &str) -> Cow<'_, str> {
 pub struct Names {
     /// At the target, at the client.
     pub renamed: Vec<(Box<str>, Box<str>)>,
+    /// The former of them.
+    known: HashSet<Box<str>>,
 }
 
 impl Names {
@@ -53,16 +54,10 @@ impl Names {
 
     /// The name of a tool with free-text input, which this API has not: it becomes a function.
     pub fn free_text<'n>(&mut self, name: &str) -> Cow<'n, str> {
-        self.rename(name, FREE_TEXT)
+        self.rename(name, ENDING)
     }
 
     fn rename<'n>(&mut self, name: &str, ending: &str) -> Cow<'n, str> {
-        let mut known = self.renamed.iter();
-        let is_free = |theirs: &str| theirs.ends_with(FREE_TEXT);
-        if let Some((theirs, _)) = known.find(|(theirs, ours)| **ours == *name && is_free(theirs) != ending.is_empty())
-        {
-            return theirs.to_string().into();
-        }
         // A hash keeps names apart that differ only in what is replaced, and from ending in `__text`.
         let tail = if ending.is_empty() {
             format!("_{:08x}", hash(name) & 0xffff_ffff)
@@ -74,7 +69,9 @@ impl Names {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         let mut theirs: String = name.chars().map(plain).take(LONGEST - tail.len()).collect();
         theirs.push_str(&tail);
-        self.renamed.push((theirs.as_str().into(), name.into()));
+        if self.known.insert(theirs.as_str().into()) {
+            self.renamed.push((theirs.as_str().into(), name.into()));
+        }
         theirs.into()
     }
 }
@@ -105,7 +102,7 @@ mod tests {
         assert_eq!(names.free_text("apply_patch"), "apply_patch__text");
         assert_eq!(names.free_text("apply_patch"), "apply_patch__text");
         assert!(fits(&names.free_text(&"é".repeat(80))));
-        assert!(!names.function("a.__text").ends_with(FREE_TEXT));
+        assert!(!names.function("a.__text").ends_with(ENDING));
         assert_eq!(names.renamed.len(), 4);
     }
 }

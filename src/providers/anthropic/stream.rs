@@ -11,10 +11,10 @@
 //! Blocks only this API has are canonical parts that come whole, so a server tool's input, which streams, is gathered and
 //! its block given when it is complete. Everything else goes on at once.
 
-use super::decode::{finish, refusal, signature, tool};
-use super::free_text::FreeText;
+use super::decode::{finish, refusal, signature};
 use super::invoke_chunk;
 use crate::providers::codec::{Expect, RawEvent, Sink, StreamDecoder, Undecodable};
+use crate::providers::free_text::{self, FreeText};
 use crate::wire::Dialect;
 use crate::wire::canonical::{Delta, Event, Finish, Part, PartStart, Thinking, ToolCallKind};
 use crate::wire::json::{JsonWriter, Node};
@@ -321,7 +321,7 @@ fn begin<'b>(block: &'b Node<'_>, word: &'b str, expect: &'b Expect) -> (PartSta
             if expect.structured_tool.as_deref() == Some(name) {
                 return (PartStart::Text, Kind::Answer);
             }
-            let (name, kind) = tool(name, expect);
+            let (name, kind) = free_text::tool(name, expect);
             let start = PartStart::ToolCall {
                 id: block
                     .get_str("id")

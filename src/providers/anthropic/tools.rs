@@ -7,11 +7,13 @@
 use super::content::Blocks;
 use super::model::Model;
 use super::{Variant, schema};
+use crate::providers::free_text;
 use crate::wire::Dialect;
-use crate::wire::canonical::{Builtin, Format, Function, Request, Text, Tool, ToolChoice};
+use crate::wire::canonical::{Builtin, Format, Function, Request, Tool, ToolChoice};
 use crate::wire::json::{JsonWriter, Node};
 use crate::wire::messages::blocks::write_cache;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The tool whose input is the answer.
 const ANSWER_TOOL: &str = "structured_answer";
@@ -42,12 +44,12 @@ enum Choice<'r> {
 /// Work it out.
 pub fn plan<'r>(request: &'r Request<'r>, model: Model, variant: Variant, blocks: &mut Blocks) -> Plan<'r> {
     let mut plan = Plan::default();
-    let allowed = match &request.tool_choice {
-        Some(ToolChoice::Allowed { names, .. }) => Some(names),
+    let allowed: Option<HashSet<&str>> = match &request.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => Some(names.iter().map(AsRef::as_ref).collect()),
         _ => None,
     };
     for (index, tool) in request.tools.iter().enumerate() {
-        if allowed.is_some_and(|names| !is_named(tool, names)) {
+        if allowed.as_ref().is_some_and(|names| !is_named(tool, names)) {
             continue;
         }
         if takes(tool, variant) {
@@ -78,9 +80,9 @@ pub fn plan<'r>(request: &'r Request<'r>, model: Model, variant: Variant, blocks
     plan
 }
 
-fn is_named(tool: &Tool<'_>, names: &[Text<'_>]) -> bool {
+fn is_named(tool: &Tool<'_>, names: &HashSet<&str>) -> bool {
     let (Tool::Function(Function { name, .. }) | Tool::Custom { name, .. } | Tool::Builtin { name, .. }) = tool;
-    names.contains(name)
+    names.contains(name.as_ref())
 }
 
 fn takes(tool: &Tool<'_>, variant: Variant) -> bool {
@@ -216,15 +218,12 @@ fn write_tool(index: usize, tool: &Tool<'_>, model: Model, blocks: &mut Blocks, 
             description,
             format,
         } => {
-            if format.is_some() {
-                blocks.dropped.push(format!("tools[{index}].format"));
-            }
+            let about = free_text::about(description.as_deref(), format.as_deref(), index, &mut blocks.dropped);
             let name = blocks.names.free_text(name);
             json.object(|json| {
                 json.field("name", name);
-                json.opt("description", description.as_deref());
-                let schema = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
-                json.raw_field("input_schema", schema);
+                json.opt("description", about);
+                json.raw_field("input_schema", free_text::SCHEMA);
             });
         }
         Tool::Builtin {

@@ -5,7 +5,7 @@
 
 use super::{AnthropicCodec, Variant};
 use crate::providers::native::Native;
-use crate::providers::{Api, Asked, Provider, bearer, secret};
+use crate::providers::{Api, Asked, Provider, Speaks, bearer, secret};
 use crate::wire::{Dialect, Operation};
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue, InvalidHeaderValue};
@@ -32,14 +32,14 @@ impl Provider for Anthropic {
         "/v1"
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         let path = match asked.operation {
             Operation::Chat => "/messages",
             Operation::CountTokens => "/messages/count_tokens",
             _ => return None,
         };
         Some(Api {
-            codec: &CODEC,
+            codec: Speaks::Fixed(&CODEC),
             native: (asked.client == Dialect::Anthropic).then_some(Native::Model),
             path: Cow::Borrowed(path),
         })

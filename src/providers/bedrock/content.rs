@@ -228,6 +228,10 @@ impl Encoder<'_, '_> {
         if result.is_error && !rich {
             self.drop(at, "is_error");
         }
+        // A success without content is taken by Claude, a failure by nobody; an empty text is taken by all.
+        if inner.count == 0 && (result.is_error || !self.model.is_claude()) {
+            inner.block(|json| json.field("text", ""));
+        }
         let inner = inner.finish();
         blocks.block(|json| {
             json.key("toolResult").object(|json| {

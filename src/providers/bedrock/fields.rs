@@ -11,7 +11,7 @@ use super::model::{Thinks, TopK};
 use super::request::Encoder;
 use crate::providers::anthropic::model::{Model as Claude, Off};
 use crate::wire::Dialect;
-use crate::wire::canonical::{Effort, Reasoning};
+use crate::wire::canonical::{Effort, Message, Part, Reasoning, Role};
 use crate::wire::json::{JsonWriter, Node};
 
 /// The smallest budget Anthropic's models take.
@@ -176,9 +176,42 @@ impl Encoder<'_, '_> {
             self.dropped.push("reasoning (max_tokens leaves no room)");
             return false;
         }
+        if self.continues_without_thinking() {
+            self.dropped
+                .push("reasoning (the turn it continues was made without it)");
+            return false;
+        }
         let thinking = format!(r#"{{"type":"enabled","budget_tokens":{budget}}}"#);
         fields.additional.push(("thinking", thinking));
         true
+    }
+
+    /// The assistant's turn that is to be continued was made without thinking, which a Claude told to think by budget refuses:
+    /// its answer is begun already, or its calls are being answered.
+    fn continues_without_thinking(&self) -> bool {
+        let origin = self.model.origin();
+        let own = |part: &Part<'_>| {
+            matches!(part, Part::Thinking(thinking)
+                if thinking.signature.as_ref().is_some_and(|signature| signature.for_target(origin).is_some()))
+        };
+        let spoken = |message: &&Message<'_>| matches!(message.role, Role::User | Role::Assistant);
+        let mut back = self.request.messages.iter().rev().filter(spoken).peekable();
+        let answers = |message: &&Message<'_>| message.parts.iter().any(|part| matches!(part, Part::ToolResult(_)));
+        // Results may stand in several messages, and something said behind them.
+        let mut answered = false;
+        while let Some(message) = back.next_if(|message| message.role == Role::User) {
+            answered |= answers(&message);
+        }
+        let at_end = self.request.messages.iter().rev().find(spoken);
+        if !answered && at_end.is_none_or(|last| last.role == Role::User) {
+            return false;
+        }
+        // Neighbours become one turn; its first part decides.
+        let mut first = None;
+        while let Some(message) = back.next_if(|message| message.role == Role::Assistant) {
+            first = message.parts.first().or(first);
+        }
+        first.is_some_and(|part| !own(part))
     }
 
     /// Nova thinks hard only with its own figures (Nova 2 user guide, "Extended thinking": at high effort temperature, topP,

@@ -1,5 +1,6 @@
 //! Names that Bedrock's patterns refuse, changed so that the same name always becomes the same.
 
+use crate::providers::free_text::ENDING;
 use std::collections::HashMap;
 
 /// Tool names and call ids: letters, digits, `_`, `-`, at most this long (API reference, ToolSpecification, ToolUseBlock).
@@ -28,19 +29,15 @@ pub(super) fn changed(name: &str) -> Option<String> {
     Some(format!("{}_{:016x}", kept.collect::<String>(), hash(name)))
 }
 
-/// What the name of a tool with free-text input ends with here: Converse has none, so it becomes a function. A function's
-/// name is never changed to one that ends so.
-pub(super) const FREE_TEXT: &str = "__text";
-
-/// The name of a tool with free-text input.
+/// The name of a function that stands for a tool with free-text input.
 pub(super) fn free_text(name: &str) -> String {
-    let fits = changed(name).is_none() && name.len() + FREE_TEXT.len() <= MOST;
+    let fits = changed(name).is_none() && name.len() + ENDING.len() <= MOST;
     if fits {
-        return format!("{name}{FREE_TEXT}");
+        return format!("{name}{ENDING}");
     }
-    let kept = name.chars().take(MOST - 17 - FREE_TEXT.len());
+    let kept = name.chars().take(MOST - 17 - ENDING.len());
     let kept: String = kept.map(|c| if plain(c) { c } else { '_' }).collect();
-    format!("{kept}_{:016x}{FREE_TEXT}", hash(name))
+    format!("{kept}_{:016x}{ENDING}", hash(name))
 }
 
 /// A document's name: letters, digits, single spaces, hyphens, parentheses, square brackets; unlike those `before`, of which

@@ -11,9 +11,8 @@
 //! Source: Bedrock API reference, Converse, ContentBlock, TokenUsage, read 2026-11.
 
 use super::model::Model;
-use super::naming;
-use crate::providers::anthropic::free_text;
 use crate::providers::codec::{Expect, Undecodable};
+use crate::providers::free_text;
 use crate::units::Usage;
 use crate::wire::Dialect;
 use crate::wire::canonical::aux::TokenCount;
@@ -75,7 +74,7 @@ fn part<'d>(block: &'d Node<'_>, expect: &'d Expect, origin: Dialect, calls: usi
         if expect.structured_tool.as_deref() == Some(name) {
             return Some(Part::text(arguments));
         }
-        let (name, kind) = tool(name, expect);
+        let (name, kind) = free_text::tool(name, expect);
         return Some(Part::ToolCall(ToolCall {
             id: call_id(call, calls),
             name: name.into(),
@@ -105,20 +104,6 @@ fn part<'d>(block: &'d Node<'_>, expect: &'d Expect, origin: Dialect, calls: usi
     }
     let (key, _) = block.as_object()?.first()?;
     Some(opaque(key, block))
-}
-
-/// The client's name of a tool, and its sort: free-text tools were made functions.
-pub(super) fn tool<'n>(name: &'n str, expect: &'n Expect) -> (&'n str, ToolCallKind) {
-    let ours = expect.tool_name(name);
-    let free = ours != name && name.ends_with(naming::FREE_TEXT);
-    (
-        ours,
-        if free {
-            ToolCallKind::Custom
-        } else {
-            ToolCallKind::Function
-        },
-    )
 }
 
 /// The id of a tool use, or one made up that is unique within the answer.

@@ -13,12 +13,12 @@ const DEPTH: usize = 128;
 const MOST_NESTED: usize = 24;
 /// Sub-schemas looked at or written, references followed: definitions can double with each level.
 const MOST_PIECES: usize = 4000;
+/// Bytes that references may make of a schema, for each of its own, and besides: very many tools may have small schemas.
+const MOST_GROWTH: usize = 8;
+const MOST_ADDED: usize = 1024;
 
 /// The schema of a tool without one.
 pub(super) const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
-
-/// The schema of a tool with free-text input.
-pub(super) const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// The schema of an answer that is any object.
 pub(super) const ANY_OBJECT: &str = r#"{"type":"object"}"#;
@@ -231,6 +231,7 @@ pub(super) fn narrow(schema: &str) -> (String, Vec<String>) {
     let mut inliner = Inliner {
         root: &document,
         left,
+        bytes: schema.len().saturating_mul(MOST_GROWTH).saturating_add(MOST_ADDED),
         cut: false,
     };
     let mut json = JsonWriter::new();
@@ -257,13 +258,15 @@ pub(super) fn narrow(schema: &str) -> (String, Vec<String>) {
 struct Inliner<'n> {
     root: &'n Node<'n>,
     left: usize,
+    /// Bytes that may still be written.
+    bytes: usize,
     /// A reference could not be followed, or not to its end.
     cut: bool,
 }
 
 impl<'n> Inliner<'n> {
     fn write(&mut self, node: &'n Node<'n>, depth: usize, json: &mut JsonWriter) {
-        if self.left == 0 || depth > DEPTH {
+        if self.left == 0 || self.bytes == 0 || depth > DEPTH {
             self.cut = true;
             return json.raw("{}");
         }
@@ -282,6 +285,7 @@ impl<'n> Inliner<'n> {
                 }
                 json.begin_object();
                 for (key, value) in members {
+                    self.spend(key.len() + 4);
                     json.key(key);
                     self.write(value, depth + 1, json);
                 }
@@ -290,12 +294,20 @@ impl<'n> Inliner<'n> {
             Value::Array(items) => {
                 json.begin_array();
                 for item in items {
+                    self.spend(2);
                     self.write(item, depth + 1, json);
                 }
                 json.end_array();
             }
-            _ => json.raw(node.raw),
+            _ => {
+                self.spend(node.raw.len());
+                json.raw(node.raw);
+            }
         }
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 

@@ -16,10 +16,10 @@
 
 use super::model::Model;
 use super::response::{
-    call_id, citation, finish, redacted, safety, stop_sequence, thinking_tokens, tool, usage, with_thinking,
+    call_id, citation, finish, redacted, safety, stop_sequence, thinking_tokens, usage, with_thinking,
 };
-use crate::providers::anthropic::free_text::FreeText;
 use crate::providers::codec::{Expect, RawEvent, Sink, StreamDecoder, Undecodable};
+use crate::providers::free_text::{self, FreeText};
 use crate::units::Usage;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Delta, Event, PartStart, Signature, ToolCallKind};
@@ -204,7 +204,7 @@ impl Decoder {
             return Ok(());
         }
         self.calls += 1;
-        let (name, kind) = tool(name, &self.expect);
+        let (name, kind) = free_text::tool(name, &self.expect);
         let name = name.to_owned();
         let id = call_id(call, self.calls - 1);
         let start = PartStart::ToolCall {

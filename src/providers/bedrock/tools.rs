@@ -14,6 +14,7 @@ use super::model::{CachePoints, Choice};
 use super::naming;
 use super::request::Encoder;
 use super::schema;
+use crate::providers::free_text;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Builtin, Cache, Format, Function, Part, Tool, ToolCallKind, ToolChoice};
 use crate::wire::json::JsonWriter;
@@ -31,7 +32,7 @@ type Answer<'q> = (String, Option<&'q str>, Cow<'q, str>);
 enum Offer<'q> {
     Function(usize, &'q Function<'q>),
     /// A tool with free-text input: its name and description.
-    FreeText(&'q str, Option<&'q str>),
+    FreeText(&'q str, Option<Cow<'q, str>>),
     /// As Bedrock writes it.
     Raw(&'q str),
     /// Run by the service.
@@ -199,8 +200,8 @@ impl<'q> Encoder<'q, '_> {
                     description,
                     format,
                 } if wanted(name) => {
-                    self.dropped.given(&format!("tools[{index}].format"), format);
-                    offers.push(Offer::FreeText(name, description.as_deref()));
+                    let about = free_text::about(description.as_deref(), format.as_deref(), index, &mut self.dropped);
+                    offers.push(Offer::FreeText(name, about));
                 }
                 Tool::Function(_) | Tool::Custom { .. } => {}
                 Tool::Builtin { dialect, raw, .. } if *dialect == Dialect::Bedrock => offers.push(Offer::Raw(raw)),
@@ -288,7 +289,7 @@ impl<'q> Encoder<'q, '_> {
                 }
                 Offer::FreeText(name, about) => {
                     let name = self.tool_name(name, ToolCallKind::Custom);
-                    spec(json, &name, *about, schema::FREE_TEXT, false);
+                    spec(json, &name, about.as_deref(), free_text::SCHEMA, false);
                 }
                 Offer::Known(name, kind) => {
                     let name = self.tool_name(name, *kind);

@@ -6,7 +6,7 @@
 //! Sources: Bedrock API reference (Converse, ConverseStream, CountTokens, InvokeModel, "Common errors"), read 2026-11.
 
 use super::ConverseCodec;
-use crate::providers::{Api, Asked, Blame, Provider, Verdict, retry_after, segment, usual_blame};
+use crate::providers::{Api, Asked, Blame, Provider, Speaks, Verdict, retry_after, segment, usual_blame};
 use crate::wire::Operation;
 use crate::wire::json::Node;
 use http::{HeaderMap, StatusCode};
@@ -28,7 +28,7 @@ impl Provider for Bedrock {
         None
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         let method = match (asked.operation, asked.stream) {
             (Operation::Chat, false) => "converse",
             (Operation::Chat, true) => "converse-stream",
@@ -37,7 +37,7 @@ impl Provider for Bedrock {
             _ => return None,
         };
         Some(Api {
-            codec: &CODEC,
+            codec: Speaks::Fixed(&CODEC),
             native: None,
             path: format!("/model/{}/{method}", segment(asked.model)).into(),
         })

@@ -2,6 +2,7 @@
 
 use super::{answer, names};
 use crate::providers::codec::{Expect, Undecodable};
+use crate::providers::free_text;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Candidate, Finish, Part, Response, Text, Thinking, ToolCall, ToolCallKind};
 use crate::wire::chat::reasoning;
@@ -213,15 +214,18 @@ fn call<'d>(inner: &'d Node<'_>, kind: ToolCallKind, expect: &'d Expect) -> Opti
         "arguments"
     };
     let arguments = inner.get(key).map(|node| node.as_str().unwrap_or(node.raw));
-    let empty = kind == ToolCallKind::Function && arguments.is_none_or(str::is_empty);
+    let arguments = arguments.unwrap_or_default();
+    let (name, stands_for) = free_text::tool(name, expect);
+    let (kind, arguments) = match (kind, stands_for) {
+        (ToolCallKind::Custom, _) => (kind, arguments.into()),
+        (_, ToolCallKind::Custom) => (stands_for, free_text::whole(arguments)),
+        _ if arguments.is_empty() => (kind, "{}".into()),
+        _ => (kind, arguments.into()),
+    };
     Some(ToolCall {
         id: Text::default(),
-        name: expect.tool_name(name).into(),
-        arguments: if empty {
-            "{}".into()
-        } else {
-            arguments.unwrap_or_default().into()
-        },
+        name: name.into(),
+        arguments,
         kind,
         signature: None,
         cache: None,

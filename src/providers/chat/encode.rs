@@ -5,9 +5,10 @@ use super::quirks::{Ask, Quirks, Structured, nearest};
 use super::{messages, names, tools};
 use crate::providers::codec::{Aim, Encoding, Expect, Unfit};
 use crate::wire::Dialect;
-use crate::wire::canonical::{Dropped, Effort, Format, Reasoning, Request};
+use crate::wire::canonical::{Dropped, Effort, Format, Reasoning, Request, ToolCallKind};
 use crate::wire::json::{JsonWriter, Put};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Longest `user` that OpenAI takes.
 const LONGEST_USER: usize = 64;
@@ -24,17 +25,22 @@ pub struct Making<'m> {
     pub dropped: Dropped,
     /// For reading the answer.
     pub expect: Expect,
+    /// The changed names that it holds: a conversation may call very many tools.
+    pub renamed: HashSet<Box<str>>,
     /// The last message is to be continued, and the body must say so.
     pub goes_on: bool,
 }
 
 impl Making<'_> {
-    /// A tool's name at the target; remembered if it had to change.
-    pub fn tool_name<'n>(&mut self, name: &'n str) -> Cow<'n, str> {
-        let made = names::tool(name);
-        let renamed = &mut self.expect.renamed_tools;
-        if made != name && !renamed.iter().any(|(theirs, _)| **theirs == *made) {
-            renamed.push((made.as_ref().into(), name.into()));
+    /// A tool's name at the target; remembered if it had to change. Where there are no free-text tools, they are functions.
+    pub fn tool_name<'n>(&mut self, name: &'n str, kind: ToolCallKind) -> Cow<'n, str> {
+        let made = match kind {
+            ToolCallKind::Custom if !self.quirks.openai => names::free_text(name).into(),
+            _ => names::tool(name),
+        };
+        if made != name && self.renamed.insert(made.as_ref().into()) {
+            let renamed = (made.as_ref().into(), name.into());
+            self.expect.renamed_tools.push(renamed);
         }
         made
     }
@@ -71,6 +77,7 @@ pub fn request(request: &Request<'_>, aim: Aim<'_>, quirks: &Quirks) -> Result<E
             model: aim.model.into(),
             ..Expect::default()
         },
+        renamed: HashSet::new(),
         goes_on: false,
     };
     let mut json = JsonWriter::new();
@@ -125,8 +132,15 @@ fn sampling(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'_
     let (quirks, chance) = (making.quirks, &request.sampling);
     let free = !making.family.refuses_sampling();
     json.opt(quirks.max_tokens, chance.max_tokens);
+    let cooled = chance.temperature.filter(|value| *value > quirks.hottest);
+    if cooled.is_some() {
+        making
+            .dropped
+            .push(format!("temperature (more than {})", quirks.hottest));
+    }
+    let temperature = cooled.map(|_| quirks.hottest).or(chance.temperature);
     // The default is taken by all.
-    for (key, value) in [("temperature", chance.temperature), ("top_p", chance.top_p)] {
+    for (key, value) in [("temperature", temperature), ("top_p", chance.top_p)] {
         making.field(json, free || value == Some(1.0), key, value);
     }
     making.field(json, quirks.top_k, "top_k", chance.top_k);
@@ -143,6 +157,9 @@ fn sampling(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'_
         chance.presence_penalty,
     );
     match quirks.seed {
+        Some(_) if quirks.seed_from_zero && chance.seed.is_some_and(|seed| seed < 0) => {
+            making.dropped.push("seed (negative)");
+        }
         Some(key) => json.opt(key, chance.seed),
         None => making.dropped.given("seed", &chance.seed),
     }

@@ -7,6 +7,7 @@ use super::encode::Making;
 use super::names;
 use super::pieces::{self, Piece};
 use super::quirks::{Echo, Prefill};
+use crate::providers::free_text;
 use crate::wire::Dialect;
 use crate::wire::canonical::{
     Media, MediaKind, Message, Part, Role, Source, Thinking, ToolCall, ToolCallKind, ToolResult,
@@ -269,7 +270,14 @@ fn thinking(
 ) {
     let text: String = thoughts.iter().map(|thinking| thinking.text.as_ref()).collect();
     match making.quirks.echo {
-        Echo::None | Echo::Chunks => return,
+        Echo::None => return,
+        // Chunks hold text only.
+        Echo::Chunks => {
+            if thoughts.iter().any(|thinking| thinking.redacted) {
+                making.dropped.push(format!("messages[{at}] (redacted thinking)"));
+            }
+            return;
+        }
         Echo::Content if !text.is_empty() => json.field("reasoning_content", &text),
         Echo::Plain | Echo::Details if !text.is_empty() => json.field("reasoning", &text),
         Echo::Content | Echo::Plain | Echo::Details => {}
@@ -329,7 +337,7 @@ fn thinking_chunks(json: &mut JsonWriter, thoughts: &[&Thinking<'_>], said: &[Pi
 
 fn call(json: &mut JsonWriter, call: &ToolCall<'_>, making: &mut Making<'_>) {
     let id = names::call_id(&call.id, making.quirks.ids);
-    let name = making.tool_name(&call.name);
+    let name = making.tool_name(&call.name, call.kind);
     json.object(|json| {
         json.field("id", id);
         if let (Some(signature), true) = (&call.signature, making.quirks.google)
@@ -352,11 +360,7 @@ fn call(json: &mut JsonWriter, call: &ToolCall<'_>, making: &mut Making<'_>) {
             json.field("name", name);
             match call.kind {
                 ToolCallKind::Function => json.field("arguments", &call.arguments),
-                ToolCallKind::Custom => {
-                    let mut input = JsonWriter::new();
-                    input.object(|json| json.field("input", &call.arguments));
-                    json.field("arguments", String::from_utf8_lossy(&input.finish()));
-                }
+                ToolCallKind::Custom => json.field("arguments", free_text::arguments(&call.arguments)),
             }
         });
     });

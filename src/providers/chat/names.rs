@@ -1,6 +1,7 @@
 //! Names and ids that a target refuses, made fit for it: deterministically, so that the same one is the same in every turn.
 
 use super::quirks::Ids;
+use crate::providers::free_text::ENDING;
 use std::borrow::Cow;
 
 /// A number for a text that stays the same across builds and machines: FNV-1a, 64 bits, of `salt` and the text.
@@ -39,12 +40,19 @@ fn nine(id: &str) -> String {
     made
 }
 
+/// Longest name of a function.
+const LONGEST: usize = 64;
+
 /// Whether a function may be called so: `^[a-zA-Z0-9_-]{1,64}$`, which all of this family take.
 fn fits(name: &str) -> bool {
-    (1..=64).contains(&name.len())
+    (1..=LONGEST).contains(&name.len())
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn plain(c: char) -> char {
+    if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }
 }
 
 /// A tool's name the target takes.
@@ -53,12 +61,21 @@ pub fn tool(name: &str) -> Cow<'_, str> {
         return name.into();
     }
     let kept = name.chars().take(52);
-    let mut made: String = kept
-        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-        .collect();
+    let mut made: String = kept.map(plain).collect();
     made.push('_');
     made.push_str(digest(name).get(..8).unwrap_or_default());
     made.into()
+}
+
+/// The name of a function that stands for a free-text tool.
+pub fn free_text(name: &str) -> String {
+    if fits(name) && name.len() + ENDING.len() <= LONGEST {
+        return format!("{name}{ENDING}");
+    }
+    let kept = name.chars().take(LONGEST - ENDING.len() - 9);
+    let kept: String = kept.map(plain).collect();
+    let digest = digest(name);
+    format!("{kept}_{}{ENDING}", digest.get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -71,13 +88,15 @@ mod tests {
         assert_eq!(call_id("toolu_01", Ids::Most(40)), "toolu_01");
         assert_eq!(call_id("D9WYdiHxV", Ids::Nine), "D9WYdiHxV");
         assert_eq!(tool("get_weather-2"), "get_weather-2");
+        assert_eq!(free_text("apply_patch"), "apply_patch__text");
+        assert!(!tool("a b__text").ends_with(ENDING));
         assert_eq!(stable("", 0), 0xaf63_bd4c_8601_b7df);
     }
 
     proptest! {
         #[test]
         fn any_is_made_to_fit(text in ".{0,90}") {
-            prop_assert!(fits(&tool(&text)));
+            prop_assert!(fits(&tool(&text)) && fits(&free_text(&text)));
             prop_assert_eq!(call_id(&text, Ids::Nine).len(), 9);
             prop_assert!(call_id(&text, Ids::Most(40)).len() <= 40);
             prop_assert_eq!(call_id(&text, Ids::Nine), call_id(&text, Ids::Nine));

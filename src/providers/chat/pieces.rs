@@ -9,8 +9,8 @@
 use super::quirks::{Echo, Quirks};
 use crate::wire::Dialect;
 use crate::wire::canonical::{Cache, Dropped, Media, MediaKind, Part, Source};
-use crate::wire::chat::base64;
 use crate::wire::json::JsonWriter;
+use crate::wire::media;
 use std::borrow::Cow;
 
 /// One part, made.
@@ -80,7 +80,7 @@ fn media<'p>(
             pieces.push(text(given.transcript.as_deref().unwrap_or_default().into()));
         }
         (Source::Base64(data), MediaKind::Document) if is_text(given) => {
-            match base64::decode(data).and_then(|bytes| String::from_utf8(bytes).ok()) {
+            match media::decode_base64(data).and_then(|bytes| String::from_utf8(bytes).ok()) {
                 Some(plain) => pieces.push(text(plain.into())),
                 None => dropped.push(path("document")),
             }

@@ -83,7 +83,7 @@ pub enum Ids {
 }
 
 /// One server's differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quirks {
     /// Its name, as in the configuration.
     pub name: &'static str,
@@ -91,6 +91,10 @@ pub struct Quirks {
     pub max_tokens: &'static str,
     /// The member for repeatability; none when it has none.
     pub seed: Option<&'static str>,
+    /// Seeds below 0 are refused.
+    pub seed_from_zero: bool,
+    /// The highest temperature.
+    pub hottest: f64,
     /// It knows the developer role.
     pub developer: bool,
     /// It knows `name` on messages.
@@ -175,6 +179,8 @@ pub static PLAIN: Quirks = Quirks {
     name: "compatible",
     max_tokens: "max_tokens",
     seed: Some("seed"),
+    seed_from_zero: false,
+    hottest: 2.0,
     developer: false,
     names: true,
     ask: Ask::Effort(LOW_TO_HIGH),
@@ -242,6 +248,8 @@ pub static OPENAI: Quirks = Quirks {
 pub static MISTRAL: Quirks = Quirks {
     name: "mistral",
     seed: Some("random_seed"),
+    seed_from_zero: true,
+    hottest: 1.5,
     names: false,
     ask: Ask::Mistral,
     echo: Echo::Chunks,

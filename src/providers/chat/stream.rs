@@ -23,6 +23,9 @@ use crate::wire::json::Node;
 /// Most answers in one stream.
 const MOST_CHOICES: usize = 128;
 
+/// Most bytes kept of a stream, over all its answers: ids, signatures and arguments that came before what they belong to.
+const MOST_KEPT: usize = 16 << 20;
+
 /// Reads one stream.
 #[derive(Debug)]
 pub struct ChatDecoder {
@@ -132,6 +135,9 @@ impl StreamDecoder for ChatDecoder {
         self.start(&chunk, sink);
         for node in choices {
             self.choice(node, sink)?;
+        }
+        if self.choices.iter().map(|choice| choice.kept).sum::<usize>() > MOST_KEPT {
+            return Err(Undecodable("more to be kept of one stream than is".to_owned()));
         }
         if let Some(first) = self.choices.first_mut() {
             first.cite(&chunk, &mut self.cited, sink);

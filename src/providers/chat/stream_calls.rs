@@ -3,7 +3,8 @@
 use super::decode::{made_id, thought_signature};
 use super::stream_choice::Choice;
 use crate::providers::codec::{Expect, Sink, Undecodable};
-use crate::wire::canonical::{Delta, PartStart, Signature, ToolCallKind};
+use crate::providers::free_text::{self, FreeText};
+use crate::wire::canonical::{Delta, Event, PartStart, Signature, ToolCallKind};
 use crate::wire::chat::reasoning;
 use crate::wire::json::Node;
 
@@ -22,6 +23,8 @@ pub struct Call {
     /// Its part, from when its name is known.
     pub(super) part: Option<u32>,
     pub(super) kind: ToolCallKind,
+    /// It is the call of a free-text tool as a function: what its arguments say.
+    pub(super) free: Option<Box<FreeText>>,
     /// It is the structured answer: its arguments are text.
     pub(super) answer: bool,
     /// It has arguments.
@@ -98,6 +101,7 @@ impl Choice {
             id: String::new(),
             part: None,
             kind,
+            free: None,
             answer: false,
             some: false,
             early: String::new(),
@@ -119,6 +123,7 @@ impl Choice {
         };
         if let (Some(id), true) = (id, call.id.is_empty()) {
             id.clone_into(&mut call.id);
+            self.kept += id.len();
         }
         if call.part.is_none() {
             let Some(name) = name else {
@@ -126,6 +131,7 @@ impl Choice {
                     return Err(Undecodable("arguments of a tool call without a name".to_owned()));
                 }
                 call.early.push_str(more);
+                self.kept += more.len();
                 return Ok(());
             };
             self.begin(at, name, signature, expect, answer, sink);
@@ -144,8 +150,12 @@ impl Choice {
         sink: &mut Sink<'_>,
     ) {
         self.close(sink);
-        let name = expect.tool_name(name);
+        let (name, stands_for) = free_text::tool(name, expect);
         let Some(call) = self.calls.get_mut(at) else { return };
+        if (call.kind, stands_for) == (ToolCallKind::Function, ToolCallKind::Custom) {
+            call.kind = stands_for;
+            call.free = Some(Box::default());
+        }
         if call.id.is_empty() {
             call.id = made_id(answer, self.index, at, name);
         }
@@ -181,11 +191,42 @@ impl Choice {
             return;
         };
         call.some = true;
+        if let Some(reader) = &mut call.free {
+            let mut text = String::with_capacity(more.len());
+            reader.take(more, &mut text);
+            return self.free_text(part, text, sink);
+        }
         let delta = if call.answer {
             Delta::Text(more.into())
         } else {
             Delta::Arguments(more.into())
         };
         self.delta(part, delta, sink);
+    }
+
+    fn free_text(&self, part: u32, text: String, sink: &mut Sink<'_>) {
+        if !text.is_empty() {
+            self.delta(part, Delta::Arguments(text.into()), sink);
+        }
+    }
+
+    /// The choice has ended: what its calls still owe.
+    pub(super) fn end_calls(&mut self, sink: &mut Sink<'_>) {
+        for at in 0..self.calls.len() {
+            let Some(call) = self.calls.get_mut(at) else { return };
+            if !call.some && call.kind == ToolCallKind::Function {
+                self.arguments(at, "{}", sink);
+            } else if let (Some(mut reader), Some(part)) = (call.free.take(), call.part) {
+                let mut text = String::new();
+                reader.end(&mut text);
+                self.free_text(part, text, sink);
+            }
+        }
+        for part in self.calls.iter().filter_map(|call| call.part) {
+            sink(Event::PartEnd {
+                candidate: self.index,
+                part,
+            });
+        }
     }
 }

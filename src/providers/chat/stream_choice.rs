@@ -5,9 +5,7 @@ use super::decode::{Chunk, chunk};
 use super::stream_calls::{Call, MOST_CALLS};
 use crate::providers::codec::{Expect, Sink, Undecodable};
 use crate::wire::Dialect;
-use crate::wire::canonical::{
-    Citation, Delta, Event, Finish, Part, PartStart, Signature, Text, Thinking, ToolCallKind,
-};
+use crate::wire::canonical::{Citation, Delta, Event, Finish, Part, PartStart, Signature, Text, Thinking};
 use crate::wire::chat::reasoning::{self, Detail};
 use crate::wire::json::{Node, Value};
 
@@ -35,6 +33,8 @@ pub struct Choice {
     /// Signatures that name a call which has not come yet: id, format, data.
     pub(super) signatures: Vec<(String, String, String)>,
     verdicts: String,
+    /// Bytes kept of what the provider sent.
+    pub(super) kept: usize,
 }
 
 impl Choice {
@@ -50,6 +50,7 @@ impl Choice {
             called: false,
             signatures: Vec::new(),
             verdicts: String::new(),
+            kept: 0,
         }
     }
 
@@ -249,6 +250,7 @@ impl Choice {
         if let (Some(id), true) = (detail.id.filter(|_| gemini), self.signatures.len() < MOST_CALLS) {
             if !self.calls.iter().any(|call| call.id == id) {
                 let format = detail.format.unwrap_or_default();
+                self.kept += id.len() + format.len() + data.len();
                 self.signatures
                     .push((id.to_owned(), format.to_owned(), data.to_owned()));
             }
@@ -291,21 +293,7 @@ impl Choice {
 
     fn finish_as(&mut self, finish: Finish<'_>, stop: Option<Text<'_>>, expect: &Expect, sink: &mut Sink<'_>) {
         self.close(sink);
-        for at in 0..self.calls.len() {
-            let empty = self
-                .calls
-                .get(at)
-                .is_some_and(|call| !call.some && call.kind == ToolCallKind::Function);
-            if empty {
-                self.arguments(at, "{}", sink);
-            }
-        }
-        for part in self.calls.iter().filter_map(|call| call.part) {
-            sink(Event::PartEnd {
-                candidate: self.index,
-                part,
-            });
-        }
+        self.end_calls(sink);
         for (id, format, data) in std::mem::take(&mut self.signatures) {
             self.redacted(Some(&id), reasoning::echoed(Some(&format), &data), sink);
         }

@@ -2,9 +2,12 @@
 
 use super::encode::Making;
 use super::quirks::Ask;
+use crate::providers::free_text;
 use crate::wire::Dialect;
-use crate::wire::canonical::{Builtin, Format, Function, Reasoning, Request, Tool, ToolChoice};
+use crate::wire::canonical::{Builtin, Format, Function, Reasoning, Request, Tool, ToolCallKind, ToolChoice};
+use crate::wire::chat::grammar;
 use crate::wire::json::JsonWriter;
+use std::collections::HashSet;
 
 /// Tools, `tool_choice`, `parallel_tool_calls`.
 pub fn write(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'_>) {
@@ -12,14 +15,14 @@ pub fn write(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'
         return structured(json, request, making);
     }
     if !making.quirks.tools {
-        if request.functions().next().is_some() {
+        if request.tools.iter().any(|tool| !matches!(tool, Tool::Builtin { .. })) {
             making.dropped.push("tools");
         }
         builtins(json, request, making);
         return;
     }
     let only = only(request, making);
-    let offered = |name: &str| only.as_ref().is_none_or(|only| only.contains(&name));
+    let offered = |name: &str| only.as_ref().is_none_or(|only| only.contains(name));
     let mut tools = JsonWriter::new();
     let mut count = 0;
     tools.array(|json| {
@@ -30,20 +33,7 @@ pub fn write(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'
                     name,
                     description,
                     format,
-                } if making.quirks.openai && offered(name) => json.object(|json| {
-                    json.field("type", "custom");
-                    json.key("custom").object(|json| {
-                        json.field("name", making.tool_name(name));
-                        json.opt("description", description.as_ref());
-                        if let Some(format) = format {
-                            json.raw_field("format", format);
-                        }
-                    });
-                }),
-                Tool::Custom { .. } if !making.quirks.openai => {
-                    making.dropped.push(format!("tools[{at}] (custom)"));
-                    continue;
-                }
+                } if offered(name) => custom(json, (name, description.as_deref(), format.as_deref()), at, making),
                 Tool::Builtin {
                     dialect: Dialect::OpenAi,
                     name,
@@ -69,18 +59,18 @@ pub fn write(json: &mut JsonWriter, request: &Request<'_>, making: &mut Making<'
 }
 
 /// The tools that remain where a choice among some of them can only be made by offering no others.
-fn only<'r>(request: &'r Request<'_>, making: &Making<'_>) -> Option<Vec<&'r str>> {
+fn only<'r>(request: &'r Request<'_>, making: &Making<'_>) -> Option<HashSet<&'r str>> {
     match &request.tool_choice {
         Some(ToolChoice::Allowed { names, .. }) if !making.quirks.openai => {
             Some(names.iter().map(AsRef::as_ref).collect())
         }
-        Some(ToolChoice::Function(name)) if !making.quirks.named_choice => Some(vec![name]),
+        Some(ToolChoice::Function(name)) if !making.quirks.named_choice => Some(HashSet::from([name.as_ref()])),
         _ => None,
     }
 }
 
 fn function(json: &mut JsonWriter, given: &Function<'_>, at: usize, making: &mut Making<'_>) {
-    let name = making.tool_name(&given.name);
+    let name = making.tool_name(&given.name, ToolCallKind::Function);
     if given.strict == Some(true) && !making.quirks.strict {
         making.dropped.push(format!("tools[{at}].strict"));
     }
@@ -98,6 +88,37 @@ fn function(json: &mut JsonWriter, given: &Function<'_>, at: usize, making: &mut
         // On tools only OpenRouter documents it.
         let cache = given.cache.filter(|_| making.quirks.ask == Ask::Object);
         super::pieces::cache_control(json, cache, making.quirks);
+    });
+}
+
+/// A free-text tool: name, description, format.
+fn custom(
+    json: &mut JsonWriter,
+    (name, description, format): (&str, Option<&str>, Option<&str>),
+    at: usize,
+    making: &mut Making<'_>,
+) {
+    let name = making.tool_name(name, ToolCallKind::Custom);
+    if making.quirks.openai {
+        return json.object(|json| {
+            json.field("type", "custom");
+            json.key("custom").object(|json| {
+                json.field("name", name);
+                json.opt("description", description);
+                if let Some(format) = format {
+                    json.raw_field("format", &grammar::nested(format));
+                }
+            });
+        });
+    }
+    let about = free_text::about(description, format, at, &mut making.dropped);
+    json.object(|json| {
+        json.field("type", "function");
+        json.key("function").object(|json| {
+            json.field("name", name);
+            json.opt("description", about);
+            json.raw_field("parameters", free_text::SCHEMA);
+        });
     });
 }
 
@@ -181,9 +202,14 @@ fn named(json: &mut JsonWriter, name: &str, request: &Request<'_>, making: &mut 
         .tools
         .iter()
         .any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
-    let kind = if custom { "custom" } else { "function" };
-    json.field("type", kind);
-    json.key(kind).object(|json| json.field("name", making.tool_name(name)));
+    let (kind, word) = match custom {
+        true if making.quirks.openai => (ToolCallKind::Custom, "custom"),
+        true => (ToolCallKind::Custom, "function"),
+        false => (ToolCallKind::Function, "function"),
+    };
+    json.field("type", word);
+    json.key(word)
+        .object(|json| json.field("name", making.tool_name(name, kind)));
 }
 
 /// Whether the shape of the answer is to be had by a forced call: only where no other tool is offered, for the model could not

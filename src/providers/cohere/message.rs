@@ -10,6 +10,7 @@
 //! others are text in place. A failed tool's text is a document with the member `error`.
 
 use super::request::Names;
+use crate::providers::free_text;
 use crate::wire::canonical::{
     Dropped, Media, MediaKind, Message, Part, Request, Role, Source, Thinking, ToolCall, ToolCallKind, ToolResult,
 };
@@ -235,11 +236,9 @@ fn write_call(call: &ToolCall<'_>, names: &Names, json: &mut JsonWriter) {
         json.field("id", call.id.as_ref());
         json.field("type", "function");
         json.key("function").object(|json| {
-            json.field("name", names.theirs(&call.name));
+            json.field("name", names.theirs(&call.name, call.kind));
             if call.kind == ToolCallKind::Custom {
-                let mut input = JsonWriter::new();
-                input.object(|json| json.field("input", call.arguments.as_ref()));
-                json.field("arguments", String::from_utf8(input.finish()).unwrap_or_default());
+                json.field("arguments", free_text::arguments(&call.arguments));
             } else if call.arguments.is_empty() {
                 json.field("arguments", "{}");
             } else {

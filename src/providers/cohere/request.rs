@@ -1,11 +1,15 @@
 //! The envelope of a chat request: everything but the messages.
 
 use super::super::codec::{Aim, Encoding, Expect, Unfit};
+use super::super::free_text;
 use super::{message, schema};
 use crate::wire::Dialect;
-use crate::wire::canonical::{Builtin, Dropped, Effort, Format, Function, Request, Sampling, Tool, ToolChoice};
+use crate::wire::canonical::{
+    Builtin, Dropped, Effort, Format, Function, Part, Request, Sampling, Tool, ToolCallKind, ToolChoice,
+};
 use crate::wire::json::JsonWriter;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// Most `stop_sequences`.
 const MOST_STOPS: usize = 5;
@@ -85,37 +89,57 @@ const WRITTEN: [&str; 18] = [
 pub(super) struct Names {
     /// At the target, at the client.
     renamed: Vec<(Box<str>, Box<str>)>,
+    /// Where in it a tool of the client's is.
+    places: HashMap<(Box<str>, bool), usize>,
 }
 
 impl Names {
     fn of(request: &Request<'_>) -> Self {
-        let mut names = Self { renamed: Vec::new() };
-        let called = request
-            .messages
-            .iter()
-            .flat_map(|m| &m.parts)
-            .filter_map(|part| match part {
-                crate::wire::canonical::Part::ToolCall(call) => Some(call.name.as_ref()),
-                _ => None,
-            });
-        let all: Vec<&str> = request.functions().map(|f| f.name.as_ref()).chain(called).collect();
-        for name in &all {
-            if is_valid(name) || names.renamed.iter().any(|(_, ours)| **ours == **name) {
+        let mut names = Self {
+            renamed: Vec::new(),
+            places: HashMap::new(),
+        };
+        let offered = request.tools.iter().filter_map(|tool| match tool {
+            Tool::Function(function) => Some((function.name.as_ref(), ToolCallKind::Function)),
+            Tool::Custom { name, .. } => Some((name.as_ref(), ToolCallKind::Custom)),
+            Tool::Builtin { .. } => None,
+        });
+        let parts = request.messages.iter().flat_map(|message| &message.parts);
+        let called = parts.filter_map(|part| match part {
+            Part::ToolCall(call) => Some((call.name.as_ref(), call.kind)),
+            _ => None,
+        });
+        let functions = offered.clone().chain(called.clone());
+        let functions = functions.filter(|(_, kind)| *kind == ToolCallKind::Function);
+        let mut taken: HashSet<Cow<'_, str>> = functions.map(|(name, _)| Cow::Borrowed(name)).collect();
+        // How often a name was mended to the same one: very many may differ only in what cannot be kept.
+        let mut alike: HashMap<String, u32> = HashMap::new();
+        for (name, kind) in offered.chain(called) {
+            let fits = kind == ToolCallKind::Function && is_valid(name);
+            if fits || names.known(name, kind).is_some() {
                 continue;
             }
-            let theirs = mend(name, |made| {
-                all.contains(&made) || names.renamed.iter().any(|(theirs, _)| **theirs == *made)
-            });
-            names.renamed.push((theirs.into(), (*name).into()));
+            let theirs = mend(name, kind, &taken, &mut alike);
+            names.places.insert(key(name, kind), names.renamed.len());
+            names.renamed.push((theirs.as_str().into(), name.into()));
+            taken.insert(Cow::Owned(theirs));
         }
         names
     }
 
-    /// The target's name of a tool.
-    pub(super) fn theirs<'n>(&'n self, name: &'n str) -> &'n str {
-        let renamed = self.renamed.iter().find(|(_, ours)| **ours == *name);
-        renamed.map_or(name, |(theirs, _)| theirs)
+    fn known(&self, name: &str, kind: ToolCallKind) -> Option<&str> {
+        let place = *self.places.get(&key(name, kind))?;
+        self.renamed.get(place).map(|(theirs, _)| theirs.as_ref())
     }
+
+    /// The target's name of a tool.
+    pub(super) fn theirs<'n>(&'n self, name: &'n str, kind: ToolCallKind) -> &'n str {
+        self.known(name, kind).unwrap_or(name)
+    }
+}
+
+fn key(name: &str, kind: ToolCallKind) -> (Box<str>, bool) {
+    (name.into(), kind == ToolCallKind::Custom)
 }
 
 fn is_valid(name: &str) -> bool {
@@ -124,8 +148,8 @@ fn is_valid(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The nearest valid name that is not `taken`.
-fn mend(name: &str, taken: impl Fn(&str) -> bool) -> String {
+/// The nearest valid name that is not `taken`; free-text tools have their ending, functions never.
+fn mend(name: &str, kind: ToolCallKind, taken: &HashSet<Cow<'_, str>>, alike: &mut HashMap<String, u32>) -> String {
     let mut made: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
@@ -133,42 +157,68 @@ fn mend(name: &str, taken: impl Fn(&str) -> bool) -> String {
     if made.is_empty() || made.starts_with(|c: char| c.is_ascii_digit()) {
         made.insert(0, '_');
     }
+    let ending = match kind {
+        ToolCallKind::Custom => free_text::ENDING,
+        ToolCallKind::Function if made.ends_with(free_text::ENDING) => "_",
+        ToolCallKind::Function => "",
+    };
     let base = made.clone();
-    let mut count = 1u32;
-    while taken(&made) {
-        count += 1;
-        made = format!("{base}_{count}");
+    made.push_str(ending);
+    if taken.contains(made.as_str()) {
+        let count = alike.entry(made.clone()).or_insert(1);
+        while taken.contains(made.as_str()) {
+            *count += 1;
+            made = format!("{base}_{count}{ending}");
+        }
     }
     made
 }
 
-/// Write the tools; whether any is offered.
-fn tools(request: &Request<'_>, names: &Names, json: &mut JsonWriter, dropped: &mut Dropped) -> Result<bool, Unfit> {
+/// The functions among the tools, by their places; a free-text tool is one too.
+fn functions<'r>(request: &'r Request<'_>, dropped: &mut Dropped) -> Vec<(usize, ToolCallKind, Cow<'r, Function<'r>>)> {
+    let mut functions = Vec::new();
     for (index, tool) in request.tools.iter().enumerate() {
         match tool {
-            Tool::Function(_) => {}
-            Tool::Custom { .. } => dropped.push(format!("tools[{index}] (custom)")),
+            Tool::Function(function) => functions.push((index, ToolCallKind::Function, Cow::Borrowed(function))),
+            Tool::Custom {
+                name,
+                description,
+                format,
+            } => {
+                let function = Function {
+                    name: name.as_ref().into(),
+                    description: free_text::about(description.as_deref(), format.as_deref(), index, dropped),
+                    parameters: Some(free_text::SCHEMA.into()),
+                    ..Function::default()
+                };
+                functions.push((index, ToolCallKind::Custom, Cow::Owned(function)));
+            }
             Tool::Builtin { kind, name, .. } => {
-                let name: Cow<'_, str> = match kind {
-                    Builtin::WebSearch => "web_search".into(),
-                    Builtin::WebFetch => "web_fetch".into(),
-                    Builtin::CodeExecution => "code_execution".into(),
-                    Builtin::Other => name.as_ref().into(),
+                let name: &str = match kind {
+                    Builtin::WebSearch => "web_search",
+                    Builtin::WebFetch => "web_fetch",
+                    Builtin::CodeExecution => "code_execution",
+                    Builtin::Other => name,
                 };
                 dropped.push(format!("tools[{index}] ({name})"));
             }
         }
     }
+    functions
+}
+
+/// Write the tools; whether any is offered.
+fn tools(request: &Request<'_>, names: &Names, json: &mut JsonWriter, dropped: &mut Dropped) -> Result<bool, Unfit> {
+    let mut offered = functions(request, dropped);
     // There is no choice of one tool; offering only that one and requiring a call is the same.
-    let chosen: Option<Vec<&str>> = match &request.tool_choice {
-        Some(ToolChoice::Function(name)) => Some(vec![name.as_ref()]),
+    let chosen: Option<HashSet<&str>> = match &request.tool_choice {
+        Some(ToolChoice::Function(name)) => Some(HashSet::from([name.as_ref()])),
         Some(ToolChoice::Allowed { names, .. }) => Some(names.iter().map(AsRef::as_ref).collect()),
         _ => None,
     };
-    let offered: Vec<&Function<'_>> = request
-        .functions()
-        .filter(|f| chosen.as_ref().is_none_or(|names| names.contains(&f.name.as_ref())))
-        .collect();
+    if let Some(names) = &chosen {
+        offered.retain(|(_, _, function)| names.contains(function.name.as_ref()));
+    }
     if offered.is_empty() {
         if chosen.is_some() {
             return Err(Unfit::request(
@@ -181,17 +231,20 @@ fn tools(request: &Request<'_>, names: &Names, json: &mut JsonWriter, dropped: &
         }
         return Ok(false);
     }
-    let strict = offered.iter().all(|f| f.strict == Some(true));
-    if !strict && offered.iter().any(|f| f.strict == Some(true)) {
+    // What stands for a free-text tool is as good strict.
+    let is_strict = |function: &Function<'_>| function.strict == Some(true);
+    let wanted = offered.iter().any(|(_, _, function)| is_strict(function));
+    let strict = wanted
+        && offered
+            .iter()
+            .all(|(_, kind, function)| is_strict(function) || *kind == ToolCallKind::Custom);
+    if wanted && !strict {
         dropped.push("tools[].strict (Cohere takes it for all tools or none)");
     }
     json.key("tools").array(|json| {
-        for function in &offered {
-            let at = request
-                .tools
-                .iter()
-                .position(|t| matches!(t, Tool::Function(f) if std::ptr::eq(f, *function)));
-            write_function(function, at.unwrap_or(0), strict, names, json, dropped);
+        for (at, kind, function) in &offered {
+            let name = names.theirs(&function.name, *kind);
+            write_function((name, function), *at, strict, json, dropped);
         }
     });
     if strict {
@@ -212,17 +265,16 @@ fn tools(request: &Request<'_>, names: &Names, json: &mut JsonWriter, dropped: &
 }
 
 fn write_function(
-    function: &Function<'_>,
+    (name, function): (&str, &Function<'_>),
     index: usize,
     strict: bool,
-    names: &Names,
     json: &mut JsonWriter,
     dropped: &mut Dropped,
 ) {
     json.object(|json| {
         json.field("type", "function");
         json.key("function").object(|json| {
-            json.field("name", names.theirs(&function.name));
+            json.field("name", name);
             json.opt("description", function.description.as_deref());
             match function.parameters.as_deref() {
                 None => json.raw_field("parameters", r#"{"type":"object","properties":{}}"#),

@@ -25,7 +25,7 @@ use crate::wire::json::{JsonWriter, Node};
 pub enum Shape {
     /// Cohere v2: `documents` are texts, `max_tokens_per_doc`.
     Cohere,
-    /// Jina, vLLM, SGLang, Infinity, llama.cpp: `documents` are texts or objects, `return_documents`.
+    /// Jina, vLLM, SGLang, Infinity, llama.cpp: `documents` are texts or objects (pictures), `return_documents`.
     Jina,
     /// Voyage: `top_k`.
     Voyage,
@@ -49,7 +49,7 @@ pub fn encode_rerank(request: &RerankRequest<'_>, aim: Aim<'_>, shape: Shape) ->
         json.key(key).array(|json| {
             for (text, object) in &request.documents {
                 match object {
-                    Some(object) if shape == Shape::Jina => json.raw(object),
+                    Some(object) if shape == Shape::Jina && !is_text(object) => json.raw(object),
                     _ => json.value(text.as_ref()),
                 }
             }
@@ -81,6 +81,12 @@ pub fn encode_rerank(request: &RerankRequest<'_>, aim: Aim<'_>, shape: Shape) ->
         body: json.finish(),
         dropped,
     })
+}
+
+/// Whether a document that is an object is its `text`: not every server of Jina's form takes objects, and those that do take
+/// pictures so.
+fn is_text(object: &str) -> bool {
+    Node::parse(object.as_bytes(), 64).is_ok_and(|object| object.get_str("text").is_some())
 }
 
 /// Further members a server of this shape knows.

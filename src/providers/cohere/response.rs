@@ -1,6 +1,7 @@
 //! A whole chat answer in, and the pieces a stream shares with it: usage, finish reasons, citations, probabilities.
 
 use super::super::codec::{Expect, Undecodable};
+use super::super::free_text;
 use crate::units::Usage;
 use crate::wire::Dialect;
 use crate::wire::canonical::{
@@ -42,6 +43,7 @@ pub(super) fn decode<'d>(body: &'d Node<'_>, expect: &'d Expect) -> Result<Respo
         plan = Some(parts.len());
         parts.push(Part::text(text));
     }
+    let first_text = parts.iter().position(|part| matches!(part, Part::Text { .. }));
     for cited in message.get("citations").and_then(Node::as_array).unwrap_or_default() {
         let at = match (cited.get_str("type"), cited.get_u64("content_index")) {
             (Some("PLAN"), _) => plan,
@@ -49,7 +51,7 @@ pub(super) fn decode<'d>(body: &'d Node<'_>, expect: &'d Expect) -> Result<Respo
                 .get(usize::try_from(index).unwrap_or(usize::MAX))
                 .copied()
                 .flatten(),
-            (_, None) => parts.iter().position(|part| matches!(part, Part::Text { .. })),
+            (_, None) => first_text,
         };
         if let Some(Part::Text { citations: into, .. }) = at.and_then(|at| parts.get_mut(at)) {
             citations(cited, |citation| into.push(citation));
@@ -98,11 +100,16 @@ fn tool_call<'d>(
     let missing = || Undecodable(format!("message.tool_calls[{index}] has no function name"));
     let function = call.get("function").ok_or_else(missing)?;
     let name = function.get_str("name").ok_or_else(missing)?;
+    let (name, kind) = free_text::tool(name, expect);
+    let arguments = arguments(function.get("arguments"));
     Ok(ToolCall {
         id: call_id(call.get_str("id"), answer, index),
-        name: expect.tool_name(name).into(),
-        arguments: arguments(function.get("arguments")),
-        kind: ToolCallKind::Function,
+        name: name.into(),
+        arguments: match kind {
+            ToolCallKind::Function => arguments,
+            ToolCallKind::Custom => free_text::whole(&arguments).into_owned().into(),
+        },
+        kind,
         signature: None,
         cache: None,
     })

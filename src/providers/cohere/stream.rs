@@ -8,6 +8,7 @@
 //! is the end marker; without it the stream broke.
 
 use super::super::codec::{Expect, RawEvent, Sink, StreamDecoder, Undecodable};
+use super::super::free_text::{self, FreeText};
 use super::response;
 use crate::wire::canonical::{Delta, Event, Finish, PartStart, ToolCallKind};
 use crate::wire::json::Node;
@@ -23,7 +24,7 @@ enum Kind {
 }
 
 /// An open call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Call {
     /// There.
     index: u64,
@@ -31,13 +32,19 @@ struct Call {
     part: u32,
     /// Some of its arguments have come.
     argued: bool,
+    /// It stands for the call of a free-text tool: what its arguments say.
+    free: Option<Box<FreeText>>,
 }
 
 impl Call {
     /// A call without arguments is one with an empty object, as in a whole answer.
     fn end(self, sink: &mut Sink<'_>) {
         let part = self.part;
-        if !self.argued {
+        if let Some(mut reader) = self.free {
+            let mut text = String::new();
+            reader.end(&mut text);
+            argue(part, &text, sink);
+        } else if !self.argued {
             sink(Event::Delta {
                 candidate: 0,
                 part,
@@ -45,6 +52,17 @@ impl Call {
             });
         }
         sink(Event::PartEnd { candidate: 0, part });
+    }
+}
+
+fn argue(part: u32, more: &str, sink: &mut Sink<'_>) {
+    if !more.is_empty() {
+        let delta = Delta::Arguments(more.into());
+        sink(Event::Delta {
+            candidate: 0,
+            part,
+            delta,
+        });
     }
 }
 
@@ -204,10 +222,12 @@ impl Decoder {
         self.end_prose(sink);
         self.end_call(index, sink);
         let part = self.next_part();
+        let (name, kind) = free_text::tool(name, &self.expect);
         self.calls.push(Call {
             index,
             part,
             argued: false,
+            free: (kind == ToolCallKind::Custom).then(Box::default),
         });
         let begun = self.begun;
         self.begun += 1;
@@ -216,8 +236,8 @@ impl Decoder {
             part,
             start: PartStart::ToolCall {
                 id: response::call_id(call.and_then(|call| call.get_str("id")), &self.id, begun),
-                name: self.expect.tool_name(name).into(),
-                kind: ToolCallKind::Function,
+                name: name.into(),
+                kind,
                 signature: None,
             },
         });
@@ -234,11 +254,13 @@ impl Decoder {
             .filter(|more| !more.is_empty());
         if let Some(more) = more {
             call.argued = true;
-            sink(Event::Delta {
-                candidate: 0,
-                part: call.part,
-                delta: Delta::Arguments(more.into()),
-            });
+            if let Some(reader) = &mut call.free {
+                let mut text = String::with_capacity(more.len());
+                reader.take(more, &mut text);
+                argue(call.part, &text, sink);
+            } else {
+                argue(call.part, more, sink);
+            }
         }
     }
 

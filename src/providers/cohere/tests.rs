@@ -291,7 +291,11 @@ fn orders_of_every_shape() {
     };
     let request = RerankRequest {
         query: "q".into(),
-        documents: vec![("a".into(), None), ("b".into(), Some(r#"{"text":"b"}"#.into()))],
+        documents: vec![
+            ("a".into(), None),
+            ("b".into(), Some(r#"{"text":"b"}"#.into())),
+            ("image: x".into(), Some(r#"{"image":"x"}"#.into())),
+        ],
         top_n: Some(1),
         max_tokens_per_doc: Some(9),
         ..RerankRequest::default()
@@ -299,23 +303,23 @@ fn orders_of_every_shape() {
     for (shape, wanted) in [
         (
             rerank::Shape::Cohere,
-            json!({"model": "m", "query": "q", "documents": ["a", "b"], "top_n": 1, "max_tokens_per_doc": 9}),
+            json!({"model": "m", "query": "q", "documents": ["a", "b", "image: x"], "top_n": 1, "max_tokens_per_doc": 9}),
         ),
         (
             rerank::Shape::Jina,
-            json!({"model": "m", "query": "q", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": false}),
+            json!({"model": "m", "query": "q", "documents": ["a", "b", {"image": "x"}], "top_n": 1, "return_documents": false}),
         ),
         (
             rerank::Shape::Voyage,
-            json!({"model": "m", "query": "q", "documents": ["a", "b"], "top_k": 1}),
+            json!({"model": "m", "query": "q", "documents": ["a", "b", "image: x"], "top_k": 1}),
         ),
         (
             rerank::Shape::Tei,
-            json!({"model": "m", "query": "q", "texts": ["a", "b"]}),
+            json!({"model": "m", "query": "q", "texts": ["a", "b", "image: x"]}),
         ),
         (
             rerank::Shape::DeepInfra,
-            json!({"model": "m", "queries": ["q"], "documents": ["a", "b"]}),
+            json!({"model": "m", "queries": ["q"], "documents": ["a", "b", "image: x"]}),
         ),
     ] {
         let made = rerank::encode_rerank(&request, aim, shape).unwrap();

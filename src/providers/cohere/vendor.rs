@@ -2,7 +2,7 @@
 //! key. Source: Cohere API reference v2, "Errors", read 2026-11: 498 is a refused token, 499 a request it cancelled.
 
 use super::CohereCodec;
-use crate::providers::{Api, Asked, Blame, Provider, Verdict, retry_after, usual_blame};
+use crate::providers::{Api, Asked, Blame, Provider, Speaks, Verdict, retry_after, usual_blame};
 use crate::wire::Operation;
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
@@ -27,7 +27,7 @@ impl Provider for Cohere {
         "/v2"
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         let path = match asked.operation {
             Operation::Chat => "/chat",
             Operation::Embeddings => "/embed",
@@ -35,7 +35,7 @@ impl Provider for Cohere {
             _ => return None,
         };
         Some(Api {
-            codec: &CODEC,
+            codec: Speaks::Fixed(&CODEC),
             native: None,
             path: Cow::Borrowed(path),
         })

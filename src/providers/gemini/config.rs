@@ -107,7 +107,8 @@ pub fn instruction(format: &Format<'_>) -> Option<String> {
 
 fn thinking(reasoning: &Reasoning<'_>, model: Model, dropped: &mut Dropped, json: &mut JsonWriter) {
     let wanted = reasoning.wanted();
-    let show = reasoning.show.or(reasoning.summary.as_ref().map(|_| true));
+    let wants = reasoning.summary.is_some() || reasoning.shown();
+    let show = reasoning.show.or(wants.then_some(true));
     let show = show.filter(|_| wanted != Some(false));
     let said = match model.thought() {
         Thought::None => {

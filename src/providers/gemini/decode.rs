@@ -10,15 +10,17 @@
 //! blocked is an answer without parts that ended by a filter. The ratings travel as Google writes them; what grounds the
 //! answer becomes citations, and the whole of it travels on the first. Source: ai.google.dev/api/generate-content, read 2026-11.
 
-use super::tools::{back, hash};
+use super::tools::hash;
 use crate::providers::codec::{Expect, Undecodable};
+use crate::providers::free_text;
 use crate::wire::Dialect;
 use crate::wire::canonical::{
     Candidate, Citation, Finish, Logprob, Media, Part, Response, Signature, Source, Text, Thinking, ToolCall,
     ToolCallKind,
 };
-use crate::wire::gemini::{Offsets, finish_in, media_at, read_usage, standard_base64};
+use crate::wire::gemini::{Offsets, finish_in, media_at, read_usage};
 use crate::wire::json::Node;
+use crate::wire::media::standard_base64;
 use crate::wire::media::{check_base64, kind_of};
 use std::borrow::Cow;
 
@@ -97,7 +99,7 @@ fn candidate<'d>(node: &'d Node<'_>, position: usize, ids: &Ids, expect: &'d Exp
                 parts.push(Part::ToolCall(ToolCall {
                     id,
                     name: name.into(),
-                    arguments: arguments.into(),
+                    arguments,
                     kind,
                     signature,
                     cache: None,
@@ -245,12 +247,14 @@ pub fn piece<'d>(part: &'d Node<'_>) -> Option<Piece<'d>> {
 }
 
 /// A call as the client knows it: the tool's name and sort, and its arguments.
-pub fn called<'d>(name: &'d str, args: Option<&'d Node<'_>>, expect: &'d Expect) -> (&'d str, ToolCallKind, &'d str) {
-    let (name, kind) = back(name, expect);
-    let text = args
-        .filter(|_| kind == ToolCallKind::Custom)
-        .and_then(|args| args.get_str("input"));
-    (name, kind, text.unwrap_or_else(|| args.map_or("{}", |args| args.raw)))
+pub fn called<'d>(name: &'d str, args: Option<&'d Node<'_>>, expect: &'d Expect) -> (&'d str, ToolCallKind, Text<'d>) {
+    let (name, kind) = free_text::tool(name, expect);
+    let arguments = args.map_or("{}", |args| args.raw);
+    let arguments = match kind {
+        ToolCallKind::Function => arguments.into(),
+        ToolCallKind::Custom => free_text::whole(arguments),
+    };
+    (name, kind, arguments)
 }
 
 fn media<'d>(part: &'d Node<'_>) -> Option<Media<'d>> {
@@ -301,7 +305,12 @@ pub fn citations<'d>(candidate: &'d Node<'_>, offsets: &Offsets) -> Vec<Citation
     let recited = candidate.get("citationMetadata");
     // AI Studio says `citationSources`, Vertex `citations`.
     let sources = recited.and_then(|node| node.get("citationSources").or_else(|| node.get("citations")));
-    for source in sources.and_then(Node::as_array).unwrap_or_default() {
+    for source in sources
+        .and_then(Node::as_array)
+        .unwrap_or_default()
+        .iter()
+        .take(MOST_CITATIONS)
+    {
         all.push(Citation {
             url: source.get_str("uri").map(Into::into),
             title: source.get_str("title").map(Into::into),
@@ -317,7 +326,7 @@ fn grounded<'d>(grounding: &'d Node<'_>, offsets: &Offsets, all: &mut Vec<Citati
     let list = |key: &str| grounding.get(key).and_then(Node::as_array).unwrap_or_default();
     let chunks = list("groundingChunks");
     let mut used = vec![false; chunks.len()];
-    for support in list("groundingSupports") {
+    for support in list("groundingSupports").iter().take(MOST_CITATIONS) {
         let place = support.get("segment").and_then(|segment| span(segment, offsets));
         let indices = support
             .get("groundingChunkIndices")
@@ -337,7 +346,7 @@ fn grounded<'d>(grounding: &'d Node<'_>, offsets: &Offsets, all: &mut Vec<Citati
             }));
         }
     }
-    for (chunk, _) in chunks.iter().zip(used).filter(|(_, used)| !used) {
+    for (chunk, _) in chunks.iter().zip(used).filter(|(_, used)| !used).take(MOST_CITATIONS) {
         all.extend(source(chunk));
     }
 }

@@ -155,7 +155,7 @@ impl State {
                         signature,
                     };
                     let part = self.begin(start, sink);
-                    self.delta(part, Delta::Arguments(arguments.into()), sink);
+                    self.delta(part, Delta::Arguments(arguments), sink);
                     self.end(part, sink);
                 }
                 Some(Piece::Whole(whole)) => {

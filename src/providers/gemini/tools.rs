@@ -2,18 +2,20 @@
 //!
 //! A schema goes out as written in `parametersJsonSchema`, to AI Studio and to Vertex: both take JSON Schema there and pass
 //! over keywords they do not know, where `parameters` refuses them (google-genai and Vercel's AI SDK send the same to both).
-//! A free-text tool becomes a function of one text, `input`, and the call of it free text again. Not taken: its grammar;
-//! Google's own tools beside functions before generation 3, and on Vertex at all.
+//! A free-text tool becomes a function of one text ([`free_text`]). Not taken: Google's own tools beside functions before
+//! generation 3, and on Vertex at all.
 //! Source: ai.google.dev/api/caching#Tool, ai.google.dev/gemini-api/docs/function-calling, google-genai types.Tool (most 512
 //! declarations), read 2026-11.
 
 use super::model::Model;
-use crate::providers::codec::{Expect, Unfit};
+use crate::providers::codec::Unfit;
+use crate::providers::free_text::{self, ENDING};
 use crate::wire::Dialect;
 use crate::wire::canonical::{Builtin, Dropped, Function, Request, Tool, ToolCallKind, ToolChoice};
 use crate::wire::gemini::same_field;
 use crate::wire::json::{JsonWriter, Node};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Most declarations taken.
 const MOST_FUNCTIONS: usize = 512;
@@ -21,14 +23,13 @@ const MOST_FUNCTIONS: usize = 512;
 /// Longest name every backend takes.
 const LONGEST_NAME: usize = 64;
 
-/// What the names of functions that stand for free-text tools end in.
-const FREE_TEXT: &str = "__text";
-
 /// Names changed for Google: theirs, ours.
 #[derive(Debug, Default)]
 pub struct Names {
     /// As [`Expect`] keeps them.
     pub renamed: Vec<(Box<str>, Box<str>)>,
+    /// The former of them.
+    known: HashSet<Box<str>>,
 }
 
 impl Names {
@@ -36,25 +37,14 @@ impl Names {
     pub fn out<'n>(&mut self, name: &'n str, kind: ToolCallKind) -> Cow<'n, str> {
         let theirs = match kind {
             ToolCallKind::Function => taken(name, LONGEST_NAME),
-            ToolCallKind::Custom => Cow::Owned(taken(name, LONGEST_NAME - FREE_TEXT.len()).into_owned() + FREE_TEXT),
+            ToolCallKind::Custom => Cow::Owned(taken(name, LONGEST_NAME - ENDING.len()).into_owned() + ENDING),
         };
         if let Cow::Owned(theirs) = &theirs
-            && !self.renamed.iter().any(|(known, _)| **known == **theirs)
+            && self.known.insert(theirs.as_str().into())
         {
             self.renamed.push((theirs.as_str().into(), name.into()));
         }
         theirs
-    }
-}
-
-/// The client's name of a called function, and which sort of tool it stands for.
-pub fn back<'n>(theirs: &'n str, expect: &'n Expect) -> (&'n str, ToolCallKind) {
-    let ours = expect.tool_name(theirs);
-    // A function whose own name ends so was not renamed.
-    if theirs.ends_with(FREE_TEXT) && ours != theirs {
-        (ours, ToolCallKind::Custom)
-    } else {
-        (ours, ToolCallKind::Function)
     }
 }
 
@@ -89,7 +79,7 @@ pub fn hash(bytes: &[u8]) -> u64 {
 enum Offered<'r> {
     Function(&'r Function<'r>),
     /// A free-text tool: its name and description.
-    Free(&'r str, Option<&'r str>),
+    Free(&'r str, Option<Cow<'r, str>>),
 }
 
 /// What is left of a request's tools for Google.
@@ -111,8 +101,8 @@ impl<'r> Offer<'r> {
                     description,
                     format,
                 } => {
-                    functions.push(Offered::Free(name, description.as_deref()));
-                    dropped.given(&format!("tools[{index}].format"), format);
+                    let about = free_text::about(description.as_deref(), format.as_deref(), index, dropped);
+                    functions.push(Offered::Free(name, about));
                 }
                 Tool::Builtin { .. } => {}
             }
@@ -261,7 +251,6 @@ fn has_options(raw: &str) -> bool {
 }
 
 fn declare(offered: &Offered<'_>, names: &mut Names, json: &mut JsonWriter) {
-    const FREE: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
     let (name, kind, description, schema) = match offered {
         Offered::Function(one) => (
             one.name.as_ref(),
@@ -269,7 +258,7 @@ fn declare(offered: &Offered<'_>, names: &mut Names, json: &mut JsonWriter) {
             one.description.as_deref(),
             one.parameters.as_deref(),
         ),
-        Offered::Free(name, description) => (*name, ToolCallKind::Custom, *description, Some(FREE)),
+        Offered::Free(name, about) => (*name, ToolCallKind::Custom, about.as_deref(), Some(free_text::SCHEMA)),
     };
     json.object(|json| {
         json.field("name", names.out(name, kind));
@@ -283,6 +272,7 @@ fn declare(offered: &Offered<'_>, names: &mut Names, json: &mut JsonWriter) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::codec::Expect;
 
     #[test]
     fn names_are_changed_only_when_they_must_and_stay_apart() {
@@ -312,11 +302,7 @@ mod tests {
                 renamed_tools: names.renamed.clone(),
                 ..Expect::default()
             };
-            assert_eq!(back(&theirs, &expect), (name, ToolCallKind::Custom));
-            assert_eq!(
-                back("own__text", &Expect::default()),
-                ("own__text", ToolCallKind::Function)
-            );
+            assert_eq!(free_text::tool(&theirs, &expect), (name, ToolCallKind::Custom));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::GeminiCodec;
 use crate::providers::native::Native;
-use crate::providers::{Api, Asked, Blame, Provider, Verdict, retry_after, secret, segment, usual_blame};
+use crate::providers::{Api, Asked, Blame, Provider, Speaks, Verdict, retry_after, secret, segment, usual_blame};
 use crate::wire::json::Node;
 use crate::wire::{Dialect, Operation};
 use http::header::{HeaderName, InvalidHeaderValue};
@@ -76,10 +76,10 @@ impl Provider for Gemini {
         "/v1beta"
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         let model = asked.model.strip_prefix("models/").unwrap_or(asked.model);
         Some(Api {
-            codec: &CODEC,
+            codec: Speaks::Fixed(&CODEC),
             native: native(asked),
             path: format!("/models/{}:{}", segment(model), method(asked)?).into(),
         })

@@ -92,21 +92,21 @@ fn ordered<'a>(messages: &[Message<'a>], moved: &mut Dropped) -> Option<Vec<Mess
         return None;
     }
     let mut all: Vec<Message<'a>> = Vec::with_capacity(messages.len());
-    let mut instructions = 0;
+    let mut instructions = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         if instructs(message) {
             if at >= leading {
                 moved.push(format!("messages[{at}] (position of a system message)"));
             }
-            all.insert(instructions, message.clone());
-            instructions += 1;
+            instructions.push(message.clone());
         } else if message.role == Role::User {
             user(&mut all, message, at, moved);
         } else {
             all.push(message.clone());
         }
     }
-    Some(all)
+    instructions.append(&mut all);
+    Some(instructions)
 }
 
 /// A user's message: what it says after results goes behind the last of them.

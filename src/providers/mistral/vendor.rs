@@ -2,7 +2,7 @@
 //! fields it does not know, so that clients of OpenAI's dialect are translated too. Source: docs.mistral.ai/api, read 2026-11.
 
 use super::MistralCodec;
-use crate::providers::{Api, Asked, Provider};
+use crate::providers::{Api, Asked, Provider, Speaks};
 use crate::wire::Operation;
 use std::borrow::Cow;
 
@@ -25,14 +25,14 @@ impl Provider for Mistral {
         "/v1"
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
         let path = match asked.operation {
             Operation::Chat => "/chat/completions",
             Operation::Embeddings => "/embeddings",
             _ => return None,
         };
         Some(Api {
-            codec: &CODEC,
+            codec: Speaks::Fixed(&CODEC),
             native: None,
             path: Cow::Borrowed(path),
         })

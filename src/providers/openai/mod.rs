@@ -7,7 +7,7 @@
 use super::chat::{ChatCodec, Quirks};
 use super::native::Native;
 use super::responses::ResponsesCodec;
-use super::{Api, Asked, Provider};
+use super::{Api, Asked, Provider, Speaks};
 use crate::wire::{Dialect, Operation};
 use std::borrow::Cow;
 
@@ -49,10 +49,10 @@ impl OpenAi {
 }
 
 /// The API of an OpenAI-shaped vendor for a call. `responses`: it has that API.
-pub(super) fn api<'p>(asked: Asked<'_>, chat: &'p ChatCodec, preferred: Preferred, responses: bool) -> Option<Api<'p>> {
+pub(super) fn api(asked: Asked<'_>, chat: ChatCodec, preferred: Preferred, responses: bool) -> Option<Api> {
     let native = |path: &'static str| {
         Some(Api {
-            codec: chat,
+            codec: Speaks::Chat(chat),
             native: (asked.client == Dialect::OpenAi).then_some(Native::OpenAi),
             path: Cow::Borrowed(path),
         })
@@ -66,7 +66,7 @@ pub(super) fn api<'p>(asked: Asked<'_>, chat: &'p ChatCodec, preferred: Preferre
             };
             if speak_responses {
                 return Some(Api {
-                    codec: &ResponsesCodec,
+                    codec: Speaks::Fixed(&ResponsesCodec),
                     native: (asked.client == Dialect::Responses).then_some(Native::Model),
                     path: Cow::Borrowed("/responses"),
                 });
@@ -77,7 +77,7 @@ pub(super) fn api<'p>(asked: Asked<'_>, chat: &'p ChatCodec, preferred: Preferre
         Operation::Embeddings => native("/embeddings"),
         Operation::Moderations => native("/moderations").filter(|api| api.native.is_some()),
         Operation::Rerank => Some(Api {
-            codec: chat,
+            codec: Speaks::Chat(chat),
             native: None,
             path: Cow::Borrowed("/rerank"),
         }),
@@ -94,8 +94,8 @@ impl Provider for OpenAi {
         Some("https://api.openai.com/v1")
     }
 
-    fn api(&self, asked: Asked<'_>) -> Option<Api<'_>> {
-        api(asked, &self.chat, self.preferred, true)
+    fn api(&self, asked: Asked<'_>) -> Option<Api> {
+        api(asked, self.chat, self.preferred, true)
     }
 }
 

@@ -206,7 +206,7 @@ impl<'r, 'a> Encoder<'r, 'a> {
             return;
         }
         let effort = asked.and_then(|reasoning| self.effort(reasoning));
-        let shown = asked.and_then(|r| r.show) == Some(true);
+        let shown = asked.is_some_and(Reasoning::shown);
         let summary = asked.and_then(|r| r.summary.as_deref()).or(shown.then_some("auto"));
         if effort.is_none() && summary.is_none() && own.is_empty() {
             return;
@@ -257,7 +257,8 @@ impl<'r, 'a> Encoder<'r, 'a> {
             return true;
         };
         let effort = self.request.reasoning.as_ref().and_then(|r| self.effort(r));
-        least == Effort::None && effort == Some(Effort::None)
+        // Models that can be told not to reason do not unless they are told to (gpt-5.1 and later).
+        least == Effort::None && effort.is_none_or(|effort| effort == Effort::None)
     }
 
     /// `store` and `include`: what the provider keeps, and what it must give back because it does not.

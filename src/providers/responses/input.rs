@@ -29,14 +29,14 @@ pub(super) struct Input<'w> {
 impl Input<'_> {
     /// Write one message.
     pub(super) fn message(&mut self, at: usize, message: &Message<'_>) {
+        let is_thinking = |part: &Part<'_>| matches!(part, Part::Thinking(_));
+        let last_else = message.parts.iter().rposition(|part| !is_thinking(part));
         for (index, part) in message.parts.iter().enumerate() {
             match part {
                 Part::ToolCall(call) => self.call(call),
                 Part::ToolResult(result) => self.result(at, result),
                 Part::Thinking(thinking) => {
-                    let rest = message.parts.get(index + 1..).unwrap_or_default();
-                    let leads = rest.iter().any(|part| !matches!(part, Part::Thinking(_)));
-                    self.thinking(at, thinking, leads);
+                    self.thinking(at, thinking, last_else.is_some_and(|last| last > index));
                 }
                 Part::Opaque {
                     dialect: Dialect::Responses,

@@ -438,6 +438,9 @@ impl Decoder {
         self.start(Some(response), sink);
         let output = response.get("output").and_then(Node::as_array).unwrap_or_default();
         for (at, item) in (0..).zip(output) {
+            if self.seen.len() > MOST_ITEMS {
+                return;
+            }
             if !self.seen.contains(&at) {
                 self.item_done(at, item, sink);
             }

@@ -142,6 +142,11 @@ impl TokenSource {
         }
     }
 
+    /// The token, usable or not.
+    pub(super) fn current(&self) -> Option<HeaderValue> {
+        self.lock().token.as_ref().map(|token| token.value.clone())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -175,7 +175,7 @@ pub struct Thinking<'a> {
 }
 
 /// Who runs a call.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ToolCallKind {
     /// A function with JSON arguments.
     #[default]

@@ -1,6 +1,6 @@
 //! What a client asks of a model.
 
-use super::{Cache, Message, Part, Raw, Text, ToolCallKind};
+use super::{Cache, Message, Part, Raw, Text};
 use crate::wire::Dialect;
 use std::fmt::Write;
 
@@ -94,13 +94,14 @@ pub struct Sampling<'a> {
 pub enum Tool<'a> {
     /// A function of the application's.
     Function(Function<'a>),
-    /// OpenAI custom tool: free text, maybe with a grammar; the whole tool as written.
+    /// OpenAI custom tool: free text, maybe with a grammar.
     Custom {
         /// Its name.
         name: Text<'a>,
         /// What it does.
         description: Option<Text<'a>>,
-        /// The `format` member as written.
+        /// Its `format` in the flat form of Responses: `{"type":"grammar","syntax":"lark","definition":"…"}` or
+        /// `{"type":"text"}`. Chat completions nest the grammar one level deeper (`wire::chat::grammar`).
         format: Option<Raw<'a>>,
     },
     /// Something the provider runs.
@@ -301,6 +302,12 @@ impl Reasoning<'_> {
         (self.effort.is_some() || self.budget.is_some() || self.dynamic).then_some(true)
     }
 
+    /// Whether the client wants to see the thoughts: as it says, and if it says nothing, when it switched thinking on (in the
+    /// dialects that have such a switch, thoughts come back with it).
+    pub fn shown(&self) -> bool {
+        self.show.unwrap_or(self.enabled == Some(true))
+    }
+
     /// The budget in tokens, said or worked out from the effort.
     pub fn budget_for(&self) -> Option<u64> {
         self.budget.or_else(|| self.effort.map(Effort::budget))
@@ -323,16 +330,6 @@ impl<'a> Request<'a> {
                 Part::ToolCall(call) if call.id == call_id => Some(call.name.as_ref()),
                 _ => None,
             })
-    }
-
-    /// Whether the conversation calls or offers tools of this sort.
-    pub fn has_custom_tools(&self) -> bool {
-        self.tools.iter().any(|tool| matches!(tool, Tool::Custom { .. }))
-            || self
-                .messages
-                .iter()
-                .flat_map(|m| &m.parts)
-                .any(|part| matches!(part, Part::ToolCall(call) if call.kind == ToolCallKind::Custom))
     }
 
     /// The functions offered.

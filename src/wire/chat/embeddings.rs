@@ -8,12 +8,12 @@
 //! Source: OpenAI API reference, embeddings, read 2026-11. The `openai` packages ask for base64 unless told otherwise, and most
 //! vendors give numbers only, so each form is made from the other here.
 
-use super::base64;
 use super::read::extras;
 use crate::wire::canonical::Text;
 use crate::wire::canonical::aux::{EmbedInput, EmbedRequest, EmbedResponse, Vector};
 use crate::wire::client::Reply;
 use crate::wire::json::{Invalid, JsonWriter, Node};
+use crate::wire::media;
 use std::fmt::Write;
 
 const KNOWN: &[&str] = &["model", "input", "encoding_format", "dimensions", "user", "input_type"];
@@ -108,12 +108,12 @@ fn to_base64(numbers: &str) -> String {
     let inner = numbers.trim().trim_start_matches('[').trim_end_matches(']');
     let values = inner.split(',').filter_map(|number| number.trim().parse::<f32>().ok());
     let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    base64::encode(&bytes)
+    media::encode_base64(&bytes)
 }
 
 /// Base64 of f32, little-endian, as a JSON array of numbers, each with as many digits as tell it from every other f32.
 fn to_numbers(text: &str) -> Text<'static> {
-    let bytes = base64::decode(text).unwrap_or_default();
+    let bytes = media::decode_base64(text).unwrap_or_default();
     let mut array = String::with_capacity(bytes.len() * 3);
     array.push('[');
     for (at, group) in bytes.chunks_exact(4).enumerate() {

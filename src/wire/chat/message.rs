@@ -15,6 +15,7 @@ use crate::wire::canonical::{
 };
 use crate::wire::json::{Invalid, Node};
 use crate::wire::media::{check_base64, kind_of, source};
+use std::collections::HashMap;
 
 const KNOWN_PARTS: &str =
     "is not a content type that is known here; use text, image_url, input_audio, file or video_url";
@@ -22,18 +23,23 @@ const KNOWN_PARTS: &str =
 /// What has been called so far: ids, and the names of legacy calls.
 #[derive(Default)]
 struct Calls<'d> {
-    made: Vec<(Text<'d>, Text<'d>, ToolCallKind)>,
+    kinds: HashMap<Text<'d>, ToolCallKind>,
+    names: HashMap<Text<'d>, Text<'d>>,
 }
 
 impl<'d> Calls<'d> {
     fn of_id(&self, id: &str) -> Option<ToolCallKind> {
-        let made = self.made.iter().rev().find(|(made, ..)| made == id);
-        made.map(|(.., kind)| *kind)
+        self.kinds.get(id).copied()
     }
 
     fn of_name(&self, name: &str) -> Option<Text<'d>> {
-        let made = self.made.iter().rev().find(|(_, made, _)| made == name);
-        made.map(|(id, ..)| id.clone())
+        self.names.get(name).cloned()
+    }
+
+    /// A later one of the same id or name takes its place.
+    fn made(&mut self, call: &ToolCall<'d>) {
+        self.kinds.insert(call.id.clone(), call.kind);
+        self.names.insert(call.name.clone(), call.id.clone());
     }
 }
 
@@ -247,9 +253,7 @@ fn assistant<'d>(node: &'d Node<'_>, at: usize, calls: &mut Calls<'d>) -> Result
     if let Some(legacy) = node.opt("function_call", |legacy| legacy_call(legacy, at))? {
         made.push(legacy);
     }
-    calls
-        .made
-        .extend(made.iter().map(|call| (call.id.clone(), call.name.clone(), call.kind)));
+    made.iter().for_each(|call| calls.made(call));
     let mut parts = reasoning::parts(node, &mut made)?;
     let said = content(node, false)?;
     parts.extend(said.into_iter().filter(|part| match part {

@@ -8,9 +8,9 @@
 //!
 //! Not for what the gateway sends to such a target: that is `providers::chat`.
 
-pub mod base64;
 mod completions;
 mod embeddings;
+pub mod grammar;
 mod message;
 mod read;
 pub mod reasoning;

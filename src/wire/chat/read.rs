@@ -1,6 +1,6 @@
 //! A Chat Completions request, read into the canonical one. Messages are read by `message`.
 
-use super::message;
+use super::{grammar, message};
 use crate::wire::Dialect;
 use crate::wire::canonical::{
     Builtin, Effort, Extra, Format, Function, Reasoning, Request, Sampling, Text, Tool, ToolChoice,
@@ -177,7 +177,7 @@ fn tool<'d>(node: &'d Node<'_>) -> Result<Tool<'d>, Invalid> {
             Ok(Tool::Custom {
                 name: custom.req("name", Node::str)?.into(),
                 description: custom.opt("description", Node::str)?.map(Into::into),
-                format: custom.opt("format", |format| format.object().map(|_| format.raw.into()))?,
+                format: custom.opt("format", |format| format.object().map(|_| grammar::flat(format.raw)))?,
             })
         }),
         // Vendors of this shape have tools of their own (`web_search` of Z.ai, `openrouter:datetime`).

@@ -13,6 +13,7 @@
 use crate::wire::Dialect;
 use crate::wire::canonical::{Part, Signature, Text, Thinking, ToolCall};
 use crate::wire::json::{Invalid, JsonWriter, Node};
+use std::collections::HashMap;
 
 /// The formats that are dialects.
 const FORMATS: [(&str, Dialect); 3] = [
@@ -116,8 +117,12 @@ pub fn parts<'d>(message: &'d Node<'_>, calls: &mut [ToolCall<'d>]) -> Result<Ve
     let mut all: Vec<(Option<u64>, Thinking<'d>)> = Vec::new();
     if let Some(details) = message.get("reasoning_details") {
         let entries = details.array().map_err(|invalid| invalid.within("reasoning_details"))?;
+        // Of calls of one id the first.
+        let places = calls.iter().enumerate().rev();
+        let places: HashMap<Text<'d>, usize> = places.map(|(at, call)| (call.id.clone(), at)).collect();
         for detail in entries.iter().filter_map(detail) {
-            take(&mut all, detail, calls);
+            let place = detail.id.and_then(|id| places.get(id));
+            take(&mut all, detail, place.and_then(|&at| calls.get_mut(at)));
         }
     }
     if all.iter().all(|(_, thinking)| thinking.text.is_empty()) {
@@ -138,10 +143,9 @@ pub fn parts<'d>(message: &'d Node<'_>, calls: &mut [ToolCall<'d>]) -> Result<Ve
     Ok(all.into_iter().map(|(_, thinking)| Part::Thinking(thinking)).collect())
 }
 
-fn take<'d>(all: &mut Vec<(Option<u64>, Thinking<'d>)>, detail: Detail<'d>, calls: &mut [ToolCall<'d>]) {
+fn take<'d>(all: &mut Vec<(Option<u64>, Thinking<'d>)>, detail: Detail<'d>, call: Option<&mut ToolCall<'d>>) {
     let signature = detail.proof.map(|proof| echoed(detail.format, proof));
     if detail.encrypted {
-        let call = calls.iter_mut().find(|call| Some(call.id.as_ref()) == detail.id);
         if let Some(call) = call {
             call.signature = signature;
             return;

@@ -11,11 +11,12 @@
 //! Source: ai.google.dev/api/tokens and ai.google.dev/api/embeddings, read 2026-11.
 
 use super::fields::{Fields, each, text};
-use super::{base64, read};
+use super::read;
 use crate::wire::Dialect;
 use crate::wire::canonical::aux::{EmbedInput, EmbedRequest, EmbedResponse, TokenCount, Vector};
 use crate::wire::canonical::{Extra, Request, Text};
 use crate::wire::json::{Invalid, JsonWriter, Node};
+use crate::wire::media;
 use std::borrow::Cow;
 
 /// Google's words for what vectors are for, and the canonical ones.
@@ -143,7 +144,7 @@ fn values(vector: &Vector<'_>, json: &mut JsonWriter) {
     json.object(|json| match vector {
         Vector::Numbers(numbers) => json.raw_field("values", numbers),
         Vector::Base64(packed) => json.key("values").array(|json| {
-            let bytes = base64::decode(packed).unwrap_or_default();
+            let bytes = media::decode_base64(packed).unwrap_or_default();
             for four in bytes.chunks_exact(4) {
                 let number = <[u8; 4]>::try_from(four).map_or(0.0, f32::from_le_bytes);
                 // By way of text: the shortest number that is this f32, not its long f64 twin.

@@ -7,20 +7,21 @@
 //! ```
 //! A missing role is the user's, and `function` an old name of it. Applications that stream put every chunk's content into
 //! the history as its own turn, so consecutive model contents are one message, and pieces of text or thought without a
-//! signature between them are one part. Calls without an id get `call_<n>`, counted through the conversation; a response
+//! signature between them are one part. Reasoning of another vendor comes back inside signatures ([`super::carried`]). Calls without an id get `call_<n>`, counted through the conversation; a response
 //! without one belongs to the oldest open call of its name. A response to no call is refused, as Google refuses it.
 //! Source: ai.google.dev/api/caching#Content and Part, read 2026-11.
 
+use super::carried::unload;
 use super::fields::{Fields, each, text};
-use super::{base64, signature};
+use super::signature;
 use crate::wire::Dialect;
 use crate::wire::canonical::{
     Media, MediaKind, Message, Part, Role, Signature, Source, Text, Thinking, ToolCall, ToolCallKind, ToolResult,
 };
 use crate::wire::json::{Invalid, Node, Value};
-use crate::wire::media::{check_base64, kind_of};
+use crate::wire::media::{self, check_base64, kind_of};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 const MEMBERS: &str = "must have one of text, inlineData, fileData, functionCall, functionResponse, executableCode, \
                        codeExecutionResult";
@@ -53,11 +54,20 @@ struct Reader<'d> {
     messages: Vec<Message<'d>>,
     /// Calls so far, by their id: the function's name.
     calls: HashMap<Text<'d>, &'d str>,
-    /// Of the last model turn, those without a response yet: id and name.
-    open: Vec<(Text<'d>, &'d str)>,
+    /// Of the last model turn, the ids of calls of a name, the oldest first.
+    open: HashMap<&'d str, VecDeque<Text<'d>>>,
+    /// Ids of that turn that were answered.
+    closed: HashSet<&'d str>,
     /// Ids made.
     made: usize,
+    /// Where in the model's turn what the next carrier of reasoning stands for begins.
+    since: usize,
+    /// The signature that last brought reasoning into the model's turn: on a second part it brings nothing.
+    brought: &'d str,
 }
+
+/// Reasoning that a part brought along, as [`super::carried`] says.
+type Thoughts = Vec<(usize, Thinking<'static>)>;
 
 impl<'d> Reader<'d> {
     fn content(&mut self, content: &'d Node<'_>) -> Result<(), Invalid> {
@@ -74,6 +84,8 @@ impl<'d> Reader<'d> {
         let joins = role == Role::Assistant && self.messages.last().is_some_and(|last| last.role == role);
         if role == Role::Assistant && !joins {
             self.open.clear();
+            self.closed.clear();
+            (self.since, self.brought) = (0, "");
         }
         let parts = match content.opt_field("parts", |parts| each(parts, |part| self.part(part, role)))? {
             Some(parts) => parts,
@@ -89,9 +101,9 @@ impl<'d> Reader<'d> {
         if joins && let Some(last) = self.messages.pop() {
             message = last;
         }
-        for part in parts {
+        for (part, thoughts) in parts {
             match role {
-                Role::Assistant => add(&mut message.parts, part),
+                Role::Assistant => self.add(&mut message.parts, part, thoughts),
                 _ => message.parts.push(part),
             }
         }
@@ -101,20 +113,34 @@ impl<'d> Reader<'d> {
         Ok(())
     }
 
-    fn part(&mut self, part: &'d Node<'_>, role: Role) -> Result<Part<'d>, Invalid> {
+    fn part(&mut self, part: &'d Node<'_>, role: Role) -> Result<(Part<'d>, Thoughts), Invalid> {
         part.object()?;
-        let signed = part.opt_field("thoughtSignature", |node| node.str().map(signature::read))?;
+        let Some(echoed) = part.opt_field("thoughtSignature", Node::str)? else {
+            return Ok((self.signed(part, role, None, false)?, Vec::new()));
+        };
+        let mut carried = signature::read(echoed);
+        if !carried.thoughts.is_empty() && std::mem::replace(&mut self.brought, echoed) == echoed {
+            carried.thoughts.clear();
+        }
+        Ok((self.signed(part, role, carried.own, true)?, carried.thoughts))
+    }
+
+    /// A part with its own signature; `marked`: it has one of any sort.
+    fn signed(
+        &mut self,
+        part: &'d Node<'_>,
+        role: Role,
+        signature: Option<Signature<'d>>,
+        marked: bool,
+    ) -> Result<Part<'d>, Invalid> {
         if let Some(call) = part.opt_field("functionCall", |call| self.call(call, role))? {
-            return Ok(Part::ToolCall(ToolCall {
-                signature: signed.map(|(signature, _)| signature),
-                ..call
-            }));
+            return Ok(Part::ToolCall(ToolCall { signature, ..call }));
         }
         if let Some(result) = part.opt_field("functionResponse", |result| self.result(result, role))? {
             return Ok(Part::ToolResult(result));
         }
         if let Some(mut media) = media(part)? {
-            media.signature = signed.map(|(signature, _)| signature);
+            media.signature = signature;
             return Ok(Part::Media(media));
         }
         if let Some(kind) = OPAQUE.into_iter().find(|kind| part.field(kind).is_some()) {
@@ -125,9 +151,31 @@ impl<'d> Reader<'d> {
             });
         }
         let thought = part.opt_field("thought", Node::bool)? == Some(true);
-        match (part.opt_field("text", text)?, signed) {
-            (None, None) => Err(Invalid::value(MEMBERS)),
-            (said, signed) => Ok(prose(said.unwrap_or_default(), thought, signed)),
+        match part.opt_field("text", text)? {
+            None if !marked => Err(Invalid::value(MEMBERS)),
+            said => Ok(prose(said.unwrap_or_default(), thought, signature)),
+        }
+    }
+
+    /// Add a part of a model turn, and in front of it the reasoning that it carried. A prose carrier ends what it stands for.
+    fn add(&mut self, parts: &mut Vec<Part<'d>>, part: Part<'d>, thoughts: Thoughts) {
+        let (carries, called) = (!thoughts.is_empty(), matches!(part, Part::ToolCall(_)));
+        match part {
+            Part::Text { .. } | Part::Thinking(_) => {
+                add(parts, self.since, part);
+                if carries {
+                    unload(parts, self.since, thoughts);
+                }
+            }
+            part => {
+                if carries {
+                    unload(parts, self.since, thoughts);
+                }
+                parts.push(part);
+            }
+        }
+        if carries || called {
+            self.since = parts.len();
         }
     }
 
@@ -145,7 +193,7 @@ impl<'d> Reader<'d> {
             }
         };
         self.calls.insert(id.clone(), name);
-        self.open.push((id.clone(), name));
+        self.open.entry(name).or_default().push_back(id.clone());
         Ok(ToolCall {
             id,
             name: name.into(),
@@ -186,7 +234,7 @@ impl<'d> Reader<'d> {
         if let Some(id) = id
             && let Some(called) = self.calls.get(id)
         {
-            self.open.retain(|(open, _)| open != id);
+            self.closed.insert(id);
             return Ok((id.into(), called));
         }
         let Some(name) = name else {
@@ -196,8 +244,12 @@ impl<'d> Reader<'d> {
             };
             return Err(missing);
         };
-        match self.open.iter().position(|(_, open)| *open == name) {
-            Some(at) => Ok(self.open.remove(at)),
+        let open = self.open.get_mut(name).and_then(|open| {
+            let closed = &self.closed;
+            std::iter::from_fn(|| open.pop_front()).find(|id| !closed.contains(id.as_ref()))
+        });
+        match open {
+            Some(id) => Ok((id, name)),
             None => Err(Invalid::value(
                 "answers no functionCall of this name in the model turn before it; send the calls back with their responses",
             )
@@ -207,28 +259,27 @@ impl<'d> Reader<'d> {
 }
 
 /// Text or a thought.
-fn prose<'d>(said: Text<'d>, thought: bool, signed: Option<(Signature<'d>, bool)>) -> Part<'d> {
-    if !thought {
-        return Part::Text {
+fn prose<'d>(said: Text<'d>, thought: bool, signature: Option<Signature<'d>>) -> Part<'d> {
+    if thought {
+        return Part::Thinking(Thinking {
             text: said,
-            cache: None,
-            citations: Vec::new(),
-            signature: signed.map(|(signature, _)| signature),
-        };
+            signature,
+            ..Thinking::default()
+        });
     }
-    let redacted = said.is_empty() && signed.as_ref().is_some_and(|(_, redacted)| *redacted);
-    Part::Thinking(Thinking {
+    Part::Text {
         text: said,
-        signature: signed.map(|(signature, _)| signature),
-        redacted,
-        id: None,
-    })
+        cache: None,
+        citations: Vec::new(),
+        signature,
+    }
 }
 
 /// Add a part of a model turn: what goes on without a signature between is one part, and an empty text (which ends every
-/// stream) is none.
-fn add<'d>(parts: &mut Vec<Part<'d>>, part: Part<'d>) {
-    match (parts.last_mut(), part) {
+/// stream) is none. What stands before `since` is done with.
+fn add<'d>(parts: &mut Vec<Part<'d>>, since: usize, part: Part<'d>) {
+    let last = parts.get_mut(since..).and_then(<[_]>::last_mut);
+    match (last, part) {
         (
             _,
             Part::Text {
@@ -246,7 +297,7 @@ fn add<'d>(parts: &mut Vec<Part<'d>>, part: Part<'d>) {
             before.to_mut().push_str(&text);
             *open = signature;
         }
-        (Some(Part::Thinking(before)), Part::Thinking(more)) if before.signature.is_none() && !more.redacted => {
+        (Some(Part::Thinking(before)), Part::Thinking(more)) if before.signature.is_none() => {
             before.text.to_mut().push_str(&more.text);
             before.signature = more.signature;
         }
@@ -289,7 +340,7 @@ fn media<'d>(part: &'d Node<'_>) -> Result<Option<Media<'d>>, Invalid> {
 fn inline<'d>(blob: &'d Node<'_>) -> Result<Media<'d>, Invalid> {
     let media_type = blob.req_field("mimeType", Node::str)?;
     let data = blob.req_field("data", |data| {
-        let data = base64::standard(data.str()?);
+        let data = media::standard_base64(data.str()?);
         check_base64(&data).map(|()| data)
     })?;
     let mut media = Media::new(kind_of(media_type), Source::Base64(data), Some(media_type.into()));

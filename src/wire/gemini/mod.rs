@@ -9,7 +9,7 @@
 //! Source: ai.google.dev/api, Vertex AI REST reference v1, google-genai 2.34, read 2026-11.
 
 mod aux;
-mod base64;
+mod carried;
 mod contents;
 mod facts;
 mod fields;
@@ -30,7 +30,6 @@ pub use self::json_array::{ArrayError, JsonArrayReader};
 pub use self::signature::WRAPPED_BASE64;
 
 pub(crate) use self::aux::task_out;
-pub(crate) use self::base64::standard as standard_base64;
 pub(crate) use self::contents::media_at;
 pub(crate) use self::fields::same as same_field;
 pub(crate) use self::offsets::Offsets;

@@ -8,34 +8,27 @@
 //! ```
 //! Source: ai.google.dev/api/generate-content, read 2026-11.
 
-use super::signature;
+use super::{carried, signature};
 use crate::wire::Dialect;
 use crate::wire::canonical::{
-    Citation, Finish, Logprob, Media, MediaKind, Part, Signature, Source, ToolCall, ToolCallKind,
+    Citation, Finish, Logprob, Media, MediaKind, Part, Source, Thinking, ToolCall, ToolCallKind,
 };
 use crate::wire::json::{JsonWriter, scan_object};
 
 /// Deepest nesting of a call's arguments that is still sent as an object.
 const MOST_DEPTH: usize = 256;
 
-/// One part of an answer, for a client. Nothing for what this API has no form for.
-pub fn answer(part: &Part<'_>, json: &mut JsonWriter) {
+/// One part of an answer, for a client. Nothing for what this API has no form for. `signature`: what goes out on it if it is
+/// a text or a call.
+pub fn answer(part: &Part<'_>, signature: Option<&str>, json: &mut JsonWriter) {
     match part {
-        Part::Text { text, signature, .. } => prose(text, false, signature.as_ref(), json),
-        Part::Refusal(text) => prose(text, false, None, json),
-        Part::Thinking(thinking) => json.object(|json| {
-            json.field("text", &thinking.text);
-            json.field("thought", true);
-            let signature = thinking.signature.as_ref();
-            json.opt(
-                "thoughtSignature",
-                signature.map(|signature| signature::write(signature, thinking.redacted)),
-            );
-        }),
-        Part::ToolCall(one) => call(one, json),
+        Part::Text { text, .. } | Part::Refusal(text) => prose(text, false, signature, json),
+        Part::Thinking(thinking) => thought(thinking, json),
+        Part::ToolCall(one) => call(one, signature, json),
         Part::Media(one) if has_form(one) => json.object(|json| {
             media(one, json);
-            signed(one.signature.as_ref(), json);
+            let signature = one.signature.as_ref();
+            json.opt("thoughtSignature", signature.map(signature::write));
         }),
         Part::Opaque {
             dialect: Dialect::Gemini,
@@ -47,31 +40,32 @@ pub fn answer(part: &Part<'_>, json: &mut JsonWriter) {
 }
 
 /// Text or a thought, for a client.
-pub fn prose(text: &str, thought: bool, signature: Option<&Signature<'_>>, json: &mut JsonWriter) {
+pub fn prose(text: &str, thought: bool, signature: Option<&str>, json: &mut JsonWriter) {
     json.object(|json| {
         json.field("text", text);
         json.opt("thought", thought.then_some(true));
-        signed(signature, json);
+        json.opt("thoughtSignature", signature);
     });
 }
 
+/// A whole thought. Another vendor's is for display only: see [`carried`].
+fn thought(thinking: &Thinking<'_>, json: &mut JsonWriter) {
+    let own = thinking.signature.as_ref().filter(|_| carried::is_own(thinking));
+    if own.is_some() || !thinking.text.is_empty() {
+        prose(&thinking.text, true, own.map(|own| own.data.as_ref()), json);
+    }
+}
+
 /// A call, for a client.
-pub fn call(call: &ToolCall<'_>, json: &mut JsonWriter) {
+pub fn call(call: &ToolCall<'_>, signature: Option<&str>, json: &mut JsonWriter) {
     json.object(|json| {
         json.key("functionCall").object(|json| {
             json.field("id", &call.id);
             json.field("name", &call.name);
             arguments(&call.arguments, call.kind, json.key("args"));
         });
-        signed(call.signature.as_ref(), json);
+        json.opt("thoughtSignature", signature);
     });
-}
-
-fn signed(signature: Option<&Signature<'_>>, json: &mut JsonWriter) {
-    json.opt(
-        "thoughtSignature",
-        signature.map(|signature| signature::write(signature, false)),
-    );
 }
 
 /// A call's arguments as an object: broken JSON travels as `{"_raw": …}`, free text as `{"input": …}`.

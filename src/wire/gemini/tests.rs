@@ -1,5 +1,6 @@
 //! The client side by itself: what is read, what is refused and where, what is written.
 
+mod carried;
 mod written;
 
 use super::*;
@@ -11,6 +12,7 @@ use crate::wire::canonical::{
     Role, Signature, Source, Thinking, Tool, ToolCall, ToolCallKind, ToolChoice,
 };
 use crate::wire::json::Invalid;
+use crate::wire::media;
 use serde_json::{Value as Json, json};
 
 fn node(text: &str) -> Node<'_> {
@@ -258,7 +260,7 @@ fn counting_and_vectors() {
     );
     let packed: Vec<u8> = [0.1f32, -2.0].iter().flat_map(|number| number.to_le_bytes()).collect();
     let response = EmbedResponse {
-        vectors: vec![Vector::Base64(base64::encode(&packed).into())],
+        vectors: vec![Vector::Base64(media::encode_base64(&packed).into())],
         ..EmbedResponse::default()
     };
     let mut out = Vec::new();

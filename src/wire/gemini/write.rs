@@ -10,14 +10,15 @@
 //! end: SDKs take a chunk without content for a broken answer and drop the turn, so figures cannot have one of their own,
 //! and that last chunk has an empty text, as Google's own have.
 
+use super::carried::{self, Load};
 use super::offsets::Offsets;
 use super::parts::{self, Grounds};
-use super::usage;
+use super::{signature, usage};
 use crate::error::GatewayError;
 use crate::units::Usage;
 use crate::wire::Dialect;
 use crate::wire::canonical::{
-    Candidate, Citation, Delta, Event, Logprob, Part, PartStart, Response, Signature, ToolCall,
+    Candidate, Citation, Delta, Event, Logprob, Part, PartStart, Response, Signature, Thinking, ToolCall,
 };
 use crate::wire::client::{Reply, ReplyWriter};
 use crate::wire::errors::google_status;
@@ -45,8 +46,10 @@ struct State {
     index: u32,
     /// Calls under way, by their part's number.
     calls: Vec<(u32, ToolCall<'static>)>,
-    /// The prose under way is a thought.
-    thought: bool,
+    /// The thought under way, and its part's number.
+    thought: Option<(u32, Thinking<'static>)>,
+    /// Reasoning that a call, or the last chunk, has to take along.
+    load: Load,
     /// The last text part, which citations belong to: its number, and positions in it.
     text: u32,
     offsets: Offsets,
@@ -144,11 +147,17 @@ impl Writer {
         let state = self.state(index);
         match start {
             PartStart::Text | PartStart::Refusal => {
-                state.thought = false;
                 state.text = number;
                 state.offsets.clear();
             }
-            PartStart::Thinking { .. } => state.thought = true,
+            PartStart::Thinking { id } => {
+                let id = id.as_ref().map(|id| id.clone().into_owned().into());
+                let thinking = Thinking {
+                    id,
+                    ..Thinking::default()
+                };
+                state.thought = Some((number, thinking));
+            }
             PartStart::ToolCall {
                 id,
                 name,
@@ -171,7 +180,8 @@ impl Writer {
 
     fn whole_part(&mut self, index: u32, part: &Part<'_>, out: &mut Vec<u8>) {
         let mut probe = JsonWriter::new();
-        parts::answer(part, &mut probe);
+        let signature = self.state(index).load.part(part);
+        parts::answer(part, signature.as_deref(), &mut probe);
         let written = String::from_utf8(probe.finish()).unwrap_or_default();
         if !written.is_empty() {
             self.plain(out, index, |json| json.raw(&written));
@@ -184,14 +194,26 @@ impl Writer {
                 if text.is_empty() {
                     return;
                 }
-                self.state(index).offsets.push(text);
+                let state = self.state(index);
+                state.offsets.push(text);
+                state.load.said(text);
                 self.plain(out, index, |json| parts::prose(text, false, None, json));
             }
             Delta::Thinking(text) if text.is_empty() => {}
-            Delta::Thinking(text) => self.plain(out, index, |json| parts::prose(text, true, None, json)),
-            Delta::Signature(signature) => {
-                let thought = self.state(index).thought;
-                self.plain(out, index, |json| parts::prose("", thought, Some(signature), json));
+            Delta::Thinking(text) => {
+                self.state(index).think(text);
+                self.plain(out, index, |json| parts::prose(text, true, None, json));
+            }
+            Delta::Signature(given) => {
+                let thought = self.state(index).thought.as_mut();
+                let is_thought = thought.is_some();
+                if let Some((_, thinking)) = thought {
+                    thinking.signature = Some(given.to_static());
+                }
+                if !is_thought || given.origin == Dialect::Gemini {
+                    let given = signature::write(given);
+                    self.plain(out, index, |json| parts::prose("", is_thought, Some(&given), json));
+                }
             }
             Delta::Arguments(more) => {
                 let room = MOST_GATHERED.saturating_sub(self.gathered);
@@ -213,11 +235,15 @@ impl Writer {
     }
 
     fn end_part(&mut self, index: u32, number: u32, out: &mut Vec<u8>) {
-        let calls = &mut self.state(index).calls;
-        if let Some(at) = calls.iter().position(|(of, _)| *of == number) {
-            let (_, call) = calls.remove(at);
+        let state = self.state(index);
+        if let Some((_, thinking)) = state.thought.take_if(|(of, _)| *of == number) {
+            state.load.thought(thinking);
+        }
+        if let Some(at) = state.calls.iter().position(|(of, _)| *of == number) {
+            let (_, call) = state.calls.remove(at);
+            let signature = state.load.of_call(call.signature.as_ref());
             self.gathered = self.gathered.saturating_sub(call.arguments.len());
-            self.plain(out, index, |json| parts::call(&call, json));
+            self.plain(out, index, |json| parts::call(&call, signature.as_deref(), json));
         }
     }
 
@@ -228,7 +254,7 @@ impl Writer {
             states.push(State::default());
         }
         let last = states.len() - 1;
-        for (at, state) in states.iter().enumerate() {
+        for (at, state) in states.iter_mut().enumerate() {
             let usage = (at == last).then(|| (self.usage.take(), self.service_tier.take()));
             let (model, id) = (self.reply.model.clone(), self.reply.id.clone());
             self.element(out, |json| {
@@ -266,9 +292,22 @@ impl State {
         }
     }
 
-    fn last(&self, json: &mut JsonWriter) {
+    /// More of a thought; one that is too long to be carried is only shown.
+    fn think(&mut self, text: &str) {
+        if let Some((_, thinking)) = &mut self.thought {
+            if thinking.text.len() + text.len() <= self.load.room() {
+                thinking.text.to_mut().push_str(text);
+            } else {
+                self.load.give_up();
+            }
+        }
+    }
+
+    fn last(&mut self, json: &mut JsonWriter) {
+        let signature = self.load.of_text(None);
         json.key("content").object(|json| {
-            json.key("parts").array(|json| parts::prose("", false, None, json));
+            json.key("parts")
+                .array(|json| parts::prose("", false, signature.as_deref(), json));
             json.field("role", "model");
         });
         json.field("finishReason", self.finish.as_deref().unwrap_or("OTHER"));
@@ -348,8 +387,15 @@ fn candidate(candidate: &Candidate<'_>, json: &mut JsonWriter) {
     json.object(|json| {
         json.key("content").object(|json| {
             if !candidate.parts.is_empty() {
-                json.key("parts")
-                    .array(|json| candidate.parts.iter().for_each(|part| parts::answer(part, json)));
+                let (signatures, rest) = carried::signatures(&candidate.parts);
+                json.key("parts").array(|json| {
+                    for (part, signature) in candidate.parts.iter().zip(&signatures) {
+                        parts::answer(part, signature.as_deref(), json);
+                    }
+                    if let Some(rest) = rest {
+                        parts::prose("", false, Some(&rest), json);
+                    }
+                });
             }
             json.field("role", "model");
         });

@@ -9,7 +9,12 @@ pub(super) struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth_left: usize,
+    values_left: usize,
 }
+
+/// Most values of one document. Each takes 40 bytes or more where its text may take two, so that a document could take many
+/// times its own size; no list of vectors or tokens that fits into an answer has as many.
+const MOST_VALUES: usize = 4 << 20;
 
 impl<'a> Parser<'a> {
     /// At its start.
@@ -18,6 +23,7 @@ impl<'a> Parser<'a> {
             text,
             at: 0,
             depth_left,
+            values_left: MOST_VALUES,
         }
     }
 
@@ -53,6 +59,10 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self) -> Result<Node<'a>, JsonError> {
         let start = self.at;
+        self.values_left = match self.values_left.checked_sub(1) {
+            Some(left) => left,
+            None => return Err(self.error("too many values")),
+        };
         let value = match self.peek() {
             Some(b'"') => Value::String(self.string()?),
             Some(b'{') => self.nested(Self::object)?,

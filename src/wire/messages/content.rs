@@ -20,6 +20,7 @@ use crate::wire::canonical::{
 use crate::wire::json::{Invalid, Node};
 use crate::wire::media::{check_base64, source};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Deepest nesting of blocks within blocks (a result that holds a document that holds text).
 const BLOCK_DEPTH: usize = 4;
@@ -36,7 +37,7 @@ enum Place {
 /// The conversation.
 pub fn messages<'d>(list: &'d Node<'_>) -> Result<Vec<Message<'d>>, Invalid> {
     // Ids of the calls that the next user turn may answer.
-    let mut calls: Vec<&'d str> = Vec::new();
+    let mut calls: HashSet<&'d str> = HashSet::new();
     let mut turn_of_assistant = false;
     let messages = list.each(|node| {
         node.object()?;
@@ -82,13 +83,13 @@ fn call_ids<'d>(content: &'d Node<'_>) -> impl Iterator<Item = &'d str> {
 }
 
 /// Check that every result of a user message answers a call.
-fn answers(content: &Node<'_>, calls: &[&str]) -> Result<(), Invalid> {
+fn answers(content: &Node<'_>, calls: &HashSet<&str>) -> Result<(), Invalid> {
     for (index, block) in content.as_array().unwrap_or_default().iter().enumerate() {
         if block.get_str("type") != Some("tool_result") {
             continue;
         }
         let id = block.get_str("tool_use_id");
-        if id.is_some_and(|id| !calls.contains(&id)) {
+        if id.is_some_and(|id| !calls.contains(id)) {
             let message = "answers no `tool_use` block of the assistant message before it; \
                            send that message with the call, or leave this result out";
             return Err(Invalid::value(message).within("tool_use_id").at(index));

@@ -25,7 +25,7 @@ mod tools;
 mod write;
 
 pub use self::facts::facts;
-pub use self::write::{error_body, error_type};
+pub use self::write::error_body;
 
 use super::canonical::aux::TokenCount;
 use super::canonical::{Event, Request, Response};

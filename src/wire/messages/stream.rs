@@ -11,7 +11,7 @@
 //! `accumulate_event`), so only the starts must be in order, and no call waits for another.
 
 use super::blocks::{Carried, carrier_signature, thinking_signature, write_citation};
-use super::write::{error_body, head};
+use super::write::{call_id, error_body, head};
 use super::{figures, stop};
 use crate::error::GatewayError;
 use crate::units::Usage;
@@ -232,7 +232,7 @@ impl Stream {
                 start(out, index, |json| {
                     json.object(|json| {
                         json.field("type", "tool_use");
-                        json.field("id", id.as_ref());
+                        json.field("id", call_id(id));
                         json.field("name", name.as_ref());
                         json.raw_field("input", "{}");
                     });

@@ -12,11 +12,13 @@ use super::blocks::{
     Carried, carrier_signature, input, thinking_signature, write_redacted, write_text, write_thinking,
 };
 use super::{figures, stop};
-use crate::error::{ErrorKind, GatewayError};
+use crate::error::GatewayError;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Candidate, Part, Response};
 use crate::wire::client::Reply;
+use crate::wire::errors::anthropic_type;
 use crate::wire::json::JsonWriter;
+use std::borrow::Cow;
 
 /// Append the answer.
 pub fn message(response: &Response<'_>, reply: &Reply, out: &mut Vec<u8>) {
@@ -86,7 +88,7 @@ fn block(part: &Part<'_>, json: &mut JsonWriter) {
             }
             json.object(|json| {
                 json.field("type", "tool_use");
-                json.field("id", call.id.as_ref());
+                json.field("id", call_id(&call.id));
                 json.field("name", call.name.as_ref());
                 json.raw_field("input", &input(call));
             });
@@ -100,27 +102,18 @@ fn block(part: &Part<'_>, json: &mut JsonWriter) {
     }
 }
 
-/// The API's word for a failure. Source: platform.claude.com/docs/en/api/errors, read 2026-11.
-pub fn error_type(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Unauthenticated => "authentication_error",
-        ErrorKind::Forbidden => "permission_error",
-        ErrorKind::NotFound => "not_found_error",
-        ErrorKind::PayloadTooLarge => "request_too_large",
-        ErrorKind::RateLimited => "rate_limit_error",
-        ErrorKind::NoHealthyTarget | ErrorKind::Overloaded => "overloaded_error",
-        ErrorKind::ProviderTimeout => "timeout_error",
-        ErrorKind::ProviderAuthFailed
-        | ErrorKind::ProviderError
-        | ErrorKind::ProviderBadResponse
-        | ErrorKind::Internal
-        | ErrorKind::ClientLeft => "api_error",
-        ErrorKind::InvalidRequest
-        | ErrorKind::MethodNotAllowed
-        | ErrorKind::RequestTimeout
-        | ErrorKind::UnsupportedEncoding
-        | ErrorKind::HeadersTooLarge => "invalid_request_error",
+/// The id of a call as this API's own service takes it back: letters, digits, `_` and `-`, 64 at most. Others are changed, the
+/// same way every time: a conversation that goes on with a target of this API is passed to it as it is, ids and all.
+pub(super) fn call_id(id: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !id.is_empty() && id.len() <= 64 && id.bytes().all(plain) {
+        return id.into();
     }
+    // FNV-1a: two ids of one conversation must merely differ.
+    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("toolu_{hash:016x}").into()
 }
 
 /// Append an error body; `request_id` is a member of whole bodies, not of stream events.
@@ -129,10 +122,28 @@ pub fn error_body(error: &GatewayError, request_id: Option<&str>, out: &mut Vec<
     json.object(|json| {
         json.field("type", "error");
         json.key("error").object(|json| {
-            json.field("type", error_type(error.kind));
+            json.field("type", anthropic_type(error.kind));
             json.field("message", error.message.as_ref());
         });
         json.opt("request_id", request_id);
     });
     *out = json.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_this_api_s_form() {
+        for fits in ["toolu_01", "call_a-b", &"x".repeat(64)] {
+            assert_eq!(call_id(fits), fits);
+        }
+        for other in ["functions.add:0", "", "é", &"x".repeat(65)] {
+            let made = call_id(other).into_owned();
+            assert_eq!(made, call_id(other));
+            assert!(made.starts_with("toolu_") && made.len() == 22, "{made}");
+        }
+        assert_ne!(call_id("functions.add:0"), call_id("functions.add:1"));
+    }
 }

@@ -24,6 +24,10 @@ pub(super) const OF_CALL: &str = "#call";
 /// See [`OF_CALL`].
 pub(super) const OF_TEXT: &str = "#text";
 
+/// What ends the wrapped signature of a thought whose text its vendor withholds, which is not redacted reasoning: it must go
+/// back in its own form.
+pub(super) const OF_THOUGHT: &str = "#thought";
+
 /// Deepest nesting of a part of another API.
 const DEEPEST: usize = 128;
 
@@ -203,11 +207,13 @@ impl<'d> Gather<'d> {
             return Ok(());
         }
         let text = joined(if content.is_empty() { &summary } else { &content });
-        let signature = encrypted
+        let bare = encrypted.and_then(|text| text.strip_suffix(OF_THOUGHT));
+        let signature = bare
+            .or(encrypted)
             .filter(|text| !text.is_empty())
             .map(|text| Signature::from_client(Dialect::Responses, text));
         let thinking = Thinking {
-            redacted: text.is_empty() && signature.is_some(),
+            redacted: text.is_empty() && signature.is_some() && bare.is_none(),
             text,
             signature,
             id: item.opt("id", Node::str)?.map(Into::into),

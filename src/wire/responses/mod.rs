@@ -6,11 +6,12 @@
 //! [`needs_state`], because a target without memory cannot serve it.
 //!
 //! Source: OpenAI API reference, responses/create, responses/streaming, and the Python SDK's types (3.54), read 2026-11.
-//! Not for OpenAI as a target (`providers::responses`), nor for same-dialect traffic, of which only [`facts`] reads.
+//! Not for OpenAI as a target (`providers::responses`), nor for same-dialect traffic, of which only [`facts()`] reads.
 
 mod content;
 pub mod facts;
 mod items;
+mod own;
 mod read;
 mod shape;
 mod tools;
@@ -18,6 +19,7 @@ mod write;
 
 pub(crate) use self::content::citation;
 pub(crate) use self::items::joined;
+pub use self::own::as_functions;
 pub(crate) use self::read::{ENCRYPTED, LOGPROBS};
 pub(crate) use self::shape::{put_choice, put_text, put_tool};
 

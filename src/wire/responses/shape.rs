@@ -3,7 +3,7 @@
 
 use crate::wire::Dialect;
 use crate::wire::canonical::{Format, Request, Tool, ToolChoice};
-use crate::wire::json::{JsonWriter, Node};
+use crate::wire::json::JsonWriter;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -41,28 +41,13 @@ pub(crate) fn put_tool(json: &mut JsonWriter, tool: &Tool<'_>, naming: Naming) -
             json.field("name", naming(name));
             json.opt("description", description.as_deref());
             if let Some(format) = format {
-                json.key("format");
-                put_custom_format(json, format);
+                json.raw_field("format", format);
             }
         }),
         Tool::Builtin { dialect, raw, .. } if *dialect == Dialect::Responses => json.raw(raw),
         Tool::Builtin { .. } => return false,
     }
     true
-}
-
-/// The grammar of a custom tool: chat completions nest it one level deeper.
-fn put_custom_format(json: &mut JsonWriter, raw: &str) {
-    let parsed = Node::parse(raw.as_bytes(), 16).ok();
-    let nested = parsed.as_ref().and_then(|node| node.get("grammar"));
-    match nested {
-        Some(grammar) if grammar.as_object().is_some() => json.object(|json| {
-            json.field("type", "grammar");
-            json.opt("syntax", grammar.get_str("syntax"));
-            json.opt("definition", grammar.get_str("definition"));
-        }),
-        _ => json.raw(raw),
-    }
 }
 
 fn put_named(json: &mut JsonWriter, name: &str, customs: &HashSet<&str>, naming: Naming) {

@@ -25,7 +25,7 @@ export class OpenAIChat extends Session {
   static client = "openai-chat";
   // An API with no word for it: the gateway may show thoughts to its users, or not.
   static cannotAskForThoughts = true;
-  static own = ["openai-chat", "openai"];
+  static own = ["azure", "openai"];
   static error = OpenAI.APIError;
   open() {
     this.sdk = new OpenAI({ baseURL: this.url + "/v1", apiKey: this.key, maxRetries: 0, timeout: 20_000 });
@@ -289,7 +289,7 @@ export class AiOpenAI extends AiSdk {
 
 export class AiOpenAIChat extends AiSdk {
   static client = "ai-openai-chat";
-  static own = ["openai-chat", "openai"];
+  static own = ["azure", "openai"];
   static lacks = new Set(["shown-thinking"]);
   static carriesThinking = false;
   chosen() {

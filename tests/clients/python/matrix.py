@@ -1,6 +1,7 @@
 """Which SDK meets which provider, and what each provider is to a test.
 
-A provider here is a row of ../vendors/targets.py. With `run.sh --direct` an SDK meets the fake vendor of its own dialect.
+A provider here is a row of ../vendors/targets.py. With `run.sh --direct` an SDK meets the fake vendor of its own
+dialect.
 """
 
 import os
@@ -16,9 +17,10 @@ from vendors.targets import TARGETS, Target
 
 
 # The fake vendor that speaks the SDK's own dialect: `--direct` runs only these pairs.
-OWN = {"openai-chat": ("openai-chat", "openai"), "openai-responses": ("openai-responses", "openai"),
-       "anthropic": ("anthropic", "anthropic"), "google-genai": ("gemini", "gemini"), "mistralai": ("mistral", "mistral"),
-       "langchain-openai": ("openai-chat", "openai"), "langchain-anthropic": ("anthropic", "anthropic"),
+OWN = {"openai-chat": ("azure", "openai"), "openai-responses": ("openai-responses", "openai"),
+       "anthropic": ("anthropic", "anthropic"), "google-genai": ("gemini", "gemini"),
+       "mistralai": ("mistral", "mistral"),
+       "langchain-openai": ("azure", "openai"), "langchain-anthropic": ("anthropic", "anthropic"),
        "langchain-google-genai": ("gemini", "gemini")}
 
 
@@ -60,8 +62,10 @@ class Route:
         return feature in self.sdk.lacks or feature in self.provider.lacks
 
     def need_history(self):
-        """Mistral's SDK puts `prefix` and `index` into every message it sends, and OpenAI's own API gets what it sends."""
-        if self.client == "mistralai" and self.provider.name in ("openai-chat", "azure", "azure-dated", "compat") and not DIRECT:
+        """Mistral's SDK puts `prefix` and `index` into every message it sends, and OpenAI's own API gets what it
+        sends."""
+        if self.client == "mistralai" and self.provider.name in ("server", "azure", "azure-dated",
+                                                                 "compat") and not DIRECT:
             pytest.skip("the SDK's own fields in earlier messages are not OpenAI's")
 
     def need_tools(self, stream):

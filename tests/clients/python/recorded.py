@@ -1,4 +1,5 @@
-"""What a recorded response says, read straight from its bytes: the text and the calls, in no SDK's and not the gateway's reading."""
+"""What a recorded response says, read straight from its bytes: the text and the calls, in no SDK's and not the
+gateway's reading."""
 
 import base64
 import json
@@ -8,7 +9,7 @@ import re
 from conftest import TRANSCRIPTS
 
 # The folder of a recording to the target that answers it; None: not a chat, or not an API of ours.
-FOLDERS = {"anthropic": "anthropic", "openai-chat": "openai-chat", "openai-responses": "openai-responses",
+FOLDERS = {"anthropic": "anthropic", "openai-chat": "azure", "openai-responses": "openai-responses",
            "azure-openai": "azure", "bedrock": "bedrock", "cohere": "cohere", "deepseek": "compat", "groq": "compat",
            "huggingface": "compat", "openrouter": "compat", "xai": "compat", "gemini": "gemini", "mistral": "mistral",
            "vertex": "vertex"}
@@ -112,7 +113,8 @@ def gemini(made, event):
     for candidate in event.get("candidates", [])[:1]:
         for part in candidate.get("content", {}).get("parts", []):
             if "functionCall" in part:
-                made.call(len(made.order), part["functionCall"]["name"], json.dumps(part["functionCall"].get("args", {})))
+                made.call(len(made.order), part["functionCall"]["name"],
+                          json.dumps(part["functionCall"].get("args", {})))
             elif not part.get("thought"):
                 made.text += part.get("text", "")
 

@@ -1,6 +1,7 @@
 """Claude Code, Codex and Gemini CLI at work, in their own wire shape (../agents), against every provider dialect.
 
-The scenario `agent` calls the agent's first tool, then two tools at once, then is done. Each driver below does what its agent
+The scenario `agent` calls the agent's first tool, then two tools at once, then is done. Each driver below does what
+its agent
 does with a stream: puts it together, runs the tools, sends the whole history again.
 """
 
@@ -32,7 +33,8 @@ def filled(value, model):
     before, mark, rest = value.partition("{{long:")
     if mark:
         size, _, after = rest.partition("}}")
-        value = before + ("Be careful and exact; prefer small changes. " * (int(size) // 44 + 1))[:int(size)].strip() + after
+        value = before + ("Be careful and exact; prefer small changes. " * (int(size) // 44
+                                                                            + 1))[:int(size)].strip() + after
     return value.replace("@MODEL@", model)
 
 
@@ -168,7 +170,8 @@ class Codex(Agent):
         for call in calls:
             custom = any(tool.get("name") == call["name"] and tool["type"] == "custom" for tool in self.body["tools"])
             assert call["type"] == ("custom_tool_call" if custom else "function_call")
-        return [(call["name"], json.loads(call["arguments"]) if "arguments" in call else call["input"]) for call in calls], text
+        return [(call["name"], json.loads(call["arguments"]) if "arguments" in call else call["input"])
+                for call in calls], text
 
 
 class GeminiCli(Agent):
@@ -215,7 +218,8 @@ def agent(request, upstream):
 
 
 def test_session(agent):
-    """Call, two calls, done: every call fits a declared tool, every result finds its call, nothing is lost on the way."""
+    """Call, two calls, done: every call fits a declared tool, every result finds its call, nothing is lost on the
+    way."""
     declared = agent.schemas()
     rounds = []
     for _ in range(3):
@@ -269,16 +273,18 @@ def test_gemini_cli_between_turns(target, upstream):
     agent = GeminiCli(Route("google-genai", TARGETS[target], upstream))
     body, public = agent.part("check", "schema")
     answer = agent.post(agent.path(public, "generateContent"), body)
-    text = "".join(part.get("text", "") for part in answer["candidates"][0]["content"]["parts"] if not part.get("thought"))
+    text = "".join(part.get("text", "") for part in answer["candidates"][0]["content"]["parts"]
+                   if not part.get("thought"))
     assert json.loads(text) == PERSON
     body, public = agent.part("count")
     assert agent.post(agent.path(public, "countTokens"), body)["totalTokens"] > 0
 
 
 @gateway_only
-@pytest.mark.parametrize("target", ["openai-chat", "openai-responses", "gemini", "bedrock", "cohere", "mistral"])
+@pytest.mark.parametrize("target", ["azure", "server", "openai-responses", "gemini", "bedrock", "cohere", "mistral"])
 def test_claude_code_long_tool_name(target, upstream):
-    """MCP tools have names of up to 128 characters there, of 64 at most elsewhere: the model's call carries the long one."""
+    """MCP tools have names of up to 128 characters there, of 64 at most elsewhere: the model's call carries the long
+    one."""
     agent = ClaudeCode(Route("anthropic", TARGETS[target], upstream))
     name = "mcp__plugin_documentation_context__resolve_library_identifier_by_its_full_name"
     agent.body["tools"][0]["name"] = name
@@ -301,6 +307,6 @@ def test_what_is_dropped_is_named(upstream):
     agent = Codex(Route("openai-responses", TARGETS["anthropic"], upstream))
     agent.step()
     assert agent.dropped, "web_search at least has no counterpart in that request"
-    agent = ClaudeCode(Route("anthropic", TARGETS["openai-chat"], upstream))
+    agent = ClaudeCode(Route("anthropic", TARGETS["azure"], upstream))
     agent.step()
     assert agent.dropped and "context_management" in agent.dropped

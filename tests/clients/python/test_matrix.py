@@ -3,6 +3,7 @@
 The fake vendor (../vendors) refuses what its vendor would; the tests here look at what the SDK got and at what arrived.
 """
 
+import base64
 import json
 
 import pytest
@@ -19,8 +20,8 @@ TIME = {"name": "get_time", "description": "The time.", "parameters": {"type": "
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"},
                                            "languages": {"type": "array", "items": {"type": "string"}}},
           "required": ["name", "age", "languages"], "additionalProperties": False}
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000"
-                    "050001a5f645400000000049454e44ae426082")
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJg"
+                       "gg==")
 PDF = b"%PDF-1.4\n1 0 obj <<>> endobj\ntrailer <<>>\n%%EOF\n"
 
 
@@ -129,9 +130,11 @@ def test_parallel_tools(route, stream):
         assert len(set(ids)) == 2 or ids == [None, None]
         assert reply.text == "Let me look." or route.provider.name == "cohere"
         final = session.answer((reply.calls[0], "mild"), (reply.calls[1], "cold"))
-        assert final.text == "mild; cold" or ("mild" in final.text and final.text.index("mild") < final.text.index("cold"))
+        assert final.text == "mild; cold" or ("mild" in final.text
+                                              and final.text.index("mild") < final.text.index("cold"))
         second = session.seen()[-1]
-    assert [part["args"] for part in parts(second["turns"][1], "call")] == [{"city": "Köln"}, {"city": "Oslo", "unit": "°C"}]
+    assert [part["args"] for part in parts(second["turns"][1], "call")] == [{"city": "Köln"},
+                                                                            {"city": "Oslo", "unit": "°C"}]
     assert [part["id"] for part in parts(second["turns"][1], "call")] == [
         part["id"] for part in parts(second["turns"][2], "result")]
 
@@ -196,7 +199,8 @@ def test_thinking_with_tools(route, stream):
         second = session.seen()[-1]
     if session.carries_thinking and route.provider.keeps == "signed":
         assert any(part.get("signed") for part in second["turns"][1]["parts"]), second["turns"][1]
-        if reply.thinking and (not route.provider.name.startswith(("gemini", "vertex")) or route.provider.name == "vertex-claude"):
+        if reply.thinking and (not route.provider.name.startswith(("gemini", "vertex"))
+                               or route.provider.name == "vertex-claude"):
             assert parts(second["turns"][1], "thinking")[0]["text"] == THOUGHT
 
 

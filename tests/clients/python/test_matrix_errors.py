@@ -12,7 +12,8 @@ EXPECTED = {"bad": 400, "gone": 404, "limited": 429, "overloaded": 502, "broken"
 OWN = {"bad": 400, "gone": 404, "limited": 429, "overloaded": (503, 529), "broken": 500, "denied": 401}
 # A target's breaker opens after five failures in a row: of the faults that count, each target gets at most three.
 NAMES = list(SESSIONS)
-SPREAD = [pair for pair in pairs() if DIRECT or (NAMES.index(pair.values[0][0]) + list(TARGETS).index(pair.values[0][1])) % 3 == 0]
+SPREAD = [pair for pair in pairs() if DIRECT or (NAMES.index(pair.values[0][0])
+                                                 + list(TARGETS).index(pair.values[0][1])) % 3 == 0]
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_the_provider_fails_inside_a_stream(route):
 
 
 @gateway_only
-@pytest.mark.parametrize("route", pairs(providers=["openai-chat"]), indirect=True)
+@pytest.mark.parametrize("route", pairs(providers=["azure"]), indirect=True)
 def test_unknown_model(route):
     with route.sdk(route.address()[0], "no-such-model", False) as session:
         code, error = raised_by(route, session)

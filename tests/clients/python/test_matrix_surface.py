@@ -15,7 +15,7 @@ from conftest import gateway_only
 from matrix import Route, pairs
 from sessions import KEY
 from vendors.openai_chat import vector
-from vendors.scenarios import PERSON
+from vendors.scenarios import GREETING, PERSON
 from vendors.targets import TARGETS
 
 GATEWAY = os.environ["CIRQUE_URL"]
@@ -60,9 +60,11 @@ def test_anthropic_count_tokens(name, upstream):
     model = Route("anthropic", TARGETS[name], upstream).name("text")[0]
     with anthropic.Anthropic(base_url=GATEWAY, api_key=KEY, max_retries=0) as client:
         counted = client.messages.count_tokens(model=model, system="Be brief.", messages=[
-            {"role": "user", "content": "Hello there. " * 20}], tools=[{"name": "f", "input_schema": {"type": "object"}}])
+            {"role": "user", "content": "Hello there. " * 20}],
+            tools=[{"name": "f", "input_schema": {"type": "object"}}])
     assert counted.input_tokens == 42 if name in ("anthropic", "anthropic-new", "gemini", "gemini-3", "vertex",
-                                                  "vertex-claude", "bedrock", "bedrock-key") else 40 <= counted.input_tokens <= 300
+                                                  "vertex-claude", "bedrock",
+                                                  "bedrock-key") else 40 <= counted.input_tokens <= 300
 
 
 @gateway_only
@@ -71,10 +73,12 @@ def test_gemini_count_tokens(name, upstream):
     model = Route("google-genai", TARGETS[name], upstream).name("text")[0]
     counted = google().models.count_tokens(model=model, contents="Hello there. " * 20)
     assert counted.total_tokens == 42 if name in ("anthropic", "anthropic-new", "gemini", "gemini-3", "vertex",
-                                                  "vertex-claude", "bedrock", "bedrock-key") else 40 <= counted.total_tokens <= 300
+                                                  "vertex-claude", "bedrock",
+                                                  "bedrock-key") else 40 <= counted.total_tokens <= 300
 
 
-EMBEDDERS = {"openai-chat": "text-embedding-3-small", "azure": "text-embedding-3-small", "gemini": "gemini-embedding-001",
+EMBEDDERS = {"openai-responses": "text-embedding-3-small", "azure": "text-embedding-3-small",
+             "gemini": "gemini-embedding-001",
              "cohere": "embed-v4.0", "mistral": "mistral-embed"}
 
 
@@ -84,7 +88,8 @@ EMBEDDERS = {"openai-chat": "text-embedding-3-small", "azure": "text-embedding-3
 def test_openai_embeddings(name, count):
     texts = ["Köln", "Oslo"][:count]
     with openai.OpenAI(base_url=GATEWAY + "/v1", api_key=KEY, max_retries=0) as client:
-        answer = client.embeddings.create(model="%s/%s" % (name, EMBEDDERS[name]), input=texts if count > 1 else texts[0])
+        answer = client.embeddings.create(model="%s/%s" % (name, EMBEDDERS[name]),
+                                          input=texts if count > 1 else texts[0])
         floats = client.embeddings.create(model="%s/%s" % (name, EMBEDDERS[name]), input=texts, encoding_format="float")
     assert [item.embedding for item in answer.data] == [vector(text, 8) for text in texts]
     assert [item.embedding for item in floats.data] == [vector(text, 8) for text in texts]
@@ -102,8 +107,22 @@ def test_gemini_embeddings(name):
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_rerank(version):
     client = cohere.ClientV2 if version == "v2" else cohere.Client
-    ranked = client(api_key=KEY, base_url=GATEWAY).rerank(model="cohere/rerank-v3.5", query="q", documents=["a", "b", "c"], top_n=2)
+    ranked = client(api_key=KEY, base_url=GATEWAY).rerank(model="cohere/rerank-v3.5", query="q",
+                                                          documents=["a", "b", "c"], top_n=2)
     assert [(item.index, item.relevance_score) for item in ranked.results] == [(2, 0.9), (1, 0.8)]
+
+
+@gateway_only
+@pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
+@pytest.mark.parametrize("name", [name for name, target in TARGETS.items()
+                                  if target.config["kind"] not in ("openai", "azure", "deepseek")])
+def test_legacy_completions(name, stream, upstream):
+    """`/v1/completions` where the provider has no such thing."""
+    model = Route("openai-chat", TARGETS[name], upstream).name("text")[0]
+    with openai.OpenAI(base_url=GATEWAY + "/v1", api_key=KEY, max_retries=0) as client:
+        made = client.completions.create(model=model, prompt="Say hello.", max_tokens=50, stream=stream)
+        text = "".join(chunk.choices[0].text for chunk in made if chunk.choices) if stream else made.choices[0].text
+    assert text == GREETING
 
 
 @pytest.fixture(params=pairs(clients=["openai-chat", "openai-responses", "anthropic", "google-genai"]))
@@ -118,11 +137,13 @@ def test_parsed_output(route):
         client, model = session.client, session.model
         ask = [{"role": "user", "content": "Ada, 36, English and French. JSON."}]
         if route.client == "openai-chat":
-            parsed = client.chat.completions.parse(model=model, messages=ask, response_format=Person).choices[0].message.parsed
+            parsed = client.chat.completions.parse(model=model, messages=ask,
+                                                   response_format=Person).choices[0].message.parsed
         elif route.client == "openai-responses":
             parsed = client.responses.parse(model=model, input=ask, text_format=Person).output_parsed
         elif route.client == "anthropic":
-            parsed = client.messages.parse(model=model, max_tokens=900, messages=ask, output_format=Person).parsed_output
+            parsed = client.messages.parse(model=model, max_tokens=900, messages=ask,
+                                           output_format=Person).parsed_output
         else:
             parsed = client.models.generate_content(model=model, contents=ask[0]["content"], config={
                 "response_mime_type": "application/json", "response_schema": Loose}).parsed
@@ -130,8 +151,9 @@ def test_parsed_output(route):
 
 
 def test_langchain_structured_output(upstream):
-    for client, target in (("langchain-openai", "anthropic"), ("langchain-anthropic", "gemini"), ("langchain-google-genai", "cohere"),
-                           ("langchain-openai", "openai-chat"), ("langchain-anthropic", "anthropic"),
+    for client, target in (("langchain-openai", "anthropic"), ("langchain-anthropic", "gemini"),
+                           ("langchain-google-genai", "cohere"),
+                           ("langchain-openai", "azure"), ("langchain-anthropic", "anthropic"),
                            ("langchain-google-genai", "gemini"), ("langchain-openai", "bedrock")):
         if (client, target) not in [pair.values[0] for pair in pairs([client], [target])]:
             continue
@@ -144,7 +166,8 @@ def test_langchain_structured_output(upstream):
 def test_streamed_tools_through_the_helper(upstream):
     """`chat.completions.stream` accepts strict tools only and reads every delta."""
     tool = {"type": "function", "function": {"name": "get_weather", "strict": True, "parameters": {
-        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}}}
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+        "additionalProperties": False}}}
     for target in ("anthropic", "gemini", "bedrock", "cohere", "openai-responses"):
         with Route("openai-chat", TARGETS[target], upstream).begin("tools") as session:
             with session.client.chat.completions.stream(model=session.model, tools=[tool], messages=[

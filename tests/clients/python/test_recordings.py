@@ -15,7 +15,8 @@ import pytest
 import replay_upstream
 from conftest import DIRECT, SHARED, TRANSCRIPTS, exchange
 
-FAMILIES = ["openai-chat", "openai-completions", "openai-embeddings", "groq", "deepseek", "mistral", "openrouter", "xai"]
+FAMILIES = ["openai-chat", "openai-completions", "openai-embeddings", "groq", "deepseek", "mistral", "openrouter",
+            "xai"]
 OPERATIONS = ("/chat/completions", "/completions", "/embeddings")
 
 
@@ -73,7 +74,8 @@ def test_bytes_survive(upstream, name):
     if not DIRECT:
         sent_model = name.removeprefix("replay/")
         sent = upstream.last(sent_model)["body"].encode()
-        assert without_injected_usage(sent, body) == raw.replace(json.dumps(name).encode(), json.dumps(sent_model).encode(), 1)
+        assert without_injected_usage(sent, body) == raw.replace(json.dumps(name).encode(),
+                                                                 json.dumps(sent_model).encode(), 1)
 
 
 def without_injected_usage(sent, body):

@@ -1,4 +1,5 @@
-"""The fake vendors themselves: they take what the vendors took, refuse what the vendors refuse, and their bytes are read by
+"""The fake vendors themselves: they take what the vendors took, refuse what the vendors refuse, and their bytes are
+read by
 the vendors' own SDKs. Straight to them in every run; the gateway has no part in this file."""
 
 import json
@@ -14,7 +15,8 @@ import pytest
 
 from conftest import CLIENTS, TRANSCRIPTS
 from recorded import load
-from vendors import anthropic, bedrock, canon, cohere as fake_cohere, gemini, mistral, openai_chat, openai_responses, serve
+from vendors import anthropic, bedrock, canon, gemini, mistral, openai_chat, openai_responses, serve
+from vendors import cohere as fake_cohere
 from vendors.scenarios import GREETING
 from vendors.shapes import Refused
 
@@ -27,13 +29,15 @@ def reader(folder, path):
     if path.endswith("/chat/completions") or "/chat/completions?" in path:
         if folder == "mistral":
             return mistral.read
-        return lambda body: openai_chat.read({"model": "gpt-4o", **body}, relaxed=folder not in ("openai-chat", "azure-openai"))
+        return lambda body: openai_chat.read({"model": "gpt-4o", **body},
+                                             relaxed=folder not in ("openai-chat", "azure-openai"))
     if "/responses" in path:
         return lambda body: openai_responses.read({**body, "model": body["model"].split("/")[-1]})
     if "/messages" in path:
         return lambda body: anthropic.read(body, "count" if "count_tokens" in path else "chat")
     if "awPredict" in path:
-        return lambda body: anthropic.read({"model": "x", **{key: body[key] for key in body if key != "anthropic_version"}})
+        return lambda body: anthropic.read({"model": "x", **{key: body[key] for key in body
+                                                             if key != "anthropic_version"}})
     if "enerateContent" in path or "countTokens" in path:
         model, method = path.split("/models/")[1].split("?")[0].rsplit(":", 1)
         return lambda body: gemini.read(body, model, method, "vertex" == folder)
@@ -69,7 +73,8 @@ def bad_requests():
 def test_bad_requests_are_refused(dialect, body, expected):
     read = {"openai-chat": openai_chat.read, "openai-responses": openai_responses.read, "anthropic": anthropic.read,
             "gemini": lambda body: gemini.read(body, body.pop("model", "gemini-2.5-flash"), "generateContent"),
-            "bedrock": lambda body: bedrock.read(body, "m", False), "cohere": fake_cohere.read, "mistral": mistral.read}[dialect]
+            "bedrock": lambda body: bedrock.read(body, "m", False), "cohere": fake_cohere.read,
+            "mistral": mistral.read}[dialect]
     with pytest.raises(Refused) as raised:
         read(body)
     assert expected in "%s: %s" % (raised.value.path, raised.value.message)
@@ -77,7 +82,8 @@ def test_bad_requests_are_refused(dialect, body, expected):
 
 def runtime(**options):
     return boto3.client("bedrock-runtime", endpoint_url=os.environ["REPLAY_URL"] + "/vendors/bedrock", **{
-        "region_name": "us-east-1", "aws_access_key_id": bedrock.ACCESS, "aws_secret_access_key": bedrock.SECRET, **options},
+        "region_name": "us-east-1", "aws_access_key_id": bedrock.ACCESS, "aws_secret_access_key": bedrock.SECRET,
+        **options},
         config=botocore.config.Config(retries={"max_attempts": 1}))
 
 
@@ -95,7 +101,8 @@ def test_boto3_converse(token, upstream):
 
 def test_boto3_converse_stream():
     events = list(runtime().converse_stream(**ASKED)["stream"])
-    assert "".join(event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event) == GREETING
+    assert "".join(event["contentBlockDelta"]["delta"]["text"] for event in events
+                   if "contentBlockDelta" in event) == GREETING
     assert [next(iter(event)) for event in events][-2:] == ["messageStop", "metadata"]
 
 
@@ -114,7 +121,8 @@ def test_bearer_key(upstream):
     """By hand: boto3 sends a bearer key over TLS only."""
     request = urllib.request.Request(
         os.environ["REPLAY_URL"] + "/vendors/bedrock/model/m--text--bearer/converse", json.dumps({
-            "messages": ASKED["messages"]}).encode(), {"content-type": "application/json", "authorization": "Bearer " + bedrock.BEARER})
+            "messages": ASKED["messages"]}).encode(), {"content-type": "application/json",
+                                                       "authorization": "Bearer " + bedrock.BEARER})
     with urllib.request.urlopen(request, timeout=5) as answer:
         assert json.load(answer)["stopReason"] == "end_turn"
     assert upstream.last("--text--bearer")["auth"] == "bearer"
@@ -144,5 +152,6 @@ def test_cohere_chat_and_stream(direct_cohere):
 def test_cohere_rerank_and_embed(direct_cohere):
     ranked = direct_cohere.rerank(model="rerank-v3.5", query="q", documents=["a", "b", "c"], top_n=2)
     assert [item.index for item in ranked.results] == [2, 1]
-    embedded = direct_cohere.embed(model="embed-v4.0", input_type="search_query", texts=["a"], embedding_types=["float"])
+    embedded = direct_cohere.embed(model="embed-v4.0", input_type="search_query", texts=["a"],
+                                   embedding_types=["float"])
     assert len(embedded.embeddings.float_[0]) == 8

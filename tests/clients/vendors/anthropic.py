@@ -24,8 +24,10 @@ def image_source(value, path):
 
 def document_source(value, path):
     check(value, Tagged("type", {
-        "base64": {"media_type": ("application/pdf",), "data": str}, "text": {"media_type": ("text/plain",), "data": str},
-        "url": {"url": Text(r"https?://.+")}, "file": {"file_id": str}, "content": {"content": Either(str, list)}}), path)
+        "base64": {"media_type": ("application/pdf",), "data": str},
+        "text": {"media_type": ("text/plain",), "data": str},
+        "url": {"url": Text(r"https?://.+")}, "file": {"file_id": str}, "content": {"content": Either(str, list)}}),
+        path)
     if value["type"] == "base64":
         media(value["media_type"], value["data"], path + ".data")
 
@@ -73,7 +75,8 @@ def tool(value, path):
             if key in schema:
                 raise Refused("input_schema does not support oneOf, allOf, or anyOf at the top level", path)
     else:
-        check(kind, Text(r"(bash|text_editor|web_search|web_fetch|code_execution|computer|memory|tool_search_tool_\w+)_\d{8}"),
+        check(kind, Text(r"(bash|text_editor|web_search|web_fetch|code_execution|computer|memory|tool_search_tool_\w+)"
+                         r"_\d{8}"),
               path + ".type")
         check(value.get("name"), str, path + ".name")
 
@@ -84,7 +87,8 @@ COUNTED = {
                                     "any": {"disable_parallel_tool_use?": bool},
                                     "tool": {"name": str, "disable_parallel_tool_use?": bool}, "none": {}}),
     "thinking?": Tagged("type", {"enabled": {"budget_tokens": Range(int, 1024, 10**6), "display?": Null(str)},
-                                 "disabled": {}, "between_tools": {}, "adaptive": {"display?": Null(("summarized", "omitted"))}}),
+                                 "disabled": {}, "between_tools": {},
+                                 "adaptive": {"display?": Null(("summarized", "omitted"))}}),
     "context_management?": Any, "mcp_servers?": list, "cache_control?": MARK["cache_control?"], "speed?": Null(str),
     "output_config?": Null({"effort?": Null(("low", "medium", "high", "xhigh", "max")), "task_budget?": Any,
                             "format?": Null({"type": ("json_schema",), "schema": dict})}),
@@ -122,7 +126,8 @@ def read(body, op="chat", dialect="anthropic", version=VERSIONS[0]):
         dialect, op, model=body["model"], stream=bool(body.get("stream")), choice=choice(body, names),
         system="\n".join(part if isinstance(part, str) else "\n".join(block["text"] for block in part)
                          for part in [system, *later] if part),
-        turns=turns(body["messages"], thinking and thinking["type"]), schema=wanted_schema(body), max_tokens=body.get("max_tokens"),
+        turns=turns(body["messages"], thinking and thinking["type"]), schema=wanted_schema(body),
+        max_tokens=body.get("max_tokens"),
         temperature=body.get("temperature"), top_p=body.get("top_p"), stop=body.get("stop_sequences", []),
         thinking=thinking, cache_marks=marks,
         tools=[{"name": item["name"], "description": item.get("description"), "schema": item.get("input_schema", {}),
@@ -141,7 +146,8 @@ def model_rules(body, version):
         raise Refused('"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
                       '"output_config.effort" to control thinking behavior.', "thinking.type")
     if new and body["messages"] and body["messages"][-1]["role"] == "assistant":
-        raise Refused("This model does not support assistant message prefill. The conversation must end with a user message.")
+        raise Refused("This model does not support assistant message prefill. The conversation must end with a "
+                      "user message.")
     if "temperature" in body and "top_p" in body:
         raise Refused("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
 
@@ -206,7 +212,8 @@ def turns(messages, thinking):
             continue
         last = index == len(messages) - 1
         if not message["content"] and not (last and message["role"] == "assistant"):
-            raise Refused("all messages must have non-empty content except for the optional final assistant message", path)
+            raise Refused("all messages must have non-empty content except for the optional final assistant message",
+                          path)
         if isinstance(message["content"], str):
             parts = [canon.text_part(message["content"])]
         else:
@@ -216,7 +223,8 @@ def turns(messages, thinking):
         add_turn(made, message["role"], parts)
     pairs(made, paths, thinking)
     final = made[-1]
-    if final["role"] == "assistant" and final["parts"] and final["parts"][-1].get("text", "x").endswith((" ", "\n", "\t")):
+    if final["role"] == "assistant" and final["parts"] and final["parts"][-1].get("text",
+            "x").endswith((" ", "\n", "\t")):
         raise Refused("final assistant content cannot end with trailing whitespace", "messages")
     return made
 
@@ -251,7 +259,8 @@ def seen_block(block, path):
 
 
 def pairs(made, paths, thinking):
-    """Every call has its result in the next turn, first in it; every result its call; thinking before calls, unless it is
+    """Every call has its result in the next turn, first in it; every result its call; thinking before calls, unless it
+    is
     adaptive."""
     for index, turn in enumerate(made):
         calls = [part["id"] for part in turn["parts"] if part["kind"] == "call"]
@@ -261,11 +270,14 @@ def pairs(made, paths, thinking):
             raise Refused("`tool_use` ids must be unique", paths[index])
         missing = [identity for identity in calls if identity not in answered]
         if missing:
-            raise Refused("`tool_use` ids were found without `tool_result` blocks immediately after: %s. Each `tool_use` "
-                          "block must have a corresponding `tool_result` block in the next message." % ", ".join(missing),
+            raise Refused("`tool_use` ids were found without `tool_result` blocks immediately after: %s. Each "
+                          "`tool_use` "
+                          "block must have a corresponding `tool_result` block in the next message."
+                          % ", ".join(missing),
                           paths[index])
         before = [part["id"] for part in made[index - 1]["parts"] if part["kind"] == "call"] if index else []
-        names = {part["id"]: part["name"] for part in made[index - 1]["parts"] if part["kind"] == "call"} if index else {}
+        names = {part["id"]: part["name"] for part in made[index - 1]["parts"]
+                 if part["kind"] == "call"} if index else {}
         others = False
         results = [part for part in turn["parts"] if part["kind"] == "result"]
         if len({part["id"] for part in results}) != len(results):
@@ -275,8 +287,10 @@ def pairs(made, paths, thinking):
                 others = True
                 continue
             if part["id"] not in before:
-                raise Refused("unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must "
-                              "have a corresponding `tool_use` block in the previous message." % part["id"], paths[index])
+                raise Refused("unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` "
+                              "block must "
+                              "have a corresponding `tool_use` block in the previous message." % part["id"],
+                              paths[index])
             if others:
                 raise Refused("`tool_result` blocks must come first in a message", paths[index])
             part["name"] = names[part["id"]]
@@ -284,8 +298,10 @@ def pairs(made, paths, thinking):
             open_turn = not any(part["kind"] == "text" for later in made[index + 1:] if later["role"] == "user"
                                 for part in later["parts"])
             if open_turn:
-                raise Refused("Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, "
-                              "a final `assistant` message must start with a thinking block", paths[index] + ".content.0.type")
+                raise Refused("Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "
+                              "`thinking` is enabled, "
+                              "a final `assistant` message must start with a thinking block",
+                              paths[index] + ".content.0.type")
 
 
 def blocks(answer, seen):
@@ -304,7 +320,8 @@ def blocks(answer, seen):
     return made
 
 
-FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "refusal", "sequence": "stop_sequence"}
+FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "refusal",
+          "sequence": "stop_sequence"}
 
 
 def usage(answer, seen):
@@ -328,16 +345,19 @@ def stream(answer, seen):
     events = [sse({"type": "message_start", "message": start}, "message_start"), sse({"type": "ping"}, "ping")]
     for index, block in enumerate(blocks(answer, seen)):
         empty, deltas = block_deltas(block)
-        events.append(sse({"type": "content_block_start", "index": index, "content_block": empty}, "content_block_start"))
+        events.append(sse({"type": "content_block_start", "index": index, "content_block": empty},
+                          "content_block_start"))
         events += [sse({"type": "content_block_delta", "index": index, "delta": delta}, "content_block_delta")
                    for delta in deltas]
         events.append(sse({"type": "content_block_stop", "index": index}, "content_block_stop"))
     if answer.fail_after is not None:
         broken = error(Refused("Overloaded", kind="overloaded"))
-        return Response(events=events[:answer.fail_after + 2] + [sse(broken, "error")], kind="text/event-stream; charset=utf-8")
+        return Response(events=events[:answer.fail_after + 2] + [sse(broken, "error")],
+                        kind="text/event-stream; charset=utf-8")
     delta = {"stop_reason": FINISH[answer.finish], "stop_sequence": answer.stop_sequence}
     events.append(sse({"type": "message_delta", "delta": delta, "usage": {
-        key: value for key, value in usage(answer, seen).items() if key not in ("cache_creation", "service_tier")}}, "message_delta"))
+        key: value for key, value in usage(answer, seen).items() if key not in ("cache_creation", "service_tier")}},
+        "message_delta"))
     events.append(sse({"type": "message_stop"}, "message_stop"))
     return Response(events=events, kind="text/event-stream; charset=utf-8")
 
@@ -345,7 +365,8 @@ def stream(answer, seen):
 def block_deltas(block):
     kind = block["type"]
     if kind == "text":
-        return {**block, "text": ""}, [{"type": "text_delta", "text": piece} for piece in canon.pieces(block["text"], 5)]
+        return {**block, "text": ""}, [{"type": "text_delta", "text": piece}
+                                       for piece in canon.pieces(block["text"], 5)]
     if kind == "thinking":
         deltas = [{"type": "thinking_delta", "thinking": piece} for piece in canon.pieces(block["thinking"])]
         return ({**block, "thinking": "", "signature": ""},

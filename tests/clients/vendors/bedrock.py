@@ -1,4 +1,5 @@
-"""Amazon Bedrock Converse and ConverseStream: shapes from botocore's own service model, signatures recomputed by botocore.
+"""Amazon Bedrock Converse and ConverseStream: shapes from botocore's own service model, signatures recomputed by
+botocore.
 
 Both are the reference implementation's: what passes here is what AWS's client would have sent. Claude's signatures hold
 across the platforms that serve it, so they are anthropic.py's.
@@ -56,7 +57,8 @@ def authorized(request, host):
         raise Refused("Date in Credential scope does not match", status=403, kind="auth")
     expected = reference_signature(request, host, region, names)
     if expected != signature:
-        raise Refused("The request signature we calculated does not match the signature you provided.", status=403, kind="auth")
+        raise Refused("The request signature we calculated does not match the signature you provided.", status=403,
+                      kind="auth")
     return "sigv4+session" if token else "sigv4"
 
 
@@ -102,7 +104,8 @@ def limits(config):
 
 
 def thinking_rules(config, extra, thinking, body):
-    if thinking.get("type") == "enabled" and not 1024 <= thinking.get("budget_tokens", 0) < config.get("maxTokens", 10**9):
+    if thinking.get("type") == "enabled" and not 1024 <= thinking.get("budget_tokens", 0) < config.get("maxTokens",
+            10**9):
         raise Refused("`max_tokens` must be greater than `thinking.budget_tokens`, which is at least 1024")
     if config.get("temperature", 1) != 1 or extra.get("top_k") is not None:
         raise Refused("`temperature` may only be set to 1 when thinking is enabled")
@@ -144,14 +147,16 @@ def toolbox(config):
 
 def turns(messages, tools, thinking, claude):
     if not messages or messages[0]["role"] != "user":
-        raise Refused("A conversation must start with a user message. Try again with a conversation that starts with a user message.")
+        raise Refused("A conversation must start with a user message. Try again with a conversation that starts "
+                      "with a user message.")
     made = []
     for index, message in enumerate(messages):
         if index and messages[index - 1]["role"] == message["role"]:
             raise Refused("A conversation must alternate between user and assistant roles.", "messages.%d" % index)
         if not message["content"]:
             raise Refused("The content field in the Message object at messages.%d is empty." % index)
-        parts = [seen_block(block, "messages.%d.content.%d" % (index, at), claude) for at, block in enumerate(message["content"])]
+        parts = [seen_block(block, "messages.%d.content.%d" % (index, at), claude) for at,
+                 block in enumerate(message["content"])]
         add_turn(made, message["role"], [part for part in parts if part])
     pairs(made, tools, thinking)
     return made
@@ -169,7 +174,8 @@ def seen_block(block, path, claude):
         check(value["toolUseId"], IDENTITY, path + ".toolUse.toolUseId")
         check(value["name"], NAME, path + ".toolUse.name")
         if not isinstance(value["input"], dict):
-            raise Refused("The format of the value at %s.toolUse.input is invalid. Provide a json object for the field." % path)
+            raise Refused("The format of the value at %s.toolUse.input is invalid. Provide a json object for "
+                          "the field." % path)
         return canon.call_part(value["toolUseId"], value["name"], value["input"])
     if kind == "toolResult":
         return seen_result(value, path, claude)
@@ -192,12 +198,14 @@ def seen_media(kind, value, path):
         check(value["name"], DOCUMENT, path + ".document.name")
         if "bytes" not in source:
             return canon.text_part(source.get("text", ""))
-    return canon.media_part("image" if kind == "image" else "file", mime, media(mime, source["bytes"], path + ".source.bytes"))
+    return canon.media_part("image" if kind == "image" else "file", mime,
+                            media(mime, source["bytes"], path + ".source.bytes"))
 
 
 def seen_result(value, path, claude):
     check(value["toolUseId"], IDENTITY, path + ".toolResult.toolUseId")
-    # Measured by others in 2026: Claude takes an empty list of a success, Nova and Nemotron do not, nobody that of an error.
+    # Measured by others in 2026: Claude takes an empty list of a success, Nova and Nemotron do not, nobody that of an
+    # error.
     if not value["content"] and (value.get("status") == "error" or not claude):
         raise Refused("The content field at %s.toolResult cannot be empty." % path)
     text, images = "", 0
@@ -220,33 +228,39 @@ def pairs(made, tools, thinking):
         if missing:
             raise Refused("Expected toolResult blocks at messages.%d.content for the following Ids: %s" % (
                 index + 1, ", ".join(sorted(missing))))
-        before = {part["id"]: part["name"] for part in made[index - 1]["parts"] if part["kind"] == "call"} if index else {}
+        before = {part["id"]: part["name"] for part in made[index - 1]["parts"]
+                  if part["kind"] == "call"} if index else {}
         for part in turn["parts"]:
             if part["kind"] == "result" and part["id"] not in before:
-                raise Refused("The number of toolResult blocks at messages.%d.content exceeds the number of toolUse blocks of "
+                raise Refused("The number of toolResult blocks at messages.%d.content exceeds the number of "
+                              "toolUse blocks of "
                               "previous turn." % index)
             if part["kind"] == "result":
                 part["name"] = before[part["id"]]
         if thinking and calls and turn["parts"][0]["kind"] != "thinking" and index >= len(made) - 2:
-            raise Refused("Expected `thinking` or `redacted_thinking`, but found `tool_use`.", "messages.%d.content.0" % index)
+            raise Refused("Expected `thinking` or `redacted_thinking`, but found `tool_use`.",
+                          "messages.%d.content.0" % index)
 
 
 def blocks(answer, seen):
     made, calls = [], 0
     for part in answer.parts:
         if part[0] == "think" and seen["thinking"]:
-            made.append({"reasoningContent": {"reasoningText": {"text": part[1], "signature": canon.sign("anthropic", part[1])}}})
+            made.append({"reasoningContent": {"reasoningText": {"text": part[1],
+                                                                "signature": canon.sign("anthropic", part[1])}}})
         elif part[0] == "redacted" and seen["thinking"]:
             made.append({"reasoningContent": {"redactedContent": canon.sign("anthropic-redacted")}})
         elif part[0] == "text" and part[1]:
             made.append({"text": part[1]})
         elif part[0] == "call":
-            made.append({"toolUse": {"toolUseId": canon.call_id("tooluse_", answer, calls), "name": part[1], "input": part[2]}})
+            made.append({"toolUse": {"toolUseId": canon.call_id("tooluse_", answer, calls), "name": part[1],
+                                     "input": part[2]}})
             calls += 1
     return made
 
 
-FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "content_filtered", "sequence": "stop_sequence"}
+FINISH = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "content_filtered",
+          "sequence": "stop_sequence"}
 
 
 def usage(answer):
@@ -311,8 +325,10 @@ def error(refused):
 
 
 def error_headers(refused):
-    name = {"rate": "ThrottlingException", "overloaded": "ServiceUnavailableException", "server": "InternalServerException",
-            "auth": "AccessDeniedException", "model": "ResourceNotFoundException"}.get(refused.kind, "ValidationException")
+    name = {"rate": "ThrottlingException", "overloaded": "ServiceUnavailableException",
+            "server": "InternalServerException",
+            "auth": "AccessDeniedException", "model": "ResourceNotFoundException"}.get(refused.kind,
+                    "ValidationException")
     return {"x-amzn-errortype": name + ":http://internal.amazon.com/coral/com.amazon.bedrock/"}
 
 

@@ -4,7 +4,8 @@
   {"dialect", "op", "scenario", "stream", "system": text, "turns": [{"role": user|assistant, "parts": [part]}],
    "tools": [{"name", "description", "schema"}], "choice": auto|none|any|{"name"}, "schema": JSON Schema|True|None,
    "max_tokens", "temperature", "top_p", "stop": [..], "thinking": {..}|None, "cache_marks": n}
-  part: {"kind": "text", "text"} | {"kind": "image"|"file"|"audio", "mime", "sha", "url"} | {"kind": "call", "id", "name", "args"}
+  part: {"kind": "text", "text"} | {"kind": "image"|"file"|"audio", "mime", "sha", "url"} | {"kind": "call", "id",
+  "name", "args"}
         | {"kind": "result", "id", "name", "text", "error", "images": n} | {"kind": "thinking", "text", "signed"}
 """
 
@@ -39,7 +40,7 @@ class Response:
     kind: str = "application/json"
     headers: dict = field(default_factory=dict)
     seen: dict = None
-    cut: bool = False                              # end the stream by closing the connection
+    pause: float = 0                               # seconds between two events
 
 
 @dataclass
@@ -125,7 +126,7 @@ def credentials(request, wanted, value):
     for name in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"):
         if name != wanted and name in request.headers:
             raise Refused("foreign credential header %s" % name, name)
-    for name, held in request.headers.items():
+    for name, held in [*request.headers.items(), ("the path", request.target)]:
         if "client-secret" in held:
             raise Refused("the client's credential came through in %s" % name, name)
     if wanted and request.headers.get(wanted) != value:

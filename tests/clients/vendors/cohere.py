@@ -23,7 +23,8 @@ MESSAGE = Tagged("role", {
 FORMAT = Tagged("type", {"text": {}, "json_object": {"json_schema?": dict, "schema?": dict}})
 BODY = {
     "model": str, "messages": [MESSAGE], "stream?": bool, "strict_tools?": bool, "documents?": list,
-    "tools?": [{"type": ("function",), "function": {"name": Text(r"[a-zA-Z0-9_-]+"), "description?": str, "parameters": dict}}],
+    "tools?": [{"type": ("function",), "function": {"name": Text(r"[a-zA-Z0-9_-]+"), "description?": str,
+                                                    "parameters": dict}}],
     "citation_options?": {"mode?": ("FAST", "ACCURATE", "OFF", "ENABLED", "DISABLED")}, "response_format?": FORMAT,
     "safety_mode?": ("CONTEXTUAL", "STRICT", "OFF"), "max_tokens?": Range(int, 1, 10**6),
     "stop_sequences?": [Text(least=1)], "temperature?": Range(float, 0, 2), "seed?": Range(int, 0, 2**63),
@@ -45,7 +46,8 @@ def read(body):
         valid_schema(schema, "tools[%d].function.parameters" % index)
         if schema and schema.get("type") != "object":
             raise Refused("invalid request: parameters must be of type object", "tools[%d].function.parameters" % index)
-        tools.append({"name": tool["function"]["name"], "description": tool["function"].get("description"), "schema": schema})
+        tools.append({"name": tool["function"]["name"], "description": tool["function"].get("description"),
+                      "schema": schema})
     wanted = body.get("response_format", {"type": "text"})
     schema = None
     if wanted["type"] == "json_object":
@@ -57,11 +59,13 @@ def read(body):
     system, turns = messages(body["messages"])
     thinking = body.get("thinking")
     return canon.seen(
-        "cohere", model=body["model"], stream=bool(body.get("stream")), system="\n".join(system), turns=turns, tools=tools,
+        "cohere", model=body["model"], stream=bool(body.get("stream")), system="\n".join(system), turns=turns,
+        tools=tools,
         choice={"REQUIRED": "any", "NONE": "none"}.get(body.get("tool_choice"), "auto"), schema=schema,
         max_tokens=body.get("max_tokens"), temperature=body.get("temperature"), top_p=body.get("p"),
         stop=body.get("stop_sequences", []),
-        thinking=None if (thinking or {}).get("type") == "disabled" or "reasoning" not in body["model"] else thinking or {"default": True})
+        thinking=None if (thinking or {}).get("type") == "disabled" or "reasoning" not in body["model"] else thinking
+        or {"default": True})
 
 
 def messages(items):
@@ -70,14 +74,17 @@ def messages(items):
         path = "messages[%d]" % index
         role = item["role"]
         if open_calls and role != "tool":
-            raise Refused("invalid request: all tool calls must have a tool message after: %s" % ", ".join(open_calls), path)
+            raise Refused("invalid request: all tool calls must have a tool message after: %s" % ", ".join(open_calls),
+                          path)
         if role == "system":
             system.append(plain(item["content"]))
         elif role == "tool":
             if item["tool_call_id"] not in open_calls:
-                raise Refused("invalid request: tool call id not found in previous tool calls: %s" % item["tool_call_id"], path)
+                raise Refused("invalid request: tool call id not found in previous tool calls: %s"
+                              % item["tool_call_id"], path)
             text = plain(item["content"])
-            add_turn(turns, "user", [canon.result_part(item["tool_call_id"], text, open_calls.pop(item["tool_call_id"]))])
+            add_turn(turns, "user", [canon.result_part(item["tool_call_id"], text,
+                                                       open_calls.pop(item["tool_call_id"]))])
         elif role == "user":
             add_turn(turns, "user", user_parts(item["content"], path + ".content"))
         else:
@@ -131,7 +138,8 @@ def assistant_parts(item, path):
     return parts, calls
 
 
-FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tools": "TOOL_CALL", "filter": "ERROR_TOXIC", "sequence": "STOP_SEQUENCE"}
+FINISH = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tools": "TOOL_CALL", "filter": "ERROR_TOXIC",
+          "sequence": "STOP_SEQUENCE"}
 
 
 def usage(answer):
@@ -161,7 +169,8 @@ def reply(answer, seen):
         message["content"] = content(answer, seen)
     if answer.calls():
         message.update(tool_calls=calls(answer), **({"tool_plan": answer.text()} if answer.text() else {}))
-    return Response(body={"id": "5c0f", "message": message, "finish_reason": FINISH[answer.finish], "usage": usage(answer)})
+    return Response(body={"id": "5c0f", "message": message, "finish_reason": FINISH[answer.finish],
+                          "usage": usage(answer)})
 
 
 def stream(answer, seen):
@@ -170,7 +179,8 @@ def stream(answer, seen):
     def emit(kind, **fields):
         events.append(sse({"type": kind, **fields}, kind))
 
-    emit("message-start", id="5c0f", delta={"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [],
+    emit("message-start", id="5c0f", delta={"message": {"role": "assistant", "content": [], "tool_plan": "",
+                                                        "tool_calls": [],
                                                         "citations": []}})
     for index, part in enumerate(content(answer, seen)):
         kind = part["type"]
@@ -197,24 +207,29 @@ def stream(answer, seen):
 
 def embed(body):
     kinds = ("search_document", "search_query", "classification", "clustering", "image")
-    check(body, {"model": str, "input_type": kinds, "texts?": [str], "images?": [str], "inputs?": list, "max_tokens?": int,
+    check(body, {"model": str, "input_type": kinds, "texts?": [str], "images?": [str], "inputs?": list,
+                 "max_tokens?": int,
                  "output_dimension?": (256, 512, 1024, 1536), "embedding_types?": [("float", "int8", "uint8", "binary",
                                                                                    "ubinary", "base64")],
                  "truncate?": ("NONE", "START", "END")})
     texts = body.get("texts", [])
     if not texts or len(texts) > 96:
         raise Refused("invalid request: between 1 and 96 texts are needed", "texts")
-    made = canon.seen("cohere", "embeddings", model=body["model"], inputs=texts, dimensions=body.get("output_dimension"),
+    made = canon.seen("cohere", "embeddings", model=body["model"], inputs=texts,
+                      dimensions=body.get("output_dimension"),
                       tasks=[body["input_type"]])
     found = [vector(text, body.get("output_dimension") or 8) for text in texts]
     packed = [base64.b64encode(struct.pack("<%df" % len(value), *value)).decode() for value in found]
     return Response(seen=made, body={
-        "id": "e1", "texts": texts, "embeddings": {kind: packed if kind == "base64" else found for kind in body.get("embedding_types", ["float"])},
-        "response_type": "embeddings_by_type", "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 6}}})
+        "id": "e1", "texts": texts, "embeddings": {kind: packed if kind == "base64" else found
+                                                   for kind in body.get("embedding_types", ["float"])},
+        "response_type": "embeddings_by_type", "meta": {"api_version": {"version": "2"},
+                                                        "billed_units": {"input_tokens": 6}}})
 
 
 def rerank(body):
-    check(body, {"model": str, "query": str, "documents": [str], "top_n?": Range(int, 1, 10000), "max_tokens_per_doc?": int,
+    check(body, {"model": str, "query": str, "documents": [str], "top_n?": Range(int, 1, 10000),
+                 "max_tokens_per_doc?": int,
                  "priority?": int})
     made = canon.seen("cohere", "rerank", model=body["model"], query=body["query"], documents=body["documents"],
                       top_n=body.get("top_n"))

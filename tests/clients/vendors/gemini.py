@@ -14,8 +14,10 @@ from .shapes import Any, Either, Range, Refused, Text, check, join, media
 
 NAME = Text(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
 TYPES = ("STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL", "TYPE_UNSPECIFIED")
-MIMES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "application/pdf", "text/plain",
-         "audio/wav", "audio/mp3", "audio/mpeg", "audio/ogg", "audio/flac", "audio/aac", "video/mp4", "text/html", "text/csv")
+MIMES = ("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "application/pdf",
+         "text/plain",
+         "audio/wav", "audio/mp3", "audio/mpeg", "audio/ogg", "audio/flac", "audio/aac", "video/mp4", "text/html",
+         "text/csv")
 SKIP = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
 
 
@@ -25,7 +27,8 @@ def schema(value, path):
     value = {camel_key(key): item for key, item in value.items()}
     number = Either(int, Text(r"\d+"))
     check(value, {
-        "type?": lambda kind, at: check(str(kind).upper(), TYPES, at), "format?": str, "title?": str, "description?": str,
+        "type?": lambda kind, at: check(str(kind).upper(), TYPES, at), "format?": str, "title?": str,
+        "description?": str,
         "nullable?": bool, "enum?": [str], "items?": schema, "maxItems?": number, "minItems?": number,
         "properties?": lambda found, at: [schema(inner, join(at, key)) for key, inner in found.items()],
         "required?": [str], "minProperties?": number, "maxProperties?": number, "minLength?": number,
@@ -77,10 +80,12 @@ GENERATION = {
     "responseSchema?": schema, "responseJsonSchema?": dict, "responseModalities?": [str], "speechConfig?": dict,
     "mediaResolution?": str, "imageConfig?": dict, "audioTimestamp?": bool, "responseFormat?": Any,
     "thinkingConfig?": {"includeThoughts?": bool, "thinkingBudget?": int,
-                        "thinkingLevel?": lambda level, at: check(str(level).lower(), ("minimal", "low", "medium", "high"), at)},
+                        "thinkingLevel?": lambda level, at: check(str(level).lower(),
+                                                                  ("minimal", "low", "medium", "high"), at)},
 }
 BODY = {
-    "model?": str, "contents": Either([CONTENT], CONTENT), "tools?": [TOOL], "safetySettings?": [{"category": str, "threshold": str, "method?": str}],
+    "model?": str, "contents": Either([CONTENT], CONTENT), "tools?": [TOOL],
+    "safetySettings?": [{"category": str, "threshold": str, "method?": str}],
     "systemInstruction?": {"role?": str, "parts": Either([PART], PART)}, "generationConfig?": GENERATION,
     "cachedContent?": str, "labels?": dict, "store?": bool, "serviceTier?": str,
     "toolConfig?": {"functionCallingConfig?": {"mode?": ("AUTO", "ANY", "NONE", "VALIDATED", "MODE_UNSPECIFIED"),
@@ -141,7 +146,8 @@ def thinking(config, model):
     if wanted is None:
         return {"default": True} if not model.startswith(("gemini-2.0", "gemini-1")) else None
     if "thinkingBudget" in wanted and "thinkingLevel" in wanted:
-        raise Refused("You can only set only one of thinking budget and thinking level.", "generation_config.thinking_config")
+        raise Refused("You can only set only one of thinking budget and thinking level.",
+                      "generation_config.thinking_config")
     if "thinkingLevel" in wanted and not model.startswith("gemini-3"):
         raise Refused("Thinking level is not supported for this model.", "generation_config.thinking_config")
     return None if wanted.get("thinkingBudget") == 0 else wanted
@@ -153,7 +159,8 @@ def wanted_schema(config):
     if "responseJsonSchema" in config and "responseSchema" in config:
         raise Refused("only one of response_schema and response_json_schema", "generation_config")
     if given and mime not in ("application/json", "text/x.enum"):
-        raise Refused("response_schema needs response_mime_type application/json", "generation_config.response_mime_type")
+        raise Refused("response_schema needs response_mime_type application/json",
+                      "generation_config.response_mime_type")
     if config.get("responseJsonSchema"):
         valid_schema(config["responseJsonSchema"], "generation_config.response_json_schema")
     return given or (mime == "application/json" or None)
@@ -209,7 +216,8 @@ def turns(contents, model, vertex):
             raise Refused("must include at least one parts field", path + ".parts")
         role = "assistant" if content.get("role") == "model" else "user"
         # Streamed calls come back in contents of their own: the turn's first call has the signature.
-        parts, calls = [], sum(part["kind"] == "call" for part in made[-1]["parts"]) if made and made[-1]["role"] == role else 0
+        parts, calls = [], sum(part["kind"] == "call"
+                               for part in made[-1]["parts"]) if made and made[-1]["role"] == role else 0
         for at, part in enumerate(content["parts"]):
             parts.append(seen_part(part, model, calls, "%s.parts[%d]" % (path, at)))
             calls += "functionCall" in part
@@ -239,7 +247,8 @@ def seen_part(part, model, calls, path):
         if signature and signature not in SKIP:
             verify(signature, path, call["name"])
         elif not signature and not calls and model.startswith("gemini-3"):
-            raise Refused("Function call is missing a thought_signature in functionCall parts. This is required for tools to "
+            raise Refused("Function call is missing a thought_signature in functionCall parts. This is required "
+                          "for tools to "
                           "work correctly, and missing thought_signature may lead to degraded model performance. "
                           "Function call `default_api:%s`" % call["name"], path)
         made = canon.call_part(call.get("id"), call["name"], call.get("args", {}))
@@ -255,7 +264,8 @@ def seen_part(part, model, calls, path):
         response = part["functionResponse"]
         body = response["response"]
         text = body.get("output", body.get("result", body.get("error", body)))
-        return canon.result_part(response.get("id"), text if isinstance(text, str) else json.dumps(text, ensure_ascii=False),
+        return canon.result_part(response.get("id"), text if isinstance(text, str)
+                                 else json.dumps(text, ensure_ascii=False),
                                  response["name"], error="error" in body, images=len(response.get("parts", [])))
     if kind == "inlineData":
         found = part["inlineData"]
@@ -264,7 +274,8 @@ def seen_part(part, model, calls, path):
                                 base64.b64decode(standard(found["data"])))
     if kind == "fileData":
         mime = part["fileData"].get("mimeType") or ""
-        return canon.media_part("image" if mime.startswith("image/") else "file", mime or None, url=part["fileData"]["fileUri"])
+        return canon.media_part("image" if mime.startswith("image/") else "file", mime or None,
+                                url=part["fileData"]["fileUri"])
     return {"kind": kind}
 
 
@@ -273,12 +284,14 @@ def pairs(made):
         calls = [part for part in turn["parts"] if part["kind"] == "call"]
         results = [part for part in turn["parts"] if part["kind"] == "result"]
         if calls and index == 0:
-            raise Refused("Please ensure that function call turn comes immediately after a user turn or after a function "
+            raise Refused("Please ensure that function call turn comes immediately after a user turn or after a "
+                          "function "
                           "response turn.")
         after = made[index + 1]["parts"] if index + 1 < len(made) else []
         answered = [part for part in after if part["kind"] == "result"]
         if calls and len(answered) != len(calls):
-            raise Refused("Please ensure that the number of function response parts is equal to the number of function call "
+            raise Refused("Please ensure that the number of function response parts is equal to the number of "
+                          "function call "
                           "parts of the function call turn.")
         if sorted(part["name"] for part in calls) != sorted(part["name"] for part in answered):
             raise Refused("function responses do not match the function calls by name")
@@ -332,7 +345,8 @@ def envelope(answer, seen, found, finish=None, thoughts=True):
     if finish:
         candidate["finishReason"] = FINISH[finish]
         if finish == "filter":
-            candidate["safetyRatings"] = [{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH", "blocked": True}]
+            candidate["safetyRatings"] = [{"category": "HARM_CATEGORY_DANGEROUS_CONTENT", "probability": "HIGH",
+                                           "blocked": True}]
     return {"candidates": [candidate], "usageMetadata": usage(answer, thoughts), "modelVersion": seen["model"],
             "responseId": "r" + canon.digest(seen["model"].encode())}
 
@@ -376,7 +390,8 @@ def embed(body, model, method):
     found = [{"values": vector(text, size or 8)} for text in inputs]
     made = canon.seen("gemini", "embeddings", model=model, inputs=inputs, dimensions=size,
                       tasks=[item.get("taskType") for item in requests])
-    return Response(seen=made, body={"embeddings": found} if method == "batchEmbedContents" else {"embedding": found[0]})
+    return Response(seen=made, body={"embeddings": found} if method == "batchEmbedContents"
+                    else {"embedding": found[0]})
 
 
 def error(refused):

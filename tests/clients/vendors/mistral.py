@@ -8,8 +8,10 @@ from .openai_chat import NAME
 from .shapes import Any, Either, Null, Range, Refused, Tagged, check, data_url
 
 THINKING = {"thinking": {"thinking": list, "closed?": bool, "signature?": Null(str)}}
-PARTS = [Tagged("type", {"text": {"text": str}, **THINKING, "image_url": {"image_url": Either(str, {"url": str, "detail?": Null(str)})},
-                         "document_url": {"document_url": str, "document_name?": Null(str)}, "reference": {"reference_ids": list},
+PARTS = [Tagged("type", {"text": {"text": str}, **THINKING, "image_url": {"image_url": Either(str,
+        {"url": str, "detail?": Null(str)})},
+                         "document_url": {"document_url": str, "document_name?": Null(str)},
+                         "reference": {"reference_ids": list},
                          "input_audio": {"input_audio": Any}, "file": {"file_id": str}})]
 CALL = {"id?": str, "type?": ("function",), "function": {"name": NAME, "arguments": Either(str, dict)}, "index?": int}
 MESSAGE = Tagged("role", {
@@ -20,14 +22,16 @@ MESSAGE = Tagged("role", {
 })
 BODY = {
     "model": str, "messages": [MESSAGE], "temperature?": Null(Range(float, 0, 1.5)), "top_p?": Range(float, 0, 1),
-    "max_tokens?": Null(Range(int, 0, 10**7)), "stream?": bool, "stop?": Either(str, [str]), "random_seed?": Null(Range(int, 0, 2**63)),
+    "max_tokens?": Null(Range(int, 0, 10**7)), "stream?": bool, "stop?": Either(str, [str]),
+    "random_seed?": Null(Range(int, 0, 2**63)),
     "response_format?": openai_chat.FORMAT, "tools?": Null([Tagged("type", {"function": {"function": {
         "name": NAME, "description?": str, "parameters": dict, "strict?": bool}}}, missing="function")]),
     "tool_choice?": Either(("auto", "none", "any", "required"), {"type?": ("function",), "function": {"name": str}}),
     "presence_penalty?": Range(float, -2, 2), "frequency_penalty?": Range(float, -2, 2), "n?": Null(Range(int, 1, 128)),
     "prediction?": Any, "parallel_tool_calls?": bool, "prompt_mode?": Null(("reasoning",)), "safe_prompt?": bool,
     "metadata?": Null(dict), "reasoning_effort?": Null(str), "guardrails?": Any, "prompt_cache_key?": Any,
-    **{key + "?": Any for key in ("min_tokens", "repetition_penalty", "top_k", "logprobs", "top_logprobs", "prompt_logprobs",
+    **{key + "?": Any for key in ("min_tokens", "repetition_penalty", "top_k", "logprobs", "top_logprobs",
+                                  "prompt_logprobs",
                                   "top_prompt_logprobs", "service_tier")},
     # Recorded against the real API with 200, though its reference does not list it.
     "stream_options?": {"include_usage?": bool},
@@ -44,7 +48,8 @@ def read(body):
         if "system" in roles[index:] and roles[index] == "system" and roles[index - 1] == "assistant":
             raise Refused("Unexpected role 'system' after role 'assistant'", "messages", kind="order")
     if not roles or (roles[-1] not in ("user", "tool") and not body["messages"][-1].get("prefix")):
-        raise Refused("Expected last role User or Tool (or Assistant with prefix True) for serving", "messages", kind="order")
+        raise Refused("Expected last role User or Tool (or Assistant with prefix True) for serving", "messages",
+                      kind="order")
     for index, item in enumerate(body["messages"]):
         ids = [call.get("id", "") for call in item.get("tool_calls") or []]
         for identity in ids + ([item["tool_call_id"]] if item.get("tool_call_id") else []):
@@ -53,7 +58,8 @@ def read(body):
                               "messages[%d]" % index, kind="calls")
     asked = openai_shape(body)
     tools = openai_chat.toolbox(asked, relaxed=True)
-    return canon.seen("mistral", model=body["model"], stream=bool(body.get("stream")), **openai_chat.messages(asked["messages"]),
+    return canon.seen("mistral", model=body["model"], stream=bool(body.get("stream")),
+                      **openai_chat.messages(asked["messages"]),
                       **tools, schema=openai_chat.wanted_schema(asked, relaxed=True), max_tokens=body.get("max_tokens"),
                       temperature=body.get("temperature"), top_p=body.get("top_p"),
                       stop=[body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop", []),
@@ -70,7 +76,8 @@ def openai_shape(body):
             thoughts = [part for part in item["content"] if part["type"] == "thinking"]
             item["content"] = [part_shape(part) for part in item["content"] if part["type"] != "thinking"]
             if thoughts:
-                item["reasoning_content"] = "".join(inner.get("text", "") for part in thoughts for inner in part["thinking"])
+                item["reasoning_content"] = "".join(inner.get("text", "") for part in thoughts
+                                                    for inner in part["thinking"])
         if "tool_calls" in item:
             item["tool_calls"] = [{"type": "function", **call, "function": {**call["function"], "arguments": (
                 call["function"]["arguments"] if isinstance(call["function"]["arguments"], str)
@@ -83,7 +90,8 @@ def openai_shape(body):
                     data_url(part["image_url"]["url"], "messages", openai_chat.IMAGES)
             item["content"] = [part for part in item["content"] if part["type"] == "text"]
         messages.append(item)
-    made = {"messages": messages, **{key: body[key] for key in ("response_format", "parallel_tool_calls") if key in body}}
+    made = {"messages": messages, **{key: body[key] for key in ("response_format", "parallel_tool_calls")
+                                     if key in body}}
     if body.get("tools"):
         made["tools"] = [{"type": "function", **tool} for tool in body["tools"]]
         choice = body.get("tool_choice", "auto")
@@ -94,6 +102,10 @@ def openai_shape(body):
 def part_shape(part):
     if part["type"] == "image_url" and isinstance(part["image_url"], str):
         return {"type": "image_url", "image_url": {"url": part["image_url"]}}
+    if part["type"] == "input_audio" and isinstance(part["input_audio"], str):
+        return {"type": "input_audio", "input_audio": {"data": part["input_audio"], "format": "wav"}}
+    if part["type"] == "file":
+        return {"type": "file", "file": {"file_id": part["file_id"]}}
     if part["type"] == "document_url":
         return {"type": "file", "file": {"file_id": part["document_url"]}}
     return part
@@ -110,7 +122,8 @@ def reply(answer, seen):
     message["tool_calls"] = message.get("tool_calls")
     message["content"] = content(answer, seen)
     made.body = {"id": made.body["id"], "object": "chat.completion", "created": 1760000000, "model": seen["model"],
-                 "choices": [{"index": 0, "finish_reason": FINISH[answer.finish], "message": message}], "usage": usage(answer)}
+                 "choices": [{"index": 0, "finish_reason": FINISH[answer.finish], "message": message}],
+                 "usage": usage(answer)}
     return made
 
 
@@ -123,13 +136,15 @@ def content(answer, seen):
 
 
 def usage(answer):
-    return {"prompt_tokens": answer.input, "total_tokens": answer.input + answer.output, "completion_tokens": answer.output,
+    return {"prompt_tokens": answer.input, "total_tokens": answer.input + answer.output,
+            "completion_tokens": answer.output,
             "prompt_tokens_details": {"cached_tokens": answer.cached}}
 
 
 def stream(answer, seen):
     def chunk(delta, finish=None, **more):
-        return canon.sse({"id": "cmpl", "object": "chat.completion.chunk", "created": 1760000000, "model": seen["model"],
+        return canon.sse({"id": "cmpl", "object": "chat.completion.chunk", "created": 1760000000,
+                          "model": seen["model"],
                           "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
 
     events = [chunk({"role": "assistant", "content": ""})]
@@ -144,17 +159,20 @@ def stream(answer, seen):
     calls = [{key: value for key, value in {**call, "index": index}.items() if key != "type"}
              for index, call in enumerate(openai_chat.tool_calls(answer, "", 9))] if answer.calls() else None
     # Mistral sends whole calls in the chunk that ends the choice, with the usage.
-    events.append(chunk({"content": "", **({"tool_calls": calls} if calls else {})}, FINISH[answer.finish], usage=usage(answer)))
+    events.append(chunk({"content": "", **({"tool_calls": calls} if calls else {})}, FINISH[answer.finish],
+                        usage=usage(answer)))
     return canon.Response(events=events + [canon.sse("[DONE]")], kind="text/event-stream")
 
 
 def error(refused):
     if refused.status == 422 or refused.unknown:
         location = ["body", *refused.path.replace("]", "").replace("[", ".").split(".")]
-        return {"object": "error", "message": {"detail": [{"type": "extra_forbidden" if refused.unknown else "value_error",
+        return {"object": "error", "message": {"detail": [{"type": "extra_forbidden" if refused.unknown
+                                                           else "value_error",
                                                            "loc": location, "msg": refused.message}]},
                 "type": "invalid_request_error", "param": None, "code": None, "raw_status_code": 422}
     code = {"order": "3230", "calls": "3280", "rate": "1300", "overloaded": "3505"}.get(refused.kind, "3051")
-    return {"object": "error", "message": ("%s %s" % (refused.path, refused.message)).strip(), "param": None, "code": code,
+    return {"object": "error", "message": ("%s %s" % (refused.path, refused.message)).strip(), "param": None,
+            "code": code,
             "type": {"rate": "service_tier_capacity_exceeded", "order": "invalid_request_message_order"}.get(
                 refused.kind, "invalid_request_error"), "raw_status_code": refused.status}

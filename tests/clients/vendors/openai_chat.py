@@ -38,7 +38,8 @@ MESSAGE = Tagged("role", {
 FUNCTION = {"name": NAME, "description?": str, "parameters?": dict, "strict?": Null(bool)}
 TOOL = Tagged("type", {"function": {"function": FUNCTION}, "custom": {"custom": Any}})
 CHOICE = Either(("none", "auto", "required"), Tagged("type", {
-    "function": {"function": {"name": str}}, "custom": {"custom": {"name": str}}, "allowed_tools": {"allowed_tools": Any},
+    "function": {"function": {"name": str}}, "custom": {"custom": {"name": str}},
+    "allowed_tools": {"allowed_tools": Any},
 }))
 FORMAT = Tagged("type", {
     "text": {}, "json_object": {},
@@ -51,7 +52,8 @@ BODY = {
     "n?": Null(Range(int, 1, 128)), "parallel_tool_calls?": bool, "prediction?": Null(Any),
     "presence_penalty?": Null(Range(float, -2, 2)), "prompt_cache_key?": str, "prompt_cache_retention?": Null(str),
     "reasoning_effort?": Null(("none", "minimal", "low", "medium", "high", "xhigh", "max")), "response_format?": FORMAT,
-    "safety_identifier?": str, "seed?": Null(int), "service_tier?": Null(("auto", "default", "flex", "scale", "priority")),
+    "safety_identifier?": str, "seed?": Null(int), "service_tier?": Null(("auto", "default", "flex", "scale",
+                                                                          "priority")),
     "stop?": Null(Either(str, [str])), "store?": Null(bool), "stream?": Null(bool),
     "stream_options?": Null({"include_usage?": bool, "include_obfuscation?": bool}),
     "temperature?": Null(Range(float, 0, 2)), "tool_choice?": Null(CHOICE), "tools?": [TOOL],
@@ -149,7 +151,8 @@ def toolbox(body, relaxed):
     for index, tool in enumerate(body.get("tools") or []):
         path = "tools[%d].function" % index
         if tool["type"] == "custom":
-            tools.append({"name": tool["custom"]["name"], "description": tool["custom"].get("description"), "schema": {},
+            tools.append({"name": tool["custom"]["name"], "description": tool["custom"].get("description"),
+                          "schema": {},
                           "custom": True})
             continue
         function = tool["function"]
@@ -157,7 +160,8 @@ def toolbox(body, relaxed):
         if schema is not None:
             valid_schema(schema, path + ".parameters")
             if schema.get("type") != "object" and not (relaxed and not schema):
-                raise Refused("Invalid schema for function '%s': schema must be a JSON Schema of 'type: \"object\"', got "
+                raise Refused("Invalid schema for function '%s': schema must be a JSON Schema of 'type: "
+                              "\"object\"', got "
                               "'type: \"%s\"'." % (function["name"], schema.get("type")), path + ".parameters")
             if function.get("strict") and not relaxed:
                 strict_schema(schema, path + ".parameters")
@@ -284,7 +288,8 @@ def file_part(file, path):
 def assistant_parts(item, path):
     content, parts, calls = item.get("content"), [], {}
     if item.get("reasoning_content") or item.get("reasoning"):
-        parts.append({"kind": "thinking", "text": item.get("reasoning_content") or item.get("reasoning"), "signed": False})
+        parts.append({"kind": "thinking", "text": item.get("reasoning_content") or item.get("reasoning"),
+                      "signed": False})
     if isinstance(content, str):
         parts.append(canon.text_part(content))
     for part in content if isinstance(content, list) else []:
@@ -335,7 +340,8 @@ def reply(answer, seen, thoughts=False, **ids):
     if thoughts and answer.thought():
         message["reasoning_content"] = answer.thought()
     return Response(body={
-        "id": "chatcmpl-" + seen["scenario"], "object": "chat.completion", "created": 1760000000, "model": seen["model"],
+        "id": "chatcmpl-" + seen["scenario"], "object": "chat.completion", "created": 1760000000,
+        "model": seen["model"],
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": FINISH[answer.finish]}],
         "usage": usage(answer, bool(seen["thinking"])), "service_tier": "default", "system_fingerprint": "fp_fake"})
 

@@ -86,12 +86,14 @@ def read(body, dialect="openai-responses"):
     elif (body.get("reasoning") or {}).get("effort"):
         raise Refused("Unsupported parameter: 'reasoning.effort' is not supported with this model.", "reasoning.effort")
     if body.get("previous_response_id") and not body["previous_response_id"].startswith("resp_"):
-        raise Refused("Previous response with id '%s' not found." % body["previous_response_id"], "previous_response_id")
+        raise Refused("Previous response with id '%s' not found." % body["previous_response_id"],
+                      "previous_response_id")
     made = canon.seen(
         dialect, model=body["model"], stream=bool(body.get("stream")), tools=toolbox(body), schema=wanted_schema(body),
         max_tokens=body.get("max_output_tokens"), temperature=body.get("temperature"), top_p=body.get("top_p"),
         thinking=body.get("reasoning") or ({"effort": "default"} if reasons(body["model"]) else None),
-        store=body.get("store", True), include=body.get("include") or [], parallel=body.get("parallel_tool_calls", True))
+        store=body.get("store", True), include=body.get("include") or [],
+        parallel=body.get("parallel_tool_calls", True))
     made["choice"] = choice(body, made["tools"])
     system, made["turns"] = items(body["input"], continued=bool(body.get("previous_response_id")),
                                   kept=made["store"])
@@ -165,7 +167,8 @@ def items(given, continued, kept):
             if item["call_id"] in calls:
                 raise Refused("duplicate call_id", path + ".call_id")
             calls[item["call_id"]] = item["name"]
-            args = canon.parse_json(item["arguments"], path + ".arguments") if kind == "function_call" else item["input"]
+            args = canon.parse_json(item["arguments"],
+                                    path + ".arguments") if kind == "function_call" else item["input"]
             add_turn(turns, "assistant", [canon.call_part(item["call_id"], item["name"], args)])
         elif kind in ("function_call_output", "custom_tool_call_output"):
             name = calls.get(item["call_id"])
@@ -176,7 +179,8 @@ def items(given, continued, kept):
         elif kind == "reasoning":
             check_reasoning(item, given[index + 1:], path, kept)
             text = "".join(part["text"] for part in item["summary"])
-            add_turn(turns, "assistant", [{"kind": "thinking", "text": text, "signed": bool(item.get("encrypted_content"))}])
+            add_turn(turns, "assistant", [{"kind": "thinking", "text": text,
+                                           "signed": bool(item.get("encrypted_content"))}])
     for identity in calls:
         if identity not in answered:
             raise Refused("No tool output found for function call %s." % identity, "input")

@@ -12,6 +12,7 @@ from .shapes import Refused
 GREETING = "Grüße aus Köln: 21 °C ☀ – 漢字"
 THOUGHT = "The user wants the weather; I should look it up."
 SECOND_THOUGHT = "Now I know the weather."
+PAUSE = 0.12
 PERSON = {"name": "Ada", "age": 36, "languages": ["en", "fr"]}
 
 
@@ -159,6 +160,11 @@ def sequence(seen):
     return Answer([("text", "before ")], finish="sequence", output=2, stop_sequence=(seen["stop"] or [None])[0])
 
 
+def slow(_seen):
+    """Its events leave one by one, `PAUSE` apart."""
+    return Answer([("text", "one two three four five six seven eight nine ten")])
+
+
 def midstream(_seen):
     return Answer([("text", GREETING * 3)], fail_after=2)
 
@@ -177,7 +183,7 @@ def agent(seen):
 
 SCENARIOS = {function.__name__.rstrip("_"): function for function in (
     text, usage, tools, parallel, noargs, think, thinktools, redacted, vision, schema, length, filter_, sequence,
-    midstream, agent)}
+    midstream, slow, agent)}
 
 # Scripted refusals: scenario to status and the vendor-neutral kind that each dialect puts into its own words.
 FAULTS = {"bad": (400, "invalid"), "limited": (429, "rate"), "overloaded": (503, "overloaded"),

@@ -1,4 +1,5 @@
-"""From an HTTP request below `/vendors/<dialect>` to that vendor's response. Pure: the sockets are replay_upstream.py's."""
+"""From an HTTP request below `/vendors/<dialect>` to that vendor's response. Pure: the sockets are
+replay_upstream.py's."""
 
 import json
 import urllib.parse
@@ -80,17 +81,23 @@ def conversation(known, seen, module, shared, **how):
     if recorded:
         return scenarios.replayed(recorded, seen["stream"])
     answer = scenarios.answer(seen)
-    return (module.stream if seen["stream"] else module.reply)(answer, seen, **how)
+    response = (module.stream if seen["stream"] else module.reply)(answer, seen, **how)
+    if seen["scenario"] == "slow":
+        response.pause = scenarios.PAUSE
+    return response
 
 
 def models(names, shape):
     if shape == "anthropic":
-        return Response(body={"data": [{"type": "model", "id": name, "display_name": name, "created_at": "2025-01-01T00:00:00Z"}
-                                       for name in names], "has_more": False, "first_id": names[0], "last_id": names[-1]})
+        return Response(body={"data": [{"type": "model", "id": name, "display_name": name,
+                                        "created_at": "2025-01-01T00:00:00Z"}
+                                       for name in names], "has_more": False, "first_id": names[0],
+                                       "last_id": names[-1]})
     if shape == "gemini":
         return Response(body={"models": [{"name": "models/" + name, "version": "1", "displayName": name,
                                           "supportedGenerationMethods": ["generateContent"]} for name in names]})
-    return Response(body={"object": "list", "data": [{"id": name, "object": "model", "created": 1700000000, "owned_by": "fake"}
+    return Response(body={"object": "list", "data": [{"id": name, "object": "model", "created": 1700000000,
+                                                      "owned_by": "fake"}
                                                      for name in names]})
 
 
@@ -105,7 +112,8 @@ def openai_operations(request, known, path, model=None, dialect="openai"):
     if path == "/chat/completions":
         return conversation(known, openai_chat.read(body, dialect + "-chat"), openai_chat, request.shared)
     if path == "/responses":
-        return conversation(known, openai_responses.read(body, dialect + "-responses"), openai_responses, request.shared)
+        return conversation(known, openai_responses.read(body, dialect + "-responses"), openai_responses,
+                            request.shared)
     if path == "/embeddings":
         return openai_chat.embeddings(body, request)
     raise Refused("Invalid URL (%s %s)" % (request.method, request.path), status=404, kind="model")
@@ -143,7 +151,8 @@ def azure(request, known):
 
 def entra(request):
     form = dict(urllib.parse.parse_qsl(request.raw.decode("latin-1")))
-    wanted = {"grant_type": "client_credentials", "client_id": ENTRA["client_id"], "client_secret": ENTRA["client_secret"],
+    wanted = {"grant_type": "client_credentials", "client_id": ENTRA["client_id"],
+              "client_secret": ENTRA["client_secret"],
               "scope": "https://cognitiveservices.azure.com/.default"}
     if form != wanted or ENTRA["tenant_id"] not in request.path:
         return Response(401, {"error": "invalid_client", "error_description": "AADSTS7000215: %s" % sorted(form)})

@@ -1,7 +1,9 @@
 """The provider dialects behind the gateway, as the tests and the gateway's configuration both need them.
 
-`python -m vendors.targets TEMPLATE OUT KEY=VALUE...` writes the configuration: `@KEY@` replaced, the providers and models
-of this table put where the template says; it prints the environment for it. `python -m vendors.targets facts` prints what
+`python -m vendors.targets TEMPLATE OUT KEY=VALUE...` writes the configuration: `@KEY@` replaced, the providers and
+models
+of this table put where the template says; it prints the environment for it. `python -m vendors.targets facts` prints
+what
 the Node tests need to know.
 """
 
@@ -30,7 +32,11 @@ def base(path):
     return "@REPLAY@/vendors/" + path
 
 
-OPENAI = {"kind": "openai", "api": "chat", "base_url": base("openai/v1"), "api_key": "env:OPENAI_KEY"}
+# At another address than OpenAI's own, `kind: openai` is any server that speaks its chat API; the API's own chat
+# dialect,
+# with what only OpenAI has, is Azure's here.
+SERVER = {"kind": "openai", "base_url": base("compat/v1"), "api_key": "env:COMPAT_KEY", "api": "chat"}
+OPENAI = {"kind": "openai", "api": "responses", "base_url": base("openai/v1"), "api_key": "env:OPENAI_KEY"}
 AZURE = {"kind": "azure", "api": "chat", "base_url": base("azure/openai/v1"), "api_key": "env:AZURE_KEY"}
 ENTRA = {"kind": "azure", "base_url": base("azure/openai"), "api_version": "2025-04-01-preview", "entra": {
     "tenant_id": serve.ENTRA["tenant_id"], "client_id": serve.ENTRA["client_id"], "client_secret": "env:ENTRA_SECRET",
@@ -44,8 +50,8 @@ BEDROCK = {"kind": "bedrock", "base_url": base("bedrock"), "region": "us-east-1"
 
 NO_CACHE_WRITE = frozenset({"cache-write"})
 TARGETS = {made.name: made for made in (
-    Target("openai-chat", "gpt-4o", "gpt-5", frozenset({"shown-thinking", "cache-write"}), "none", OPENAI),
-    Target("openai-responses", "gpt-4o", "gpt-5", frozenset({"stop", "cache-write"}), "signed", {**OPENAI, "api": "responses"}),
+    Target("server", "qwen3", "qwen3-thinking", frozenset({"cache-write", "file"}), "text", SERVER),
+    Target("openai-responses", "gpt-4o", "gpt-5", frozenset({"stop", "cache-write"}), "signed", OPENAI),
     Target("azure", "gpt-4o", "gpt-5", frozenset({"shown-thinking", "cache-write"}), "none", AZURE),
     Target("azure-dated", "gpt-4o", "gpt-5", frozenset({"shown-thinking", "cache-write"}), "none", ENTRA),
     Target("anthropic", "claude-sonnet-4-5-20250929", "claude-sonnet-4-5-20250929", frozenset(), "signed", ANTHROPIC),
@@ -75,7 +81,8 @@ BREAKING = ("limited", "overloaded", "broken", "denied", "midstream")
 def secrets():
     """The environment that the configuration's `env:` names refer to."""
     keys = {name.upper() + "_KEY": value for name, value in serve.KEYS.items()}
-    return {**keys, "ENTRA_SECRET": serve.ENTRA["client_secret"], "AWS_KEY_ID": bedrock.ACCESS, "AWS_SECRET": bedrock.SECRET,
+    return {**keys, "ENTRA_SECRET": serve.ENTRA["client_secret"], "AWS_KEY_ID": bedrock.ACCESS,
+            "AWS_SECRET": bedrock.SECRET,
             "AWS_SESSION": bedrock.SESSION, "BEDROCK_KEY": bedrock.BEARER}
 
 

@@ -25,7 +25,8 @@ _issued = {}
 
 def service_account(token_url):
     """The key file of a service account, as Google's console writes it; a new key in every run."""
-    pem = _key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = _key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                             serialization.NoEncryption())
     return {"type": "service_account", "project_id": PROJECT, "private_key_id": KEY_ID, "private_key": pem.decode(),
             "client_email": ACCOUNT, "client_id": "1", "auth_uri": "https://accounts.google.com/o/oauth2/auth",
             "token_uri": token_url, "universe_domain": "googleapis.com"}
@@ -45,7 +46,8 @@ def token(request, own_url):
     try:
         head, claims, signature = form["assertion"].split(".")
         header, claim = json.loads(unpack(head)), json.loads(unpack(claims))
-        _key.public_key().verify(unpack(signature), ("%s.%s" % (head, claims)).encode(), padding.PKCS1v15(), hashes.SHA256())
+        _key.public_key().verify(unpack(signature), ("%s.%s" % (head, claims)).encode(), padding.PKCS1v15(),
+                                 hashes.SHA256())
     except (KeyError, ValueError, binascii.Error, InvalidSignature) as error:
         return denied("Invalid JWT Signature: %s" % error)
     now = time.time()
@@ -71,7 +73,8 @@ def authorized(request):
     canon.credentials(request, None, None) if "authorization" not in request.headers else None
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme != "Bearer" or _issued.get(given, 0) < time.time():
-        raise Refused("Request had invalid authentication credentials. Expected OAuth 2 access token.", status=401, kind="auth")
+        raise Refused("Request had invalid authentication credentials. Expected OAuth 2 access token.", status=401,
+                      kind="auth")
     canon.credentials(request, "authorization", request.headers["authorization"])
 
 

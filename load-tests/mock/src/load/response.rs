@@ -9,6 +9,8 @@ use crate::clock::monotonic_ns;
 
 /// How a stream ends: OpenAI's, Anthropic's.
 const DONE: [&[u8]; 2] = [b"data: [DONE]\n\n", b"data: {\"type\":\"message_stop\"}\n\n"];
+/// Bytes kept to find one of them.
+const TAIL: usize = 32;
 const STAMP: &[u8] = b"\"mock_sent_ns\":";
 
 pub struct Reader {
@@ -178,12 +180,12 @@ impl Passing<'_> {
                 }
             }
         }
-        if payload.len() >= DONE.len() {
+        if payload.len() >= TAIL {
             self.tail.clear();
         }
-        let last = payload.len().saturating_sub(DONE.len());
+        let last = payload.len().saturating_sub(TAIL);
         self.tail.extend_from_slice(payload.get(last..).unwrap_or_default());
-        let surplus = self.tail.len().saturating_sub(DONE.len());
+        let surplus = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..surplus);
     }
 }

@@ -68,13 +68,15 @@ impl Attempt<'_> {
             mixed: self.mixed,
             strict: self.strict,
         };
-        let plan = match plan::make(self.call, site, terms) {
+        let plan = self.plan(down, site, terms).await?;
+        let plan = match plan {
             Ok(plan) => plan,
             Err(no_plan) => {
                 if self.call.operation == Operation::CountTokens
                     && no_plan.error.error_code() == Some("unsupported_operation")
                 {
                     drop(permit);
+                    ctx.record.attempts -= 1;
                     return count::estimate(self, ctx, &model).await;
                 }
                 // It was not asked.
@@ -83,6 +85,12 @@ impl Attempt<'_> {
             }
         };
         ctx.record.dropped = dropped_header(&plan);
+        let mut room = Room::none(&self.app.buffers);
+        if plan.dialect().is_some() {
+            // A second body beside the client's.
+            room.grow_to(plan.body.len(), self.limits.buffered_bytes)
+                .map_err(|_| no_room())?;
+        }
         let outcome = match self.ask(down, ctx, site, &plan).await {
             Ok(exchange) if self.call.streamed() => return self.first_event(down, ctx, exchange, plan, permit).await,
             Ok(exchange) => self.whole(down, ctx, exchange, plan).await,
@@ -106,7 +114,7 @@ impl Attempt<'_> {
         down: &mut Downstream<'_>,
         ctx: &mut RequestContext,
         mut exchange: Exchange,
-        plan: Plan<'_>,
+        plan: Plan,
     ) -> Result<Reply, Failure> {
         if exchange.status() != StatusCode::OK {
             return self.refused(down, ctx, exchange, &plan).await;
@@ -130,6 +138,7 @@ impl Attempt<'_> {
                     outcome: Outcome::BadResponse,
                     elsewhere: false,
                     report: Report::Good,
+                    unasked: false,
                 });
             }
         };
@@ -138,9 +147,7 @@ impl Attempt<'_> {
             Answer::Translated(translated) => translated,
             Answer::Native { .. } => return self.native_whole(ctx, body, room),
         };
-        let whole = translated
-            .whole(self.call, &body, self.limits.json_depth)
-            .map_err(|error| self.undecodable(&body, &error))?;
+        let whole = self.translate_whole(translated, &body).await?;
         room.grow_to(body.len() + whole.body.len(), self.limits.buffered_bytes)
             .map_err(|_| no_room())?;
         if let Some((schema, text)) = whole.check
@@ -182,7 +189,7 @@ impl Attempt<'_> {
     }
 
     /// An error object with status 200 is the provider's failure; anything else that cannot be read is a bad answer.
-    fn undecodable(&self, body: &[u8], error: &Undecodable) -> Failure {
+    pub(super) fn undecodable(&self, body: &[u8], error: &Undecodable) -> Failure {
         match usage::read(body, self.limits.json_depth) {
             Ok(facts) if facts.error => provider_error(
                 "the provider answered with an error",
@@ -235,7 +242,7 @@ impl Attempt<'_> {
         down: &mut Downstream<'_>,
         ctx: &RequestContext,
         exchange: Exchange,
-        plan: Plan<'_>,
+        plan: Plan,
         permit: Permit,
     ) -> Result<Reply, Failure> {
         match self.decode_first(down, ctx, exchange, plan).await {
@@ -268,7 +275,7 @@ impl Attempt<'_> {
         down: &mut Downstream<'_>,
         ctx: &RequestContext,
         exchange: Exchange,
-        plan: Plan<'_>,
+        plan: Plan,
     ) -> Result<Result<(LiveStream, Bytes), Reply>, Failure> {
         if exchange.status() != StatusCode::OK {
             return self.refused(down, ctx, exchange, &plan).await.map(Err);
@@ -312,7 +319,7 @@ impl Attempt<'_> {
     }
 
     /// The stream of an answer.
-    pub(super) fn live(&self, source: Source, answer: Answer<'_>) -> LiveStream {
+    pub(super) fn live(&self, source: Source, answer: Answer) -> LiveStream {
         let caps = Caps {
             event: self.limits.stream_event,
             depth: self.limits.json_depth,
@@ -337,7 +344,7 @@ impl Attempt<'_> {
         down: &mut Downstream<'_>,
         ctx: &RequestContext,
         mut exchange: Exchange,
-        plan: &Plan<'_>,
+        plan: &Plan,
     ) -> Result<Reply, Failure> {
         let status = exchange.status();
         let deadline = (Instant::now() + ERROR_BODY_TIME).min(self.total);
@@ -357,6 +364,7 @@ impl Attempt<'_> {
         if status == StatusCode::UNAUTHORIZED {
             site.credential.refused(SystemTime::now());
         }
+        let body = if site.is_betrayed_by(&body) { Bytes::new() } else { body };
         let native = matches!(plan.answer, Answer::Native { .. });
         let detail = format!("status {status}");
         match verdict.blame {
@@ -375,6 +383,7 @@ impl Attempt<'_> {
                     outcome: Outcome::AuthFailed,
                     elsewhere: true,
                     report: Report::Bad,
+                    unasked: false,
                 })
             }
             Blame::RateLimit => {
@@ -387,6 +396,7 @@ impl Attempt<'_> {
                     outcome: Outcome::RateLimited,
                     elsewhere: true,
                     report: Report::Cool(after),
+                    unasked: false,
                 })
             }
             Blame::Server => {
@@ -417,6 +427,7 @@ impl Attempt<'_> {
                 outcome: Outcome::Cancelled,
                 elsewhere: false,
                 report: Report::Nothing,
+                unasked: false,
             },
             Stop::Deadline => {
                 let over = Instant::now() >= self.total;
@@ -428,6 +439,7 @@ impl Attempt<'_> {
                     outcome,
                     elsewhere: !over,
                     report: Report::Bad,
+                    unasked: false,
                 }
             }
         }
@@ -439,7 +451,7 @@ fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
 }
 
 /// For `x-cirque-dropped`.
-fn dropped_header(plan: &Plan<'_>) -> Option<HeaderValue> {
+fn dropped_header(plan: &Plan) -> Option<HeaderValue> {
     if plan.dropped.is_empty() {
         return None;
     }

@@ -5,21 +5,15 @@ use super::super::super::context::RequestContext;
 use super::super::super::plan;
 use super::Reply;
 use super::attempt::Attempt;
-use super::failure::{Failure, Report};
-use crate::error::GatewayError;
-use crate::telemetry::{Outcome, estimate_input};
+use super::failure::{Failure, defect};
+use crate::telemetry::estimate_input;
 use crate::wire::canonical::aux::TokenCount;
 
 /// Estimate the tokens of a request.
 pub(super) async fn estimate(attempt: &Attempt<'_>, ctx: &mut RequestContext, model: &str) -> Result<Reply, Failure> {
     let (model, dialect, body) = (model.to_owned(), attempt.call.dialect, attempt.call.body.clone());
     let counted = tokio::task::spawn_blocking(move || estimate_input(&model, dialect, &body)).await;
-    let input = counted.map_err(|error| Failure {
-        error: GatewayError::internal(format!("blocking task: {error}")),
-        outcome: Outcome::Abandoned,
-        elsewhere: false,
-        report: Report::Nothing,
-    })?;
+    let input = counted.map_err(|error| defect(format!("blocking task: {error}")))?;
     ctx.record.estimated = true;
     let mut body = Vec::with_capacity(64);
     plan::client_of(attempt.call).write_count(&TokenCount { input, cached: None }, &mut body);

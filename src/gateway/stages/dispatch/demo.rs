@@ -9,6 +9,7 @@ use super::attempt::Attempt;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
 use super::{Live, Reply, count};
 use crate::balance::Permit;
+use crate::providers::Speaks;
 use crate::providers::chat::ChatCodec;
 use crate::providers::demo::{self, DemoAnswer, TOKEN_PACE};
 use crate::telemetry::{Outcome, ResponseText};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What reads the demo's answers for clients of other dialects.
-static DEMO_CODEC: ChatCodec = ChatCodec {
+const DEMO_CODEC: ChatCodec = ChatCodec {
     quirks: &crate::providers::chat::PLAIN,
 };
 
@@ -35,13 +36,15 @@ impl Attempt<'_> {
         }
         if !demo::supports(self.call.operation) {
             drop(permit);
+            ctx.record.attempts -= 1;
             return Err(unsupported(self.call));
         }
         // The demo speaks OpenAI's dialect; its answers are translated like any other target's.
-        let answer = if self.call.dialect == Dialect::OpenAi {
+        let answer = if self.call.dialect == Dialect::OpenAi && self.call.operation == Operation::Chat {
             Answer::Native { withhold_usage: false }
         } else {
-            let translated = Translated::of(self.call, &DEMO_CODEC, self.limits.json_depth).map_err(unplannable)?;
+            let translated =
+                Translated::of(self.call, Speaks::Chat(DEMO_CODEC), self.limits.json_depth).map_err(unplannable)?;
             Answer::Translated(translated)
         };
         let created = SystemTime::now()

@@ -19,6 +19,8 @@ pub(super) struct Failure {
     pub elsewhere: bool,
     /// What to tell the breaker.
     pub report: Report,
+    /// No request could be made for the target.
+    pub unasked: bool,
 }
 
 /// What an attempt says about its target.
@@ -72,6 +74,7 @@ pub(super) fn broken_connection(fault: &Fault) -> Failure {
         outcome,
         elsewhere: true,
         report: Report::Bad,
+        unasked: false,
     }
 }
 
@@ -98,6 +101,7 @@ pub(super) fn bad_response(detail: String) -> Failure {
         outcome: Outcome::BadResponse,
         elsewhere: true,
         report: Report::Bad,
+        unasked: false,
     }
 }
 
@@ -108,6 +112,7 @@ pub(super) fn provider_error(text: &'static str, detail: String) -> Failure {
         outcome: Outcome::ServerError,
         elsewhere: true,
         report: Report::Bad,
+        unasked: false,
     }
 }
 
@@ -122,6 +127,7 @@ pub(super) fn no_room() -> Failure {
         outcome: Outcome::Abandoned,
         elsewhere: false,
         report: Report::Nothing,
+        unasked: false,
     }
 }
 
@@ -132,6 +138,7 @@ pub(super) fn unplannable(no_plan: NoPlan) -> Failure {
         outcome: Outcome::Abandoned,
         elsewhere: no_plan.elsewhere,
         report: Report::Nothing,
+        unasked: true,
     }
 }
 
@@ -147,6 +154,18 @@ pub(super) fn no_credential(fault: &CredentialFault) -> Failure {
         outcome: Outcome::AuthFailed,
         elsewhere: true,
         report: Report::Bad,
+        unasked: false,
+    }
+}
+
+/// A defect of ours.
+pub(super) fn defect(detail: String) -> Failure {
+    Failure {
+        error: GatewayError::internal(detail),
+        outcome: Outcome::Abandoned,
+        elsewhere: false,
+        report: Report::Nothing,
+        unasked: false,
     }
 }
 
@@ -161,5 +180,6 @@ pub(super) fn unsupported(call: &Call) -> Failure {
         outcome: Outcome::Abandoned,
         elsewhere: true,
         report: Report::Nothing,
+        unasked: true,
     }
 }

@@ -48,4 +48,30 @@ mod tests {
             "nothing is fetched"
         );
     }
+
+    #[test]
+    fn schemas_that_never_end_do() {
+        for schema in [
+            r##"{"$ref":"#"}"##,
+            r##"{"allOf":[{"$ref":"#"}]}"##,
+            r##"{"$defs":{"a":{"anyOf":[{"$ref":"#/$defs/b"}]},"b":{"not":{"$ref":"#/$defs/a"}}},"$ref":"#/$defs/a"}"##,
+            r##"{"properties":{"a":{"$ref":"#"}},"if":{"$ref":"#"},"then":false}"##,
+            r##"{"$dynamicRef":"#x","$dynamicAnchor":"x"}"##,
+        ] {
+            let _ = follows(schema, r#"{"a":{"a":1}}"#);
+        }
+    }
+
+    #[test]
+    fn schemas_that_double_with_every_level_are_given_up() {
+        let mut defs = String::new();
+        for level in 0..40 {
+            let next = level + 1;
+            defs += &format!(r##""d{level}":{{"anyOf":[{{"$ref":"#/$defs/d{next}"}},{{"$ref":"#/$defs/d{next}"}}]}},"##);
+        }
+        let schema = format!(r##"{{"$ref":"#/$defs/d0","$defs":{{{defs}"d40":{{"const":1}}}}}}"##);
+        let began = std::time::Instant::now();
+        let _ = follows(&schema, "2");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    }
 }

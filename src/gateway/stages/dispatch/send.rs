@@ -35,7 +35,7 @@ impl Attempt<'_> {
         down: &mut Downstream<'_>,
         ctx: &mut RequestContext,
         site: &Site,
-        plan: &Plan<'_>,
+        plan: &Plan,
     ) -> Result<Exchange, Failure> {
         let added = self.headers(down, plan);
         let make = move || {
@@ -73,7 +73,7 @@ impl Attempt<'_> {
     }
 
     /// Headers of this request: the plan's, and those of the client that mean something to this API.
-    fn headers(&self, down: &Downstream<'_>, plan: &Plan<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    fn headers(&self, down: &Downstream<'_>, plan: &Plan) -> Vec<(HeaderName, HeaderValue)> {
         let client = &down.request().headers;
         let native = matches!(plan.answer, Answer::Native { .. });
         let own: &[HeaderName] = match self.call.dialect {

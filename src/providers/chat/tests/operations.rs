@@ -60,7 +60,10 @@ fn rerank_where_there_is_one() {
     );
     let made = ChatCodec::for_vendor("vllm").encode_rerank(&request, aim).unwrap();
     let value: Value = serde_json::from_slice(&made.body).unwrap();
-    assert_eq!(value, json!({"model":"r","query":"q","documents":["a","b"],"top_n":1}));
+    assert_eq!(
+        value,
+        json!({"model":"r","query":"q","documents":["a","b"],"top_n":1,"return_documents":false})
+    );
     let body = br#"{"id":"i","results":[{"index":1,"relevance_score":0.5},{"index":0,"score":0.25}],"usage":{"total_tokens":3}}"#;
     let node = Node::parse(body, 8).unwrap();
     let response = PLAIN_CODEC.decode_rerank(&node).unwrap();

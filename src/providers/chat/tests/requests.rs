@@ -1,7 +1,7 @@
 //! Requests for vendors: what is mapped, what is named as dropped.
 
 use super::*;
-use crate::wire::canonical::{Part, ToolCall};
+use crate::wire::canonical::{Part, Tool, ToolCall};
 
 fn encoded(body: Value, vendor: &str, model: &str) -> (Value, Vec<String>) {
     let text = body.to_string();
@@ -65,6 +65,40 @@ fn vendors_are_asked_for_reasoning_each_in_its_way() {
 }
 
 #[test]
+fn a_free_text_tool_stays_one_at_openai_and_is_a_function_elsewhere() {
+    let format = json!({"type":"grammar","grammar":{"syntax":"regex","definition":"a+"}});
+    let body = json!({"messages":[{"role":"user","content":"x"},
+        {"role":"assistant","tool_calls":[{"id":"abcdefghi","type":"custom","custom":{"name":"c","input":"\"a"}}]},
+        {"role":"tool","tool_call_id":"abcdefghi","content":"2"}],
+        "tools":[{"type":"custom","custom":{"name":"c","description":"d","format":format}}],
+        "tool_choice":{"type":"custom","custom":{"name":"c"}}});
+    let text = body.to_string();
+    let node = Node::parse(text.as_bytes(), 64).unwrap();
+    let flat = r#"{"type":"grammar","definition":"a+","syntax":"regex"}"#;
+    let read = Chat.read(&node, false).unwrap();
+    assert!(matches!(&read.tools[0], Tool::Custom { format: Some(format), .. } if format == flat));
+    let (made, dropped) = encoded(body.clone(), "openai", "gpt-5.1");
+    assert!(dropped.is_empty());
+    assert_eq!(
+        (&made["tools"], &made["tool_choice"]),
+        (&body["tools"], &body["tool_choice"])
+    );
+    assert_eq!(made["messages"][1]["tool_calls"], body["messages"][1]["tool_calls"]);
+    for vendor in ["groq", "mistral", "openrouter"] {
+        let (made, dropped) = encoded(body.clone(), vendor, "m");
+        assert_eq!(dropped, ["tools[0].format"]);
+        let function = &made["tools"][0]["function"];
+        assert_eq!(
+            (&function["name"], &made["tools"][0]["type"]),
+            (&json!("c__text"), &json!("function"))
+        );
+        assert!(function["description"].as_str().unwrap().ends_with("a+"));
+        let call = &made["messages"][1]["tool_calls"][0]["function"];
+        assert_eq!(*call, json!({"name":"c__text","arguments":"{\"input\":\"\\\"a\"}"}));
+    }
+}
+
+#[test]
 fn what_a_vendor_cannot_take_is_named() {
     let body = json!({"messages":[{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
         {"role":"user","content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"https://x"}}]}],
@@ -72,10 +106,11 @@ fn what_a_vendor_cannot_take_is_named() {
         "tools":[{"type":"custom","custom":{"name":"c"}},{"type":"function","function":{"name":"f","strict":true}}],
         "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}});
     let (made, dropped) = encoded(body, "deepseek", "deepseek-chat");
-    let names = "messages[1].content[1] (image)|response_format (schema)|tools[0] (custom)|tools[1].strict|parallel_tool_calls|top_k|n|logit_bias|verbosity";
+    let names = "messages[1].content[1] (image)|response_format (schema)|tools[1].strict|parallel_tool_calls|top_k|n|logit_bias|verbosity";
     assert_eq!(dropped.join("|"), names);
     assert_eq!(made["messages"][0], json!({"role":"system","content":"a\n\nb"}));
     assert_eq!(made["response_format"], json!({"type":"json_object"}));
+    assert_eq!(made["tools"][0]["function"]["name"], "c__text");
 }
 
 #[test]

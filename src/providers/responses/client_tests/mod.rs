@@ -1,6 +1,7 @@
 //! The client side of the dialect (`wire::responses`), tested here because its answers are read back by this codec: what its
 //! tests share, passing facts, counts, damaged requests.
 
+mod codex;
 mod reading;
 mod writing;
 

@@ -191,38 +191,6 @@ fn foreign_signatures_travel_and_come_back() {
 }
 
 #[test]
-fn a_custom_tool_that_was_made_a_function_answers_as_one() {
-    let request = Request {
-        tools: vec![Tool::Custom {
-            name: "patch".into(),
-            description: None,
-            format: None,
-        }],
-        ..Request::default()
-    };
-    let mut answer = answer();
-    answer.candidates[0].logprobs.clear();
-    answer.candidates[0].parts = vec![Part::ToolCall(ToolCall {
-        id: "c1".into(),
-        name: "patch".into(),
-        arguments: r#"{"input":"*** Begin\n"}"#.into(),
-        kind: ToolCallKind::Function,
-        signature: None,
-        cache: None,
-    })];
-    let sse = streamed(&mut *writer(&request), &events_of(&answer));
-    let item = &documents(&sse).pop().unwrap()["response"]["output"][0];
-    assert_eq!(
-        (&item["type"], &item["input"]),
-        (&json!("custom_tool_call"), &json!("*** Begin\n"))
-    );
-    let mut out = Vec::new();
-    writer(&request).whole(&answer, &mut out);
-    let whole: Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!(&whole["output"][0], item);
-}
-
-#[test]
 fn endings_have_their_words() {
     for (finish, status, reason) in [
         (Finish::Stop, "completed", Value::Null),

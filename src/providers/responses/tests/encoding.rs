@@ -268,7 +268,7 @@ fn tools_formats_and_choices_are_written() {
             Tool::Custom {
                 name: "patch".into(),
                 description: None,
-                format: Some(r#"{"type":"grammar","grammar":{"syntax":"lark","definition":"d"}}"#.into()),
+                format: Some(r#"{"type":"grammar","syntax":"lark","definition":"d"}"#.into()),
             },
             Tool::Builtin {
                 kind: crate::wire::canonical::Builtin::WebSearch,

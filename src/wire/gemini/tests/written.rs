@@ -3,7 +3,7 @@
 use super::*;
 
 /// The parts of another vendor's answer.
-fn foreign() -> Vec<Part<'static>> {
+pub(super) fn foreign() -> Vec<Part<'static>> {
     let signature = |data: &'static str| Some(Signature::new(Dialect::Anthropic, data));
     vec![
         Part::Thinking(Thinking {
@@ -33,7 +33,7 @@ fn foreign() -> Vec<Part<'static>> {
     ]
 }
 
-fn streamed(json_array: bool) -> String {
+pub(super) fn streamed(parts: Vec<Part<'static>>, json_array: bool) -> String {
     let mut events = vec![Event::Start {
         id: "x".into(),
         model: "other".into(),
@@ -45,7 +45,7 @@ fn streamed(json_array: bool) -> String {
         service_tier: None,
         fingerprint: None,
     }];
-    for (number, part) in foreign().into_iter().enumerate() {
+    for (number, part) in parts.into_iter().enumerate() {
         let (candidate, number) = (0, number as u32);
         let start = |start| Event::PartStart {
             candidate,
@@ -66,19 +66,20 @@ fn streamed(json_array: bool) -> String {
                 let (head, tail) = thinking.text.split_at(2);
                 events.push(delta(Delta::Thinking(head.to_owned().into())));
                 events.push(delta(Delta::Thinking(tail.to_owned().into())));
-                events.push(delta(Delta::Signature(thinking.signature.unwrap())));
+                events.extend(thinking.signature.map(|given| delta(Delta::Signature(given))));
             }
-            Part::Text { .. } => {
+            Part::Text { text, .. } => {
                 events.push(start(PartStart::Text));
-                events.push(delta(Delta::Text("it is".into())));
-                events.push(delta(Delta::Text(" so".into())));
+                let (head, tail) = text.split_at(5);
+                events.push(delta(Delta::Text(head.to_owned().into())));
+                events.push(delta(Delta::Text(tail.to_owned().into())));
             }
             Part::ToolCall(call) => {
                 events.push(start(PartStart::ToolCall {
                     id: call.id,
                     name: call.name,
                     kind: call.kind,
-                    signature: None,
+                    signature: call.signature,
                 }));
                 events.extend([r#"{"a":"#, "[1,2", "]}"].map(|piece| delta(Delta::Arguments(piece.into()))));
             }
@@ -110,13 +111,13 @@ fn streamed(json_array: bool) -> String {
 
 #[test]
 fn another_vendors_answer_survives_the_clients_history() {
-    let stream = streamed(false);
+    let stream = streamed(foreign(), false);
     assert!(stream.ends_with("\r\n\r\n"));
     let chunks: Vec<Json> = stream
         .split_terminator("\r\n\r\n")
         .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
         .collect();
-    let array: Vec<Json> = serde_json::from_str(&streamed(true)).unwrap();
+    let array: Vec<Json> = serde_json::from_str(&streamed(foreign(), true)).unwrap();
     assert_eq!(chunks, array);
     let last = chunks.last().unwrap();
     assert_eq!(

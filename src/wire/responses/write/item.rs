@@ -11,6 +11,7 @@
 use crate::wire::Dialect;
 use crate::wire::canonical::{Citation, Logprob, Text};
 use crate::wire::json::JsonWriter;
+use crate::wire::responses::own::Own;
 use crate::wire::responses::tools::IN;
 use std::borrow::Cow;
 
@@ -32,6 +33,12 @@ pub(super) enum Body<'a> {
         name: Text<'a>,
         arguments: Text<'a>,
         custom: bool,
+    },
+    /// Of one of this API's own tools, with what it is to do as JSON.
+    Own {
+        own: &'static Own,
+        call_id: Text<'a>,
+        doing: String,
     },
     Image {
         data: Text<'a>,
@@ -59,6 +66,7 @@ impl Body<'_> {
             Self::Reasoning { .. } => "rs_",
             Self::Call { custom: false, .. } => "fc_",
             Self::Call { custom: true, .. } => "ctc_",
+            Self::Own { own, .. } => own.prefix,
             Self::Image { .. } => "ig_",
             Self::Raw(_) => "item_",
         }
@@ -110,6 +118,14 @@ impl Item<'_> {
                         None => json.field("name", name),
                     }
                     json.field(if *custom { "input" } else { "arguments" }, arguments);
+                }
+                Body::Own { own, call_id, doing } => {
+                    // It is complete, or it would be none; `apply_patch_call` has no other word.
+                    let status = if status == "incomplete" { "completed" } else { status };
+                    json.field("type", own.call);
+                    json.field("status", status);
+                    json.field("call_id", call_id);
+                    json.raw_field(own.member, doing);
                 }
                 Body::Image { data, format } => {
                     json.field("type", "image_generation_call");
@@ -224,7 +240,6 @@ pub(super) fn logprob(token: &Logprob<'_>) -> String {
 impl Body<'_> {
     /// A copy that borrows nothing.
     pub(super) fn into_static(self) -> Body<'static> {
-        let own = |text: Text<'_>| Text::Owned(text.into_owned());
         match self {
             Self::Message(contents) => Body::Message(
                 contents
@@ -235,17 +250,17 @@ impl Body<'_> {
                             annotations,
                             logprobs,
                         } => Content::Text {
-                            text: own(text),
+                            text: kept(text),
                             annotations,
                             logprobs,
                         },
-                        Content::Refusal(text) => Content::Refusal(own(text)),
+                        Content::Refusal(text) => Content::Refusal(kept(text)),
                     })
                     .collect(),
             ),
             Self::Reasoning { text, encrypted } => Body::Reasoning {
-                text: own(text),
-                encrypted: encrypted.map(own),
+                text: kept(text),
+                encrypted: encrypted.map(kept),
             },
             Self::Call {
                 call_id,
@@ -253,16 +268,25 @@ impl Body<'_> {
                 arguments,
                 custom,
             } => Body::Call {
-                call_id: own(call_id),
-                name: own(name),
-                arguments: own(arguments),
+                call_id: kept(call_id),
+                name: kept(name),
+                arguments: kept(arguments),
                 custom,
             },
+            Self::Own { own, call_id, doing } => Body::Own {
+                own,
+                call_id: kept(call_id),
+                doing,
+            },
             Self::Image { data, format } => Body::Image {
-                data: own(data),
+                data: kept(data),
                 format,
             },
-            Self::Raw(raw) => Body::Raw(own(raw)),
+            Self::Raw(raw) => Body::Raw(kept(raw)),
         }
     }
+}
+
+fn kept(text: Text<'_>) -> Text<'static> {
+    Text::Owned(text.into_owned())
 }

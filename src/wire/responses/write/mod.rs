@@ -9,13 +9,14 @@ mod stream;
 use self::ending::Ending;
 use self::envelope::{Envelope, State};
 use self::item::{Body, Content, Item, annotation, logprob};
-use super::items::{OF_CALL, OF_PART, OF_TEXT, WRAPPED};
+use super::items::{OF_CALL, OF_PART, OF_TEXT, OF_THOUGHT, WRAPPED};
+use super::own::{self, Own};
 use crate::error::GatewayError;
 use crate::units::Usage;
 use crate::wire::Dialect;
-use crate::wire::canonical::{Event, MediaKind, Part, Request, Response, Signature, Source, Text, Tool, ToolCallKind};
+use crate::wire::canonical::{Event, MediaKind, Part, Request, Response, Signature, Source, Text, ToolCallKind};
 use crate::wire::client::{Reply, ReplyWriter};
-use crate::wire::json::{JsonWriter, Node};
+use crate::wire::json::JsonWriter;
 
 /// Writes one answer.
 pub(super) struct Writer {
@@ -24,8 +25,8 @@ pub(super) struct Writer {
     seed: String,
     /// The response's id.
     id: String,
-    /// Names of the custom tools on offer: a target without such tools was given a function of one text instead.
-    custom: Vec<Box<str>>,
+    /// This API's own tools on offer: a target without them was given functions instead.
+    own: Vec<&'static Own>,
     tier: Option<String>,
     usage: Option<Usage>,
     stream: stream::Stream,
@@ -33,15 +34,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(request: &Request<'_>, reply: Reply) -> Self {
-        let custom = request.tools.iter().filter_map(|tool| match tool {
-            Tool::Custom { name, .. } => Some(name.as_ref().into()),
-            _ => None,
-        });
         Self {
             envelope: Envelope::new(request, &reply),
             id: format!("resp_{}", reply.id),
             seed: reply.id,
-            custom: custom.collect(),
+            own: own::offered(&request.tools),
             tier: None,
             usage: None,
             stream: stream::Stream::default(),
@@ -62,13 +59,24 @@ impl Writer {
         self.tier = known.map(str::to_owned);
     }
 
-    fn is_custom(&self, name: &str, kind: ToolCallKind) -> bool {
-        kind == ToolCallKind::Custom || self.custom.iter().any(|custom| **custom == *name)
+    /// The tool of this API that a call of a function stands for.
+    fn own(&self, name: &str, kind: ToolCallKind) -> Option<&'static Own> {
+        let mut all = self.own.iter().filter(|_| kind == ToolCallKind::Function);
+        all.find(|own| own.tool == name).copied()
     }
 
     fn item_id(&self, body: &Body<'_>, index: usize) -> String {
         format!("{}{}{index}", body.prefix(), self.seed)
     }
+}
+
+/// The signature of a thought. `withheld`: its vendor shows no text of it.
+fn sealed<'s>(signature: &'s Signature<'_>, withheld: bool) -> Text<'s> {
+    let mut encrypted = signature.for_client(Dialect::Responses);
+    if withheld && signature.origin != Dialect::Responses {
+        encrypted.to_mut().push_str(OF_THOUGHT);
+    }
+    encrypted
 }
 
 /// A foreign signature of a call or a text, as the content of a reasoning item of its own.
@@ -91,12 +99,20 @@ fn carried(dialect: Dialect, kind: &str, raw: &str) -> Body<'static> {
     }
 }
 
-/// The free text of a custom tool's call that was made as a function: its one argument. What is not of that shape stays.
-fn unwrapped(arguments: &str) -> Option<String> {
-    let node = Node::parse(arguments.as_bytes(), 16).ok()?;
-    match node.as_object()? {
-        [(_, only)] => only.as_str().map(str::to_owned),
-        _ => node.get_str("input").map(str::to_owned),
+/// A call of one of this API's own tools; of a function when its arguments do not say what that tool is to do.
+fn own_call<'c>(own: &'static Own, call_id: &'c str, arguments: &'c str) -> Body<'c> {
+    match own.doing(arguments) {
+        Some(doing) => Body::Own {
+            own,
+            call_id: call_id.into(),
+            doing,
+        },
+        None => Body::Call {
+            call_id: call_id.into(),
+            name: own.tool.into(),
+            arguments: arguments.into(),
+            custom: false,
+        },
     }
 }
 
@@ -119,7 +135,10 @@ fn lone<'p>(part: &'p Part<'_>) -> Option<Body<'p>> {
         Part::Opaque { dialect, kind, raw } => Some(carried(*dialect, kind, raw)),
         Part::Thinking(thinking) => Some(Body::Reasoning {
             text: thinking.text.as_ref().into(),
-            encrypted: thinking.signature.as_ref().map(|s| s.for_client(Dialect::Responses)),
+            encrypted: thinking
+                .signature
+                .as_ref()
+                .map(|signature| sealed(signature, thinking.text.is_empty() && !thinking.redacted)),
         }),
         Part::Media(media) => match (&media.source, media.kind) {
             (Source::Base64(data), MediaKind::Image) => Some(Body::Image {
@@ -181,17 +200,18 @@ impl Writer {
                     say(&mut bodies, Content::Refusal(text.as_ref().into()));
                 }
                 Part::ToolCall(call) => {
+                    if let Some(own) = self.own(&call.name, call.kind) {
+                        bodies.push((None, own_call(own, &call.id, &call.arguments)));
+                        continue;
+                    }
                     if let Some(signature) = &call.signature {
                         bodies.push((None, aside(signature, OF_CALL)));
                     }
-                    let custom = self.is_custom(&call.name, call.kind);
-                    let wrapped = custom && call.kind == ToolCallKind::Function;
-                    let input = wrapped.then(|| unwrapped(&call.arguments)).flatten();
                     let body = Body::Call {
                         call_id: call.id.as_ref().into(),
                         name: call.name.as_ref().into(),
-                        arguments: input.map_or_else(|| Text::from(call.arguments.as_ref()), Into::into),
-                        custom,
+                        arguments: call.arguments.as_ref().into(),
+                        custom: call.kind == ToolCallKind::Custom,
                     };
                     bodies.push((None, body));
                 }

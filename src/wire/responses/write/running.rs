@@ -1,9 +1,7 @@
 //! One item of a stream while it grows: its deltas, and what is said again at its end.
 
 use super::item::{Body, Content, Item, annotation, logprob, put_all, put_summary};
-use super::unwrapped;
-use crate::wire::Dialect;
-use crate::wire::canonical::{Delta, Signature, Text};
+use crate::wire::canonical::{Delta, Signature};
 use crate::wire::json::JsonWriter;
 
 /// An item under way.
@@ -18,8 +16,6 @@ pub(super) struct Running {
     pub(super) sealed: Option<Signature<'static>>,
     /// Characters of its text so far.
     pub(super) length: u64,
-    /// A custom tool's call that comes as a function's: the arguments are unwrapped at their end.
-    pub(super) wrapped: bool,
 }
 
 /// One event.
@@ -66,8 +62,8 @@ impl Running {
             Delta::Thinking(more) => self.thinking(more, sequence, out),
             Delta::Arguments(more) => self.arguments(more, sequence, out),
             Delta::Signature(signature) => match &mut self.item.body {
-                Body::Reasoning { encrypted, .. } => {
-                    *encrypted = Some(signature.for_client(Dialect::Responses).into_owned().into());
+                Body::Reasoning { text, encrypted } => {
+                    *encrypted = Some(super::sealed(signature, text.is_empty()).into_owned().into());
                 }
                 _ => self.sealed = Some(signature.to_static()),
             },
@@ -159,7 +155,7 @@ impl Running {
             return;
         };
         arguments.to_mut().push_str(more);
-        if self.wrapped || more.is_empty() {
+        if more.is_empty() {
             return;
         }
         let kind = if *custom {
@@ -175,13 +171,6 @@ impl Running {
 
     /// Says again what the part was.
     pub(super) fn part_end(&mut self, sequence: &mut u64, out: &mut Vec<u8>) {
-        if std::mem::take(&mut self.wrapped)
-            && let Body::Call { arguments, .. } = &mut self.item.body
-        {
-            let made: Text<'static> = std::mem::take(arguments);
-            let input = unwrapped(&made).map_or(made, Into::into);
-            self.arguments(&input, sequence, out);
-        }
         match &self.item.body {
             Body::Message(contents) => {
                 let (kind, key, said) = match contents.last() {

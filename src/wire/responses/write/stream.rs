@@ -17,10 +17,11 @@ use super::ending::Ending;
 use super::envelope::State;
 use super::item::{Body, Content, Item};
 use super::running::{Running, emit, put_last_content};
-use super::{Writer, aside, lone, own_id, plain, transcript};
+use super::{Writer, aside, lone, own_call, own_id, plain, transcript};
 use crate::wire::canonical::{Delta, Event, Part, PartStart, Signature, ToolCallKind};
 use crate::wire::json::JsonWriter;
 use crate::wire::responses::items::{OF_CALL, OF_TEXT};
+use crate::wire::responses::own::Own;
 
 /// Most bytes of one answer that are kept to be repeated, finished items and open texts. No model says so much; beyond it
 /// the answer fails.
@@ -28,6 +29,14 @@ const MOST_KEPT: usize = 32 << 20;
 
 /// What an item costs besides its text, roughly.
 const ITEM: usize = 256;
+
+/// A call of one of this API's own tools under way.
+struct Held {
+    part: u32,
+    own: &'static Own,
+    call_id: String,
+    arguments: String,
+}
 
 /// What has been written of a stream.
 #[derive(Default)]
@@ -38,6 +47,8 @@ pub(super) struct Stream {
     refused: bool,
     ending: Ending,
     open: Vec<Running>,
+    /// Calls of this API's own tools, whose items can only be made when they are complete.
+    held: Vec<Held>,
     /// Finished items as JSON, in order; empty while they are open.
     done: Vec<Vec<u8>>,
     kept: usize,
@@ -160,7 +171,7 @@ impl Writer {
     }
 
     /// Begin an item.
-    fn add(&mut self, part: u32, id: Option<&str>, body: Body<'static>, wrapped: bool, out: &mut Vec<u8>) {
+    fn add(&mut self, part: u32, id: Option<&str>, body: Body<'static>, out: &mut Vec<u8>) {
         let index = self.stream.done.len();
         let id = own_id(id).unwrap_or_else(|| self.item_id(&body, index));
         let running = Running {
@@ -170,7 +181,6 @@ impl Writer {
             ended: false,
             sealed: None,
             length: 0,
-            wrapped,
         };
         emit(&mut self.stream.sequence, out, "response.output_item.added", |json| {
             json.field("output_index", running.index);
@@ -195,7 +205,7 @@ impl Writer {
                     text: "".into(),
                     encrypted: None,
                 };
-                self.add(part, id.as_deref(), body, false, out);
+                self.add(part, id.as_deref(), body, out);
             }
             PartStart::ToolCall {
                 id,
@@ -203,18 +213,28 @@ impl Writer {
                 kind,
                 signature,
             } => {
+                self.stream.kept += id.len() + name.len();
+                if let Some(own) = self.own(name, *kind) {
+                    self.stream.kept += ITEM;
+                    self.stream.held.push(Held {
+                        part,
+                        own,
+                        call_id: id.to_string(),
+                        arguments: String::new(),
+                    });
+                    return;
+                }
                 self.close_ended(out);
                 if let Some(signature) = signature {
                     self.aside(signature, OF_CALL, out);
                 }
-                let custom = self.is_custom(name, *kind);
                 let body = Body::Call {
                     call_id: id.to_string().into(),
                     name: name.to_string().into(),
                     arguments: "".into(),
-                    custom,
+                    custom: *kind == ToolCallKind::Custom,
                 };
-                self.add(part, None, body, custom && *kind == ToolCallKind::Function, out);
+                self.add(part, None, body, out);
             }
             PartStart::Whole(whole) => {
                 if let Some(said) = transcript(whole) {
@@ -227,7 +247,7 @@ impl Writer {
                     _ => None,
                 };
                 if let Some(body) = lone(whole) {
-                    self.add(part, id, body.into_static(), false, out);
+                    self.add(part, id, body.into_static(), out);
                 }
             }
         }
@@ -238,11 +258,12 @@ impl Writer {
         let joins = |running: &Running| running.ended && running.sealed.is_none() && running.is_message();
         if !self.stream.open.last().is_some_and(joins) {
             self.close_ended(out);
-            self.add(part, None, Body::Message(Vec::new()), false, out);
+            self.add(part, None, Body::Message(Vec::new()), out);
         }
         let Some(running) = self.stream.open.last_mut() else {
             return;
         };
+        self.stream.kept += ITEM;
         running.part = part;
         running.ended = false;
         running.length = 0;
@@ -257,7 +278,7 @@ impl Writer {
 
     /// A reasoning item that carries nothing but another item's signature.
     fn aside(&mut self, signature: &Signature<'_>, mark: &str, out: &mut Vec<u8>) {
-        self.add(u32::MAX, None, aside(signature, mark), false, out);
+        self.add(u32::MAX, None, aside(signature, mark), out);
         if let Some(running) = self.stream.open.pop() {
             self.item_done(running, "completed", out);
         }
@@ -265,21 +286,41 @@ impl Writer {
 
     fn delta(&mut self, part: u32, delta: &Delta<'_>, out: &mut Vec<u8>) {
         let stream = &mut self.stream;
+        if let (Some(held), Delta::Arguments(more)) = (stream.held.iter_mut().find(|held| held.part == part), delta) {
+            stream.kept += more.len();
+            held.arguments.push_str(more);
+            return;
+        }
         let found = stream.open.iter_mut().find(|open| open.part == part && !open.ended);
         let Some(running) = found else { return };
-        stream.kept += match delta {
-            Delta::Text(more) | Delta::Thinking(more) | Delta::Arguments(more) => more.len(),
-            _ => 64,
-        };
+        stream.kept += size(delta);
         running.delta(delta, &mut stream.sequence, out);
     }
 
     fn part_end(&mut self, part: u32, out: &mut Vec<u8>) {
+        if let Some(at) = self.stream.held.iter().position(|held| held.part == part) {
+            let held = self.stream.held.remove(at);
+            self.own_call(held, out);
+        }
         let stream = &mut self.stream;
         let found = stream.open.iter_mut().find(|open| open.part == part && !open.ended);
         let Some(running) = found else { return };
         running.ended = true;
         running.part_end(&mut stream.sequence, out);
+    }
+
+    /// The item of a call that is complete. One that does not say what to do is a function's.
+    fn own_call(&mut self, held: Held, out: &mut Vec<u8>) {
+        self.close_ended(out);
+        let mut body = own_call(held.own, &held.call_id, &held.arguments).into_static();
+        if let Body::Call { arguments, .. } = &mut body {
+            *arguments = "".into();
+        }
+        let is_own = matches!(body, Body::Own { .. });
+        self.add(held.part, None, body, out);
+        if !is_own {
+            self.delta(held.part, &Delta::Arguments(held.arguments.into()), out);
+        }
     }
 
     fn item_done(&mut self, running: Running, status: &str, out: &mut Vec<u8>) {
@@ -309,7 +350,9 @@ impl Writer {
 
     /// Close everything; the last item is as complete as the answer.
     fn close_all(&mut self, out: &mut Vec<u8>) {
-        let parts: Vec<u32> = self.stream.open.iter().map(|running| running.part).collect();
+        let held = self.stream.held.iter().map(|held| held.part);
+        let open = self.stream.open.iter().map(|running| running.part);
+        let parts: Vec<u32> = open.chain(held).collect();
         for part in parts {
             self.part_end(part, out);
         }
@@ -323,6 +366,27 @@ impl Writer {
                 "completed"
             };
             self.item_done(running, status, out);
+        }
+    }
+}
+
+/// What a delta leaves behind until the end, roughly.
+fn size(delta: &Delta<'_>) -> usize {
+    match delta {
+        Delta::Text(more) | Delta::Thinking(more) | Delta::Arguments(more) => more.len(),
+        Delta::Signature(signature) => signature.data.len(),
+        Delta::Citation(citation) => {
+            let texts = [&citation.url, &citation.title, &citation.cited_text];
+            let texts = texts
+                .into_iter()
+                .flatten()
+                .chain(citation.raw.iter().map(|(_, raw)| raw));
+            64 + texts.map(|text| text.len()).sum::<usize>()
+        }
+        Delta::Logprobs(tokens) => {
+            let tops = tokens.iter().flat_map(|token| &token.top).map(|(text, _)| text);
+            let all = tokens.iter().map(|token| &token.token).chain(tops);
+            all.map(|text| 64 + 4 * text.len()).sum()
         }
     }
 }

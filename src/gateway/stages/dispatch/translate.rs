@@ -1,0 +1,70 @@
+//! Translation at its place in an attempt: small bodies at once, large ones off the worker, which has other streams to serve.
+
+use super::super::super::downstream::Downstream;
+use super::super::super::plan::{self, NoPlan, Plan, Terms, Translated, Whole};
+use super::attempt::Attempt;
+use super::failure::{Failure, defect};
+use crate::telemetry::Outcome;
+use crate::upstream::Site;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Bodies from this size on are translated off the worker: a megabyte takes about two milliseconds.
+const OFFLOAD_FROM: usize = 256 * 1024;
+impl Attempt<'_> {
+    /// What to send, and how to read the answer.
+    pub(super) async fn plan(
+        &self,
+        down: &mut Downstream<'_>,
+        site: &Arc<Site>,
+        terms: Terms<'_>,
+    ) -> Result<Result<Plan, NoPlan>, Failure> {
+        match plan::native(self.call, site, terms) {
+            Some(plan) => Ok(plan),
+            None if self.call.body.len() < OFFLOAD_FROM => Ok(plan::translated(self.call, site, terms)),
+            None => self.plan_aside(down, site, terms).await,
+        }
+    }
+
+    /// The plan of a call whose body is large.
+    async fn plan_aside(
+        &self,
+        down: &mut Downstream<'_>,
+        site: &Arc<Site>,
+        terms: Terms<'_>,
+    ) -> Result<Result<Plan, NoPlan>, Failure> {
+        let (call, site, model) = (self.call.clone(), Arc::clone(site), terms.model.to_owned());
+        let Terms {
+            max_depth,
+            mixed,
+            strict,
+            ..
+        } = terms;
+        let work = move || {
+            let terms = Terms {
+                model: &model,
+                max_depth,
+                mixed,
+                strict,
+            };
+            plan::translated(&call, &site, terms)
+        };
+        let made = down.until(self.total, tokio::task::spawn_blocking(work)).await;
+        made.map_err(|stop| self.stopped(stop, Outcome::TotalTimeout))?
+            .map_err(|error| defect(format!("blocking task: {error}")))
+    }
+
+    /// The answer in the client's dialect; a large one is not translated on the worker either.
+    pub(super) async fn translate_whole(&self, translated: Translated, body: &Bytes) -> Result<Whole, Failure> {
+        let depth = self.limits.json_depth;
+        let whole = if body.len() < OFFLOAD_FROM {
+            translated.whole(self.call, body, depth)
+        } else {
+            let (call, body) = (self.call.clone(), body.clone());
+            tokio::task::spawn_blocking(move || translated.whole(&call, &body, depth))
+                .await
+                .map_err(|error| defect(format!("blocking task: {error}")))?
+        };
+        whole.map_err(|error| self.undecodable(body, &error))
+    }
+}
