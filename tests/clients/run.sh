@@ -89,7 +89,7 @@ status=0
 if [ -z "$only" ]; then
     # Two workers: while one waits for the gateway the other reads an answer. Files keep their order, models are a test's own.
     PYTHONDONTWRITEBYTECODE=1 CIRQUE_COUNTS="$scratch/python.counts" "$python" -m pytest -q -p no:cacheprovider \
-        -n 2 --dist worksteal --durations=3 -rfEs tests/clients/python "$@" || status=1
+        -n 2 --dist worksteal --durations=3 -rfE tests/clients/python "$@" || status=1
     cat "$scratch/python.counts" 2>/dev/null || { echo "clients: python: 0 passed, 1 failed, 0 skipped"; status=1; }
 fi
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from conftest import DIRECT
+from conftest import DIRECT, nothing_there
 from sessions import SESSIONS
 from vendors.serve import KEYS
 from vendors.targets import TARGETS, Target
@@ -66,7 +66,7 @@ class Route:
         sends."""
         if self.client == "mistralai" and self.provider.name in ("server", "azure", "azure-dated",
                                                                  "compat") and not DIRECT:
-            pytest.skip("the SDK's own fields in earlier messages are not OpenAI's")
+            nothing_there("the SDK's own fields in earlier messages are not OpenAI's")
 
     def need_tools(self, stream):
         self.need_history()
@@ -76,9 +76,9 @@ class Route:
     def need(self, *features):
         for feature in features:
             if self.lacks(feature):
-                pytest.skip("no %s with %s and %s" % (feature, self.client, self.provider.name))
+                nothing_there("no %s with %s and %s" % (feature, self.client, self.provider.name))
         if "thinking" in features and not self.provider.thinking:
-            pytest.skip("%s does not think" % self.provider.name)
+            nothing_there("%s does not think" % self.provider.name)
 
 
 def pairs(clients=None, providers=None):

@@ -13,7 +13,7 @@ import urllib.parse
 import jsonschema
 import pytest
 
-from conftest import CLIENTS, DIRECT, gateway_only
+from conftest import CLIENTS, DIRECT, gateway_only, nothing_there
 from matrix import Route
 from vendors.scenarios import PERSON
 from vendors.serve import KEYS
@@ -247,7 +247,7 @@ def test_session(agent):
 
 def test_thinking_survives_the_session(agent):
     if agent.target.keeps != "signed" or not agent.target.thinking:
-        pytest.skip("%s has no signatures" % agent.target.name)
+        nothing_there("%s has no signatures" % agent.target.name)
     agent.step()
     agent.step()
     seen = agent.seen()[-1]

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from conftest import nothing_there
 from matrix import Route, pairs
 from vendors.scenarios import GREETING, PERSON, SECOND_THOUGHT, THOUGHT
 from vendors.targets import TARGETS
@@ -151,7 +152,7 @@ def test_call_without_arguments(route, stream):
 @pytest.mark.parametrize("choice", ["any", "none", "get_weather"])
 def test_tool_choice(route, choice):
     if choice == "none" and route.client == "langchain-anthropic":
-        pytest.skip("takes every word but auto and any for a tool's name")
+        nothing_there("takes every word but auto and any for a tool's name")
     with route.begin("text", tools=[WEATHER, TIME], choice=choice) as session:
         assert session.say("Hello").text == GREETING
         seen, = session.seen()
@@ -206,7 +207,7 @@ def test_thinking_with_tools(route, stream):
 
 def test_redacted_thinking(route, stream):
     if route.provider.name not in ("anthropic", "vertex-claude", "bedrock"):
-        pytest.skip("no redacted thinking there")
+        nothing_there("no redacted thinking there")
     route.need("thinking", "redacted")
     with route.begin("redacted", stream, thinking=True, tools=[WEATHER]) as session:
         call, = session.say("Weather in Köln?").calls
@@ -232,7 +233,7 @@ def test_pdf(route):
 
 def test_structured_output(route, stream):
     if "langchain" in route.client:
-        pytest.skip("with_structured_output has its own test")
+        nothing_there("with_structured_output has its own test")
     with route.begin("schema", stream, schema=SCHEMA) as session:
         reply = session.say("Ada, 36, speaks English and French. Answer in JSON.")
         assert json.loads(reply.text) == PERSON and not reply.calls

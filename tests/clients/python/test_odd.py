@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from conftest import gateway_only
+from conftest import gateway_only, nothing_there
 from matrix import Route
 from vendors.scenarios import GREETING
 from vendors.targets import TARGETS
@@ -207,12 +207,12 @@ FOREIGN = [name for name in TARGETS if name not in ("azure", "azure-dated")]
 @pytest.mark.parametrize("name", list(CHATS))
 def test_odd_chat(name, target, upstream):
     if (target, name) in TO_THE_CLIENT:
-        pytest.skip("the vendor's refusal is clear and the client's to mend, or ours to be strict about")
+        nothing_there("the vendor's refusal is clear and the client's to mend, or ours to be strict about")
     body = dict(CHATS[name])
     about = body.pop("_", "text")
     scenario = "schema" if about == "schema" else "text"
     if about == "thinking" and not TARGETS[target].thinking:
-        pytest.skip("does not think")
+        nothing_there("does not think")
     status, answer, _ = taken_or_ours(target, upstream, "/v1/chat/completions", body, scenario, about == "thinking")
     if status == 200 and scenario == "text":
         assert answer["choices"][0]["message"]["content"] == GREETING
@@ -229,7 +229,7 @@ def test_tool_schema(name, client, target, upstream):
            "anthropic": ("anthropic", "anthropic-new", "vertex-claude"),
            "google-genai": ("gemini", "gemini-3", "vertex")}
     if target in own[client]:
-        pytest.skip("its own dialect passes unread")
+        nothing_there("its own dialect passes unread")
     described = {"name": "f", "description": "d"}
     if client == "openai-chat":
         path, body = "/v1/chat/completions", {"messages": [user()], "tools": [{"type": "function", "function": {
@@ -323,9 +323,9 @@ def test_odd_messages(name, target, upstream):
     body = {"max_tokens": 4096, **MESSAGES[name]}
     thinking = body.pop("_", False)
     if thinking and not TARGETS[target].thinking:
-        pytest.skip("does not think")
+        nothing_there("does not think")
     if name == "foreign thinking" and target == "bedrock":
-        pytest.skip("Claude's signatures hold there too, so they are passed on")
+        nothing_there("Claude's signatures hold there too, so they are passed on")
     status, _, entries = taken_or_ours(target, upstream, "/v1/messages", body, thinking=thinking, client="anthropic")
     if name == "system message" and status == 200:
         assert "Be brief." in json.dumps(entries[-1]["seen"], ensure_ascii=False)

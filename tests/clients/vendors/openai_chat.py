@@ -324,17 +324,22 @@ def usage(answer, shown):
                                           "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}}
 
 
-def tool_calls(answer, prefix="call_", length=24):
-    return [{"id": canon.call_id(prefix, answer, index, length), "type": "function",
-             "function": {"name": call[1], "arguments": json.dumps(call[2], ensure_ascii=False)}}
-            for index, call in enumerate(answer.calls())]
+def tool_calls(answer, prefix="call_", length=24, tools=()):
+    """A tool of free text is called with text."""
+    free = {tool["name"] for tool in tools if tool.get("custom")}
+    made = []
+    for index, call in enumerate(answer.calls()):
+        text = json.dumps(call[2], ensure_ascii=False)
+        kind, said = ("custom", {"input": text}) if call[1] in free else ("function", {"arguments": text})
+        made.append({"id": canon.call_id(prefix, answer, index, length), "type": kind, kind: {"name": call[1], **said}})
+    return made
 
 
 def reply(answer, seen, thoughts=False, **ids):
     """`thoughts`: a vendor that shows its reasoning, as DeepSeek does in `reasoning_content`."""
     message = {"role": "assistant", "content": answer.text() or None, "refusal": None, "annotations": []}
     if answer.calls():
-        message["tool_calls"] = tool_calls(answer, **ids)
+        message["tool_calls"] = tool_calls(answer, tools=seen["tools"], **ids)
     elif message["content"] is None:
         message["content"] = ""
     if thoughts and answer.thought():
@@ -358,12 +363,13 @@ def stream(answer, seen, thoughts=False, **ids):
         events += [chunk({"reasoning_content": piece}) for piece in canon.pieces(answer.thought())]
     if answer.text():
         events += [chunk({"content": piece}) for piece in canon.pieces(answer.text(), 5)]
-    for index, call in enumerate(tool_calls(answer, **ids)):
-        arguments = call["function"]["arguments"]
-        first = {**call, "index": index, "function": {"name": call["function"]["name"], "arguments": ""}}
+    for index, call in enumerate(tool_calls(answer, tools=seen["tools"], **ids)):
+        kind = call["type"]
+        member = "input" if kind == "custom" else "arguments"
+        first = {**call, "index": index, kind: {"name": call[kind]["name"], member: ""}}
         events.append(chunk({"tool_calls": [first]}))
-        events += [chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
-                   for piece in canon.pieces(arguments, 4)]
+        events += [chunk({"tool_calls": [{"index": index, kind: {member: piece}}]})
+                   for piece in canon.pieces(call[kind][member], 4)]
     if answer.fail_after is not None:
         return Response(events=events[:answer.fail_after] + [sse(error(Refused("overloaded", kind="server")))],
                         kind="text/event-stream; charset=utf-8")

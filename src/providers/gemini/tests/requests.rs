@@ -1,6 +1,9 @@
 //! What canonical requests become for Google.
 
 use super::*;
+use crate::wire::Dialect;
+use crate::wire::canonical::{Candidate, Signature, Thinking, ToolCall, ToolCallKind};
+use crate::wire::gemini::WRAPPED_BASE64;
 
 fn encoded(request: &str, model: &str, vertex: bool) -> (Json, Vec<String>) {
     let body = node(request);
@@ -398,4 +401,46 @@ fn other_vendors_web_search_is_googles() {
         made.dropped.names(),
         ["tools[0] (options of web_search)", "messages[0].name", "tool_choice"]
     );
+}
+
+#[test]
+fn what_another_vendor_signed_never_reaches_google() {
+    let thinking = |text: &'static str, data: &'static str| {
+        Part::Thinking(Thinking {
+            text: text.into(),
+            signature: Some(Signature::new(Dialect::Anthropic, data)),
+            redacted: text.is_empty(),
+            id: None,
+        })
+    };
+    let call = Part::ToolCall(ToolCall {
+        id: "c1".into(),
+        name: "f".into(),
+        arguments: "{}".into(),
+        kind: ToolCallKind::Function,
+        signature: None,
+        cache: None,
+    });
+    for parts in [
+        vec![thinking("secret", "s1"), thinking("", "s2"), call],
+        vec![thinking("secret", "s1"), Part::text("said")],
+    ] {
+        let response = Response {
+            candidates: vec![Candidate {
+                parts,
+                ..Candidate::default()
+            }],
+            ..Response::default()
+        };
+        let sent: Json = serde_json::from_str(&written(&response)).unwrap();
+        let history =
+            json!({"contents":[{"role":"user","parts":[{"text":"hi"}]},sent["candidates"][0]["content"]]}).to_string();
+        assert!(crate::providers::native::holds_foreign_parts(history.as_bytes()));
+        let (sent, dropped) = encoded(&history, "gemini-3-pro-preview", false);
+        let sent = sent.to_string();
+        for foreign in ["secret", "cirque", WRAPPED_BASE64, "s1"] {
+            assert!(!sent.contains(foreign), "{sent}");
+        }
+        assert_eq!(dropped[0], "messages[1] (thinking of another vendor)");
+    }
 }

@@ -93,7 +93,6 @@ class LangChainAnthropic(LangChain):
 class LangChainGoogle(LangChain):
     name = "langchain-google-genai"
     # It keeps no redacted thinking of a stream.
-    lacks = LangChain.lacks | {"redacted"}
 
     def chat_model(self):
         from langchain_google_genai import ChatGoogleGenerativeAI
