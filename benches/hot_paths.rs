@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use bytes::Bytes;
-use cirque::balance::{Breaker, Member, Pool};
+use cirque::balance::{Ask, Breaker, Member, Pool, Strategy};
 use cirque::error::{ErrorKind, GatewayError};
 use cirque::gateway::live::{LiveStream, Source};
 use cirque::ids::{RequestId, TargetId};
@@ -143,11 +143,18 @@ fn balance(c: &mut Criterion) {
         let member = |index: u32| Member {
             id: TargetId::new(format!("mock/{index}")),
             weight: index + 1,
+            tier: 0,
+            cost: 0,
             breaker: Arc::default(),
         };
-        let pool = Pool::new((0..members).map(member).collect());
+        let pool = Pool::new((0..members).map(member).collect(), Strategy::Weighted);
         c.bench_function(&format!("Pool::pick + success, {members} members"), |b| {
-            b.iter(|| pool.pick(black_box(&[]), Instant::now).unwrap().permit.success());
+            b.iter(|| {
+                pool.pick(black_box(&[]), black_box(Ask::default()), Instant::now)
+                    .unwrap()
+                    .permit
+                    .success()
+            });
         });
     }
     let breaker: Arc<Breaker> = Arc::default();

@@ -80,6 +80,8 @@ pub struct PublicModel {
     pub name: Arc<str>,
     /// What a target cannot take is refused, not dropped.
     pub strict: bool,
+    /// Requests that name the same session here stick together, if the pool's strategy lets them.
+    pub session_header: Option<http::HeaderName>,
     /// Who answers, whose turn it is.
     pub pool: Pool,
     /// The members of the pool, by their index in it.
@@ -286,7 +288,7 @@ impl Snapshot {
                     .zip(model.pool.members())
                     .map(|(target, member)| {
                         serde_json::json!({
-                            "id": target.id.as_str(), "provider": target.provider_name(), "weight": member.weight,
+                            "id": target.id.as_str(), "provider": target.provider_name(), "weight": member.weight, "tier": member.tier,
                             "breaker": target.breaker.state(now).as_str(), "in_flight": target.breaker.in_flight(),
                             "times_opened": target.breaker.times_opened(),
                         })

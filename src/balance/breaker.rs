@@ -12,6 +12,7 @@
 //! the time it named, which is no failure. A closed breaker costs one atomic load to ask and one add to report success;
 //! the lock is taken only around failures and while not closed.
 
+use super::latency::Latency;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -89,6 +90,8 @@ pub struct Breaker {
     /// Times it opened since the process started, for the operator.
     opened: AtomicU64,
     inner: Mutex<Inner>,
+    /// How long it takes to answer; kept here because it is as old as the target and shared by the same pools.
+    latency: Latency,
 }
 
 impl Default for Breaker {
@@ -106,6 +109,7 @@ impl Default for Breaker {
                 window_failures: 0,
                 cooling_until: None,
             }),
+            latency: Latency::default(),
         }
     }
 }
@@ -132,6 +136,7 @@ impl Breaker {
             breaker: Arc::clone(self),
             probe,
             reported: false,
+            measured: None,
         }
     }
 
@@ -241,6 +246,11 @@ impl Breaker {
         self.opened.load(Ordering::Relaxed)
     }
 
+    /// How long it takes to answer, where a strategy measures that.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // The state is valid after every statement, so a panic elsewhere leaves nothing half-done.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -254,9 +264,41 @@ pub struct Permit {
     breaker: Arc<Breaker>,
     probe: bool,
     reported: bool,
+    /// Only from pools that choose by latency; elsewhere nothing reads a clock.
+    measured: Option<Measured>,
+}
+
+#[derive(Debug)]
+struct Measured {
+    began: Instant,
+    stream: bool,
+    heard: bool,
 }
 
 impl Permit {
+    /// Measure how long it takes from now to the first token of a stream or to the end of a whole answer.
+    pub(super) fn measured(mut self, began: Instant, stream: bool) -> Self {
+        self.measured = Some(Measured {
+            began,
+            stream,
+            heard: false,
+        });
+        self
+    }
+
+    /// The first token of a stream, or all of a whole answer, is here. Not for refusals: they are quick and say nothing
+    /// about answers. The clock is read only if the pool measures, and only the first time.
+    pub fn heard(&mut self, now: impl FnOnce() -> Instant) {
+        if let Some(measured) = &mut self.measured
+            && !measured.heard
+        {
+            measured.heard = true;
+            let now = now();
+            let took = now.saturating_duration_since(measured.began);
+            self.breaker.latency.answered(measured.stream, took, now);
+        }
+    }
+
     /// The target answered.
     pub fn success(mut self) {
         self.reported = true;
@@ -266,6 +308,10 @@ impl Permit {
     /// The target failed.
     pub fn failure(mut self, now: Instant) {
         self.reported = true;
+        if let Some(measured) = &self.measured {
+            let after = now.saturating_duration_since(measured.began);
+            self.breaker.latency.failed(measured.stream, after, now);
+        }
         self.breaker.failed(now);
     }
 
@@ -273,6 +319,18 @@ impl Permit {
     pub fn cool(mut self, now: Instant, length: Duration) {
         self.reported = true;
         self.breaker.cool(now, length);
+    }
+
+    /// The client left or our own time was up: no verdict, but it was no faster than this. Dropping does the same without
+    /// the latter.
+    pub fn unanswered(self, now: impl FnOnce() -> Instant) {
+        if let Some(measured) = &self.measured
+            && !measured.heard
+        {
+            let now = now();
+            let waited = now.saturating_duration_since(measured.began);
+            self.breaker.latency.not_within(measured.stream, waited, now);
+        }
     }
 }
 

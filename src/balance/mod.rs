@@ -1,9 +1,17 @@
-//! Choosing a target: pools of weighted members, and a breaker for each.
+//! Choosing a target: pools of members, a strategy to choose by, and a breaker for each member.
 //!
-//! Deals in ids and weights only; what a target *is* (address, credential, dialect) is joined in [`crate::upstream`].
+//! Deals in ids, weights, loads and latencies only; what a target *is* (address, credential, dialect) is joined in
+//! [`crate::upstream`], and what a key is made of is the gateway's to say.
 
 pub mod breaker;
+mod choose;
+pub mod key;
+pub mod latency;
 pub mod pool;
+#[cfg(test)]
+mod simulation;
+mod turns;
 
 pub use breaker::{Breaker, BreakerState, Permit};
-pub use pool::{Member, Pick, Pool};
+pub use key::KeyHash;
+pub use pool::{Ask, LOAD_FACTOR, Member, Pick, Pool, Strategy};

@@ -1,36 +1,88 @@
-//! A pool: the weighted targets behind one public model.
+//! A pool: the targets behind one public model, and whose turn it is.
 //!
-//! Smooth weighted round robin (the nginx algorithm: a heavy member's turns are spread out, not bunched) is periodic, so
-//! its one period is worked out when the pool is built and picking is one atomic add. A member that cannot be asked
-//! loses its turn to the next in the sequence, and the cursor moves on for everybody, so the others keep their shares.
+//! ```text
+//!   members ─ by tier, 0 first ─ in it by cost (cheapest only) ─► groups, each with its turns
+//!                              └ weight 0: the tier's standbys ─► a group without turns, behind the others of the tier
+//! ```
+//! Groups are walked in this order for every request, so a lower tier is asked only while nobody above may be, and no
+//! longer. Within a group the [`Strategy`] chooses (`choose.rs`). Weighted turns are one atomic add: a member that cannot
+//! be asked loses its turn to the next in the sequence, and the cursor moves on for everybody, so the others keep their
+//! shares. Load is what [`Breaker::in_flight`] counts, over all pools that name the target.
 
 use super::breaker::{Breaker, Permit, Refusal};
+use super::key::KeyHash;
+use super::turns::turns;
 use crate::ids::TargetId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest period kept; weights beyond it are scaled down (the shares then are right to one part in this many).
-const MAX_PERIOD: u64 = 16_384;
+/// Default of `Sticky`'s `load_factor`.
+pub const LOAD_FACTOR: f64 = 1.25;
+
+/// How a pool chooses among members of one tier that may be asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Strategy {
+    /// Smooth weighted round robin.
+    #[default]
+    Weighted,
+    /// Who has the fewest requests in flight for its weight; on a tie whose turn it is.
+    LeastBusy,
+    /// Of two drawn by weight, the one with the smaller latency × (in flight + 1) ÷ weight; see [`super::latency`].
+    PeakEwma,
+    /// One key, one member, so that the provider's prompt cache is met; without a key as `Weighted`.
+    Sticky {
+        /// A member with more than this times its share of all that is in flight passes its keys on. At least 1.
+        load_factor: f64,
+    },
+    /// Shares of the *keys* by weight, for canaries and comparisons; without a key as `Weighted`.
+    Split,
+    /// The cheapest; equal ones as `Weighted`.
+    Cheapest,
+}
 
 /// One target as a pool sees it.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Which target.
     pub id: TargetId,
-    /// Its share; 0 = standby.
+    /// Its share; 0 = standby of its tier.
     pub weight: u32,
+    /// 0 is asked first, the next only when nobody before it may be.
+    pub tier: u32,
+    /// Price in nano-USD per 1000 tokens, for [`Strategy::Cheapest`]; unknown: `u64::MAX`.
+    pub cost: u64,
     /// Its breaker.
     pub breaker: Arc<Breaker>,
+}
+
+/// What of a request a choice may depend on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// What it sticks by ([`KeyHash`]); only worth making if [`Pool::keyed`].
+    pub key: Option<u64>,
+    /// A stream: the time to its first token counts.
+    pub stream: bool,
 }
 
 /// Targets and whose turn it is.
 #[derive(Debug)]
 pub struct Pool {
-    members: Vec<Member>,
-    /// Member indices in the order of their turns.
-    turns: Vec<usize>,
-    cursor: AtomicUsize,
+    pub(super) members: Vec<Member>,
+    /// Per member, what its id hashes to.
+    pub(super) seeds: Vec<u64>,
+    groups: Vec<Group>,
+    strategy: Strategy,
+}
+
+/// Members that are chosen among before anybody behind them is.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Their indices.
+    pub(super) members: Vec<usize>,
+    /// Their indices in the order of their turns; empty: standbys, asked in order.
+    pub(super) turns: Vec<usize>,
+    pub(super) cursor: AtomicUsize,
 }
 
 /// A chosen member and the leave to ask it.
@@ -47,18 +99,44 @@ pub struct Pick {
 pub struct NoPick {
     /// The shortest time after which a cooling member may be asked again.
     pub cooling: Option<Duration>,
-    /// A member that was refused only because its breaker is open.
+    /// The first member that was refused only because its breaker is open.
     pub open: Option<usize>,
+}
+
+/// Who is out of the question for this pick.
+pub(super) struct Out<'a> {
+    tried: &'a [usize],
+    /// Allocates only when somebody refuses.
+    refused: Vec<usize>,
+    why: NoPick,
+}
+
+impl Out<'_> {
+    pub(super) fn has(&self, index: usize) -> bool {
+        self.tried.contains(&index) || self.refused.contains(&index)
+    }
 }
 
 impl Pool {
     /// A pool of these members.
-    pub fn new(members: Vec<Member>) -> Self {
-        let turns = turns(&members.iter().map(|m| m.weight).collect::<Vec<_>>());
+    pub fn new(members: Vec<Member>, strategy: Strategy) -> Self {
+        let strategy = match strategy {
+            Strategy::Sticky { load_factor } if load_factor.is_nan() => Strategy::Sticky {
+                load_factor: LOAD_FACTOR,
+            },
+            Strategy::Sticky { load_factor } => Strategy::Sticky {
+                load_factor: load_factor.max(1.0),
+            },
+            other => other,
+        };
         Self {
+            seeds: members
+                .iter()
+                .map(|m| KeyHash::default().part(m.id.as_str().as_bytes()).finish())
+                .collect(),
+            groups: groups(&members, strategy),
             members,
-            turns,
-            cursor: AtomicUsize::new(0),
+            strategy,
         }
     }
 
@@ -67,42 +145,116 @@ impl Pool {
         &self.members
     }
 
-    /// The next member that was not tried yet and may be asked.
-    pub fn pick(&self, tried: &[usize], now: impl Fn() -> Instant) -> Result<Pick, NoPick> {
-        let mut why = NoPick::default();
-        let mut refused = Vec::new();
-        for _ in 0..self.turns.len() {
-            let turn = self.cursor.fetch_add(1, Ordering::Relaxed) % self.turns.len();
-            let Some(&index) = self.turns.get(turn) else { break };
-            if tried.contains(&index) || refused.contains(&index) {
-                continue;
-            }
-            match self.ask(index, &now, &mut why) {
-                Some(pick) => return Ok(pick),
-                None => refused.push(index),
-            }
-            if refused.len() + tried.len() >= self.members.len() {
-                break;
-            }
+    /// How it chooses.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// Whether [`Ask::key`] makes a difference.
+    pub fn keyed(&self) -> bool {
+        matches!(self.strategy, Strategy::Sticky { .. } | Strategy::Split)
+    }
+
+    /// The next member that was not tried yet and may be asked. `now` is read when a breaker is not calm, and by
+    /// [`Strategy::PeakEwma`].
+    pub fn pick(&self, tried: &[usize], ask: Ask, now: impl Fn() -> Instant) -> Result<Pick, NoPick> {
+        if self.strategy != Strategy::PeakEwma {
+            return self.walk(tried, ask, &now);
         }
-        // Standbys, and members whose turns others took while this loop ran.
-        for index in 0..self.members.len() {
-            if !tried.contains(&index)
-                && !refused.contains(&index)
-                && let Some(pick) = self.ask(index, &now, &mut why)
-            {
+        let at = now();
+        let Pick { index, permit } = self.walk(tried, ask, &|| at)?;
+        let permit = permit.measured(at, ask.stream);
+        Ok(Pick { index, permit })
+    }
+
+    fn walk(&self, tried: &[usize], ask: Ask, now: &impl Fn() -> Instant) -> Result<Pick, NoPick> {
+        let mut out = Out {
+            tried,
+            refused: Vec::new(),
+            why: NoPick::default(),
+        };
+        for group in &self.groups {
+            let pick = if group.turns.is_empty() {
+                self.in_order(group, &mut out, now)
+            } else {
+                self.in_group(group, ask, &mut out, now)
+            };
+            if let Some(pick) = pick {
                 return Ok(pick);
             }
         }
-        Err(why)
+        Err(out.why)
     }
 
-    fn ask(&self, index: usize, now: &impl Fn() -> Instant, why: &mut NoPick) -> Option<Pick> {
+    fn in_group(&self, group: &Group, ask: Ask, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
+        match (self.strategy, ask.key) {
+            (Strategy::LeastBusy, _) => self.best(out, now, |out| self.least_busy(group, out)),
+            (Strategy::PeakEwma, _) => {
+                let at = now();
+                self.best(out, now, |out| self.quicker_of_two(group, ask.stream, at, out))
+            }
+            (Strategy::Sticky { load_factor }, Some(key)) => {
+                self.best(out, now, |out| self.sticky(group, key, load_factor, out))
+            }
+            (Strategy::Split, Some(key)) => self.best(out, now, |out| self.first_of_key(group, key, |_| true, out)),
+            (Strategy::Weighted | Strategy::Cheapest | Strategy::Sticky { .. } | Strategy::Split, _) => {
+                self.by_turns(group, out, now)
+            }
+        }
+    }
+
+    /// Ask whom `choose` names until somebody agrees or nobody is left.
+    fn best(
+        &self,
+        out: &mut Out<'_>,
+        now: &impl Fn() -> Instant,
+        choose: impl Fn(&Out<'_>) -> Option<usize>,
+    ) -> Option<Pick> {
+        loop {
+            let index = choose(out)?;
+            if let Some(pick) = self.ask(index, out, now) {
+                return Some(pick);
+            }
+        }
+    }
+
+    fn by_turns(&self, group: &Group, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
+        for _ in 0..group.turns.len() {
+            let turn = group.cursor.fetch_add(1, Ordering::Relaxed) % group.turns.len();
+            let Some(&index) = group.turns.get(turn) else { break };
+            if out.has(index) {
+                continue;
+            }
+            if let Some(pick) = self.ask(index, out, now) {
+                return Some(pick);
+            }
+            if out.refused.len() + out.tried.len() >= self.members.len() {
+                break;
+            }
+        }
+        // Members whose turns others took while this loop ran.
+        self.in_order(group, out, now)
+    }
+
+    fn in_order(&self, group: &Group, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
+        for &index in &group.members {
+            if !out.has(index)
+                && let Some(pick) = self.ask(index, out, now)
+            {
+                return Some(pick);
+            }
+        }
+        None
+    }
+
+    fn ask(&self, index: usize, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
+        let why = &mut out.why;
         match self.members.get(index)?.breaker.admit(now) {
             Ok(permit) => return Some(Pick { index, permit }),
             Err(Refusal::Cooling(left)) => why.cooling = Some(why.cooling.map_or(left, |before| before.min(left))),
             Err(Refusal::Open) => why.open = why.open.or(Some(index)),
         }
+        out.refused.push(index);
         None
     }
 
@@ -115,114 +267,30 @@ impl Pool {
     }
 }
 
-/// One period of smooth weighted round robin.
-fn turns(weights: &[u32]) -> Vec<usize> {
-    let divisor = weights.iter().copied().filter(|&w| w > 0).fold(0, gcd).max(1);
-    let mut weights: Vec<u64> = weights.iter().map(|&w| u64::from(w / divisor)).collect();
-    let total: u64 = weights.iter().sum();
-    if total > MAX_PERIOD {
-        for weight in weights.iter_mut().filter(|w| **w > 0) {
-            *weight = (*weight * MAX_PERIOD / total).max(1);
-        }
-    }
-    let total = weights.iter().sum::<u64>() as i64;
-    let mut current = vec![0i64; weights.len()];
-    let mut turns = Vec::with_capacity(total as usize);
-    for _ in 0..total {
-        for (value, weight) in current.iter_mut().zip(&weights) {
-            *value += *weight as i64;
-        }
-        // The first of the largest, among members with a share.
-        let best = (0..weights.len())
-            .filter(|&i| weights.get(i).is_some_and(|&w| w > 0))
-            .min_by_key(|&i| (std::cmp::Reverse(current.get(i).copied().unwrap_or(i64::MIN)), i));
-        if let Some(value) = best.and_then(|i| current.get_mut(i)) {
-            *value -= total;
-        }
-        turns.extend(best);
-    }
-    turns
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// The members in the order in which they may be asked at all.
+fn groups(members: &[Member], strategy: Strategy) -> Vec<Group> {
+    let rank = |member: &Member| {
+        let standby = member.weight == 0;
+        let by_cost = strategy == Strategy::Cheapest && !standby;
+        (member.tier, standby, if by_cost { member.cost } else { 0 })
+    };
+    let mut order: Vec<(usize, &Member)> = members.iter().enumerate().collect();
+    order.sort_by_key(|(_, member)| rank(member));
+    order
+        .chunk_by(|(_, a), (_, b)| rank(a) == rank(b))
+        .map(|group| {
+            let weights: Vec<u32> = group.iter().map(|(_, member)| member.weight).collect();
+            Group {
+                members: group.iter().map(|(index, _)| *index).collect(),
+                turns: turns(&weights)
+                    .into_iter()
+                    .filter_map(|turn| Some(group.get(turn)?.0))
+                    .collect(),
+                cursor: AtomicUsize::new(0),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn pool(weights: &[u32]) -> Pool {
-        let member = |(i, &weight): (usize, &u32)| Member {
-            id: TargetId::new(format!("t{i}")),
-            weight,
-            breaker: Arc::new(Breaker::default()),
-        };
-        Pool::new(weights.iter().enumerate().map(member).collect())
-    }
-
-    fn counts(pool: &Pool, requests: usize, tried: &[usize]) -> Vec<usize> {
-        let mut counts = vec![0; pool.members.len()];
-        for _ in 0..requests {
-            let pick = pool.pick(tried, Instant::now).unwrap();
-            counts[pick.index] += 1;
-            pick.permit.success();
-        }
-        counts
-    }
-
-    #[test]
-    fn turns_are_spread_out() {
-        assert_eq!(turns(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
-        assert_eq!(turns(&[20, 10]), [0, 1, 0]);
-    }
-
-    #[test]
-    fn a_tried_member_leaves_its_turns_to_the_others_in_proportion() {
-        assert_eq!(counts(&pool(&[1, 1, 1]), 600, &[1]), [300, 0, 300]);
-        let split = counts(&pool(&[2, 5, 1]), 3000, &[1]);
-        assert!((1900..=2100).contains(&split[0]), "{split:?}");
-    }
-
-    #[test]
-    fn a_standby_is_asked_only_when_nobody_else_can_be() {
-        let pool = pool(&[1, 0]);
-        assert_eq!(counts(&pool, 10, &[]), [10, 0]);
-        assert_eq!(pool.pick(&[0], Instant::now).unwrap().index, 1);
-    }
-
-    #[test]
-    fn open_and_cooling_members_are_passed_over_and_named() {
-        let (pool, now) = (pool(&[1, 1]), Instant::now());
-        for _ in 0..5 {
-            pool.members[0].breaker.admit(|| now).unwrap().failure(now);
-        }
-        assert_eq!(counts(&pool, 10, &[]), [0, 10]);
-        pool.members[1]
-            .breaker
-            .admit(|| now)
-            .unwrap()
-            .cool(now, Duration::from_secs(9));
-        let why = pool.pick(&[], || now).unwrap_err();
-        assert_eq!(
-            why,
-            NoPick {
-                cooling: Some(Duration::from_secs(9)),
-                open: Some(0)
-            }
-        );
-        assert_eq!(pool.pick_anyway(0).unwrap().index, 0);
-    }
-
-    proptest! {
-        #[test]
-        fn shares_are_exact_over_a_period(weights in prop::collection::vec(0u32..40, 1..6)) {
-            prop_assume!(weights.iter().any(|&w| w > 0));
-            let pool = pool(&weights);
-            let total: u32 = weights.iter().sum();
-            let counts = counts(&pool, total as usize, &[]);
-            prop_assert_eq!(counts, weights.iter().map(|&w| w as usize).collect::<Vec<_>>());
-        }
-    }
-}
+mod tests;

@@ -231,6 +231,42 @@ pub enum Strategy {
     /// Smooth weighted round robin.
     #[default]
     Weighted,
+    /// Who has the fewest requests in flight for its weight.
+    LeastBusy,
+    /// Of two drawn by weight, the one expected to be done sooner, by its latency (time to the first token of streams) and
+    /// what it has in flight.
+    PeakEwma,
+    /// Requests that belong together go to one target, so that the provider's prompt cache is met: see `sticky`.
+    Sticky,
+    /// Shares of what `sticky` tells apart (sessions, prompts) instead of requests: for canaries and comparisons.
+    Split,
+}
+
+/// What requests stick by, and how far.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sticky {
+    /// What belongs together. Default prefix.
+    #[serde(default)]
+    pub by: StickyBy,
+    /// The header that names a session, for `by: session-header`. Default x-session-id.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// A target with more than this times its share of all requests in flight passes new ones on. Default 1.25.
+    #[serde(default)]
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub load_factor: Option<f64>,
+}
+
+/// What requests stick by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StickyBy {
+    /// The beginning of the conversation: system prompt, tools, first message.
+    #[default]
+    Prefix,
+    /// A header; requests without it stick by their beginning.
+    SessionHeader,
 }
 
 /// A public model: the pool of targets that answers it.
@@ -243,6 +279,9 @@ pub struct Model {
     /// How to choose among them.
     #[serde(default)]
     pub strategy: Strategy,
+    /// For the strategies sticky and split: what requests stick by.
+    #[serde(default)]
+    pub sticky: Option<Sticky>,
     /// Other public models to try, in order, when no target of this one answers.
     #[serde(default)]
     pub fallback: Vec<String>,
@@ -272,6 +311,10 @@ pub struct Target {
     #[serde(default = "one")]
     #[schemars(range(max = 10_000))]
     pub weight: u32,
+    /// Targets of a higher tier are asked only while none of a lower one can be. Default 0.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub tier: u32,
 }
 
 fn one() -> u32 {

@@ -9,7 +9,7 @@ use super::context::RequestContext;
 use super::downstream::Downstream;
 use super::respond;
 use super::stages::settle;
-use crate::balance::Permit;
+use crate::balance::{Ask, Permit};
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::Body;
 use crate::telemetry::Outcome;
@@ -126,7 +126,7 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
     let (target, site) = loop {
         let pick = model
             .pool
-            .pick(&passing.tried, Instant::now)
+            .pick(&passing.tried, Ask::default(), Instant::now)
             .or_else(|why| match why.open {
                 Some(member) if passing.tried.is_empty() => model.pool.pick_anyway(member).ok_or(why),
                 _ => Err(why),

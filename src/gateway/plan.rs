@@ -20,6 +20,10 @@ use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
 use std::time::SystemTime;
 
+/// Most JSON values of a request that is translated. A long conversation has some thousands; as a tree each takes many times
+/// the two bytes that it may have in the body.
+const MOST_VALUES: usize = 1 << 20;
+
 /// What to send, and how to read the answer.
 pub struct Plan {
     /// Path below the API root.
@@ -196,7 +200,7 @@ pub fn client_of(call: &Call) -> &'static dyn ClientDialect {
 }
 
 fn translate(call: &Call, site: &Site, api: Api, asked: Asked<'_>, terms: Terms<'_>) -> Result<Plan, NoPlan> {
-    let document = Node::parse(&call.body, terms.max_depth).map_err(unreadable)?;
+    let document = Node::parse_up_to(&call.body, terms.max_depth, MOST_VALUES).map_err(unreadable)?;
     let client = client_of(call);
     let aim = Aim {
         model: terms.model,
@@ -253,7 +257,7 @@ fn translate(call: &Call, site: &Site, api: Api, asked: Asked<'_>, terms: Terms<
             codec: api.codec,
             client,
             schema: wanted.filter(|_| expect.structured_tool.is_some()),
-            expect,
+            expect: expect.in_order(),
             writer,
             reply,
         }),
@@ -319,7 +323,7 @@ fn reply(call: &Call) -> Reply {
 impl Translated {
     /// Read every answer of this codec as the client of this call wants it: for answers made here.
     pub fn of(call: &Call, codec: Speaks, max_depth: usize) -> Result<Self, NoPlan> {
-        let document = Node::parse(&call.body, max_depth).map_err(unreadable)?;
+        let document = Node::parse_up_to(&call.body, max_depth, MOST_VALUES).map_err(unreadable)?;
         let client = client_of(call);
         let request = client.read(&document, call.streamed()).map_err(|error| NoPlan {
             error: error.into(),

@@ -42,6 +42,9 @@ impl From<Made> for Encoding {
     }
 }
 
+/// Changed names that are looked through one by one.
+const FEW: usize = 256;
+
 /// What a decoder must know of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expect {
@@ -56,8 +59,28 @@ pub struct Expect {
 impl Expect {
     /// The client's name of a tool.
     pub fn tool_name<'n>(&'n self, name: &'n str) -> &'n str {
-        let renamed = self.renamed_tools.iter().find(|(theirs, _)| **theirs == *name);
-        renamed.map_or(name, |(_, ours)| ours)
+        self.renamed(name).map_or(name, |(_, ours)| ours)
+    }
+
+    /// The tool that is called so at the target, if its name was changed.
+    pub fn renamed(&self, name: &str) -> Option<&(Box<str>, Box<str>)> {
+        if self.renamed_tools.len() <= FEW {
+            return self.renamed_tools.iter().find(|(theirs, _)| **theirs == *name);
+        }
+        let place = self.renamed_tools.binary_search_by(|(theirs, _)| (**theirs).cmp(name));
+        self.renamed_tools.get(place.ok()?)
+    }
+
+    /// Whether there are so few changed names that looking at all of them costs nothing.
+    pub fn has_few(&self) -> bool {
+        self.renamed_tools.len() <= FEW
+    }
+
+    /// Make it fit to be searched, however many tools there are: an answer may make very many calls.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.renamed_tools.sort_unstable();
+        self
     }
 }
 

@@ -25,8 +25,7 @@ pub const SCHEMA: &str = r#"{"type":"object","properties":{"input":{"type":"stri
 /// The client's name of a called function, and which sort of tool it stands for.
 pub fn tool<'n>(theirs: &'n str, expect: &'n Expect) -> (&'n str, ToolCallKind) {
     let free = |theirs: &str| theirs.ends_with(ENDING);
-    let mut renamed = expect.renamed_tools.iter();
-    if let Some((of, ours)) = renamed.find(|(of, _)| **of == *theirs) {
+    if let Some((of, ours)) = expect.renamed(theirs) {
         // A function whose own name ends so was not renamed.
         let kind = if free(of) {
             ToolCallKind::Custom
@@ -36,10 +35,8 @@ pub fn tool<'n>(theirs: &'n str, expect: &'n Expect) -> (&'n str, ToolCallKind) 
         return (ours, kind);
     }
     // Prompts that were written for the tool name it without the ending, and models believe them.
-    let meant = expect
-        .renamed_tools
-        .iter()
-        .any(|(of, ours)| free(of) && **ours == *theirs);
+    let mut renamed = expect.renamed_tools.iter();
+    let meant = expect.has_few() && renamed.any(|(of, ours)| free(of) && **ours == *theirs);
     let kind = if meant {
         ToolCallKind::Custom
     } else {

@@ -375,3 +375,47 @@ fn a_document_of_too_many_values_is_refused() {
     let body = format!("[{}1]", "1,".repeat(4 << 20));
     assert_eq!(Node::parse(body.as_bytes(), 8).unwrap_err().what, "too many values");
 }
+
+#[test]
+fn what_was_dropped_is_named_once_however_it_is_written() {
+    let mut dropped = crate::wire::canonical::Dropped::default();
+    for end in ["é", "\r\n", ""] {
+        dropped.push(format!("{}{end}", "k".repeat(200)));
+    }
+    assert_eq!(dropped.names(), ["k".repeat(100)]);
+}
+
+#[test]
+fn forged_loads_of_reasoning_are_cheap() {
+    let thought = r#"{"origin":"anthropic","data":"x","text":"t","back":1}"#;
+    let load = format!(
+        r#"cirque:thoughts:{{"thoughts":[{}]}}"#,
+        list(20, |_| thought.to_owned())
+    );
+    let load = crate::wire::media::encode_base64(load.as_bytes());
+    let text = "é".repeat(40);
+    let parts = list(4000, |i| match i % 3 {
+        0 => format!(r#"{{"text":"{text}"}}"#),
+        1 => format!(r#"{{"text":"{text}","thoughtSignature":"{load}"}}"#),
+        _ => format!(r#"{{"functionCall":{{"name":"f{i}","args":{{}}}},"thoughtSignature":"{load}"}}"#),
+    });
+    let body =
+        format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"x"}}]}},{{"role":"model","parts":[{parts}]}}]}}"#);
+    cheap("forged loads", &gemini::Gemini, &body);
+}
+
+#[test]
+fn changed_names_are_found_among_very_many() {
+    let name = |i: usize| (format!("n{i}").into_boxed_str(), format!("ours {i}").into_boxed_str());
+    let expect = Expect {
+        renamed_tools: (0..MANY).map(name).collect(),
+        ..Expect::default()
+    };
+    let expect = expect.in_order();
+    let began = Instant::now();
+    for i in 0..MANY {
+        assert_eq!(expect.tool_name(&format!("n{i}")), format!("ours {i}"));
+        assert_eq!(super::free_text::tool("unknown", &expect).0, "unknown");
+    }
+    assert!(began.elapsed() < MOST);
+}

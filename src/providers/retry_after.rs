@@ -17,7 +17,8 @@ pub fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
             return seconds(number);
         }
         if let Ok(date) = httpdate::parse_http_date(value) {
-            return Some(date.duration_since(now).unwrap_or(Duration::ZERO));
+            let wait = date.duration_since(now).unwrap_or(Duration::ZERO);
+            return seconds(wait.as_secs_f64());
         }
     }
     let exhausted = |kind: &str| text(&format!("x-ratelimit-remaining-{kind}")) == Some("0");
@@ -85,5 +86,11 @@ mod tests {
         assert_eq!(parse(&[("x-ratelimit-reset-tokens", "1m")]), None);
         assert_eq!(parse(&[("retry-after", "-3")]), None);
         assert_eq!(parse(&[("retry-after", "nonsense")]), None);
+    }
+
+    #[test]
+    fn no_date_closes_a_target_for_ever() {
+        let far = parse(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]);
+        assert_eq!(far, Some(Duration::from_secs(86_400)));
     }
 }

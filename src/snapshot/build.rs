@@ -3,7 +3,7 @@
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
 use super::{Limits, PublicModel, State, credentials};
-use crate::balance::{Member, Pool};
+use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
@@ -166,6 +166,9 @@ impl<'a> Builder<'a> {
             members.push(Member {
                 id: built.id.clone(),
                 weight: target.weight,
+                tier: target.tier,
+                // Prices come with the ledger; until then no strategy asks for them.
+                cost: u64::MAX,
                 breaker: Arc::clone(&built.breaker),
             });
             meters.push(
@@ -180,7 +183,8 @@ impl<'a> Builder<'a> {
         PublicModel {
             name: name.into(),
             strict: model.strict,
-            pool: Pool::new(members),
+            session_header: session_header(model),
+            pool: Pool::new(members, strategy(model)),
             targets,
             chain: Vec::new(),
             meters,
@@ -263,6 +267,30 @@ fn vendor(provider: &config::Provider) -> Option<Arc<dyn Provider>> {
         config::ProviderKind::Mistral => Arc::new(Mistral),
         config::ProviderKind::Compatible(vendor) => Arc::new(Compatible::new(vendor, preferred)),
     })
+}
+
+/// As the pool has it.
+fn strategy(model: &config::Model) -> balance::Strategy {
+    match model.strategy {
+        config::Strategy::Weighted => balance::Strategy::Weighted,
+        config::Strategy::LeastBusy => balance::Strategy::LeastBusy,
+        config::Strategy::PeakEwma => balance::Strategy::PeakEwma,
+        config::Strategy::Sticky => balance::Strategy::Sticky {
+            load_factor: model
+                .sticky
+                .as_ref()
+                .and_then(|sticky| sticky.load_factor)
+                .unwrap_or(balance::LOAD_FACTOR),
+        },
+        config::Strategy::Split => balance::Strategy::Split,
+    }
+}
+
+/// The header that names a session, where requests stick by one.
+fn session_header(model: &config::Model) -> Option<HeaderName> {
+    let sticky = model.sticky.as_ref()?;
+    let name = sticky.header.as_deref().unwrap_or("x-session-id");
+    (sticky.by == config::StickyBy::SessionHeader).then(|| HeaderName::from_bytes(name.as_bytes()).ok())?
 }
 
 /// The model itself, then its fallbacks depth first, each once.

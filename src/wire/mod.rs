@@ -3,6 +3,7 @@
 //!
 //! Knows bytes, not sockets. Everything here is pure and fed from both sides by hostile input.
 
+pub mod beginning;
 pub mod call;
 pub mod canonical;
 pub mod chat;
@@ -21,6 +22,7 @@ pub mod responses;
 pub mod sse;
 pub mod usage;
 
+pub use beginning::Beginning;
 pub use call::{Call, Envelope, Given, Operation, Reading};
 pub use dialect::Dialect;
 pub use endpoint::Endpoint;

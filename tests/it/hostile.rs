@@ -78,3 +78,15 @@ fn a_target_that_cannot_be_asked_hides_no_rate_limit() {
         .post("/v1/embeddings", body)
         .expect_error(400, "invalid_request_error", "unsupported_operation");
 }
+
+#[test]
+fn a_body_of_too_many_values_is_not_translated() {
+    let upstream = Upstream::ok();
+    let gateway = one("openai", &upstream);
+    let many = format!("{}1", "1,".repeat(1 << 20));
+    let body = message(false).replacen('{', &format!("{{\"x\":[{many}],"), 1);
+    gateway.post("/v1/chat/completions", body.clone()).ok();
+    let text = gateway.post("/v1/messages", body).text().to_owned();
+    assert!(text.contains("too many values"), "{text}");
+    assert_eq!(upstream.count(), 1, "a native one passes");
+}

@@ -25,6 +25,7 @@ mod hostile;
 mod passthrough;
 mod reload;
 mod stop;
+mod strategies;
 mod streams;
 mod telemetry;
 mod tls;

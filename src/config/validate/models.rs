@@ -1,6 +1,6 @@
 //! Models: names, targets, fallbacks that exist and end.
 
-use super::super::model::{Config, Model, Target};
+use super::super::model::{Config, Model, StickyBy, Strategy, Target};
 use super::super::problem::{Finding, Place, nearest, quoted};
 use super::Names;
 use std::collections::{BTreeMap, HashMap};
@@ -23,10 +23,37 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
             });
         }
         targets(names, name, model, &place, out);
+        sticky(model, &place, out);
         fallbacks(config, names, name, model, &place, out);
     }
     aliases(config, names, &models, out);
     cycles(&config.models, &models, out);
+}
+
+fn sticky(model: &Model, place: &Place, out: &mut Vec<Finding>) {
+    let Some(sticky) = &model.sticky else { return };
+    let at = place.key("sticky");
+    if !matches!(model.strategy, Strategy::Sticky | Strategy::Split) {
+        let message = "only the strategies `sticky` and `split` have this";
+        out.push(Finding::new(at, message, "set `strategy: sticky`, or remove it"));
+        return;
+    }
+    let Some(header) = &sticky.header else { return };
+    if sticky.by != StickyBy::SessionHeader {
+        let message = "a header is only for `by: session-header`";
+        out.push(Finding::new(
+            at.key("header"),
+            message,
+            "set `by: session-header`, or remove it",
+        ));
+    } else if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
+        let message = "not a header name";
+        out.push(Finding::new(
+            at.key("header"),
+            message,
+            "write a name such as `x-session-id`",
+        ));
+    }
 }
 
 fn bad_name(name: &str) -> Option<(String, &'static str)> {

@@ -24,11 +24,12 @@ use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
 use super::super::downstream::Downstream;
 use super::super::live::LiveStream;
-use crate::balance::{Permit, Pick};
+use crate::balance::{Ask, KeyHash, Permit, Pick};
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Found, PublicModel, Snapshot};
 use crate::upstream::Target;
 use crate::wire::Call;
+use crate::wire::beginning::Beginning;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderName;
@@ -106,8 +107,12 @@ pub async fn run(
             continue;
         };
         let mut tried = Vec::new();
+        let ask = Ask {
+            key: sticks_by(model, down, call, snapshot.limits.json_depth),
+            stream: call.streamed(),
+        };
         loop {
-            let pick = match model.pool.pick(&tried, Instant::now) {
+            let pick = match model.pool.pick(&tried, ask, Instant::now) {
                 Ok(pick) => pick,
                 Err(why) => {
                     search.nobody(index, why);
@@ -132,6 +137,29 @@ pub async fn run(
         return Ok(reply);
     }
     Err(search.verdict())
+}
+
+/// What a request sticks to a target by: the session it names, else the beginning of its conversation.
+fn sticks_by(model: &PublicModel, down: &Downstream<'_>, call: &Call, max_depth: usize) -> Option<u64> {
+    if !model.pool.keyed() {
+        return None;
+    }
+    let session = model
+        .session_header
+        .as_ref()
+        .and_then(|name| down.request().headers.get(name));
+    if let Some(session) = session.filter(|session| !session.is_empty()) {
+        return Some(KeyHash::default().part(session.as_bytes()).finish());
+    }
+    let beginning = Beginning::of(&call.body, max_depth);
+    if beginning.is_empty() {
+        return None;
+    }
+    let parts = [beginning.system, beginning.tools, beginning.turns];
+    let hash = parts.into_iter().fold(KeyHash::default(), |hash, span| {
+        hash.part(call.body.get(span).unwrap_or_default())
+    });
+    Some(hash.finish())
 }
 
 /// `x-cirque-timeout-ms`: a client may have less time than the configuration gives, never more.

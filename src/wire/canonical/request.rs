@@ -355,6 +355,9 @@ impl Dropped {
     /// Note one.
     pub fn push(&mut self, name: impl Into<String>) {
         let mut name = name.into();
+        // It may hold what a client wrote, and goes into a header.
+        name.retain(|c| c.is_ascii_graphic() || c == ' ');
+        name.truncate(100);
         if self.names.contains(&name) {
             return;
         }
@@ -362,9 +365,6 @@ impl Dropped {
             self.more += 1;
             return;
         }
-        // It may hold what a client wrote, and goes into a header.
-        name.retain(|c| c.is_ascii_graphic() || c == ' ');
-        name.truncate(100);
         self.names.push(name);
     }
 

@@ -15,6 +15,10 @@ use std::borrow::Cow;
 /// Deepest nesting that is read whatever the configuration says: each level is a call.
 const DEPTH_CAP: usize = 512;
 
+/// Most values of one document. Each takes 40 bytes or more where its text may take two, so that a document could take many
+/// times its own size; no list of vectors or tokens that fits into an answer has as many.
+const MOST_VALUES: usize = 4 << 20;
+
 /// One value and its exact text.
 #[derive(Debug, Clone)]
 pub struct Node<'a> {
@@ -139,11 +143,16 @@ impl From<Invalid> for crate::error::GatewayError {
 impl<'a> Node<'a> {
     /// Read a document of any kind, nested at most `max_depth` deep.
     pub fn parse(bytes: &'a [u8], max_depth: usize) -> Result<Self, JsonError> {
+        Self::parse_up_to(bytes, max_depth, MOST_VALUES)
+    }
+
+    /// The same of a document with at most so many values.
+    pub fn parse_up_to(bytes: &'a [u8], max_depth: usize, most_values: usize) -> Result<Self, JsonError> {
         let text = simdutf8::compat::from_utf8(bytes).map_err(|error| JsonError {
             offset: error.valid_up_to(),
             what: NOT_UTF8,
         })?;
-        Parser::new(text, max_depth.min(DEPTH_CAP)).document()
+        Parser::new(text, max_depth.min(DEPTH_CAP), most_values).document()
     }
 
     /// What sort of value it is.

@@ -12,18 +12,14 @@ pub(super) struct Parser<'a> {
     values_left: usize,
 }
 
-/// Most values of one document. Each takes 40 bytes or more where its text may take two, so that a document could take many
-/// times its own size; no list of vectors or tokens that fits into an answer has as many.
-const MOST_VALUES: usize = 4 << 20;
-
 impl<'a> Parser<'a> {
     /// At its start.
-    pub(super) fn new(text: &'a str, depth_left: usize) -> Self {
+    pub(super) fn new(text: &'a str, depth_left: usize, values_left: usize) -> Self {
         Self {
             text,
             at: 0,
             depth_left,
-            values_left: MOST_VALUES,
+            values_left,
         }
     }
 

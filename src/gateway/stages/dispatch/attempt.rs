@@ -55,7 +55,7 @@ impl Attempt<'_> {
         &self,
         down: &mut Downstream<'_>,
         ctx: &mut RequestContext,
-        permit: Permit,
+        mut permit: Permit,
     ) -> Result<Reply, Failure> {
         let site = match &self.target.backend {
             Backend::Demo => return self.demo(down, ctx, permit).await,
@@ -98,7 +98,10 @@ impl Attempt<'_> {
         };
         match &outcome {
             Ok(Reply::Refused { .. }) => self.target.attempts.count(Outcome::ClientError),
-            Ok(_) => self.target.attempts.count(Outcome::Ok),
+            Ok(_) => {
+                permit.heard(Instant::now);
+                self.target.attempts.count(Outcome::Ok);
+            }
             Err(_) => {}
         }
         report(
@@ -243,10 +246,11 @@ impl Attempt<'_> {
         ctx: &RequestContext,
         exchange: Exchange,
         plan: Plan,
-        permit: Permit,
+        mut permit: Permit,
     ) -> Result<Reply, Failure> {
         match self.decode_first(down, ctx, exchange, plan).await {
             Ok(Ok((stream, first))) => {
+                permit.heard(Instant::now);
                 let uncounted = self.uncounted(ResponseText::Events(Vec::new()));
                 let live = Live {
                     stream,

@@ -41,7 +41,7 @@ pub(super) fn report(permit: Permit, report: Report) {
         Report::Good => permit.success(),
         Report::Bad => permit.failure(Instant::now()),
         Report::Cool(length) => permit.cool(Instant::now(), length),
-        Report::Nothing => drop(permit),
+        Report::Nothing => permit.unanswered(Instant::now),
     }
 }
 

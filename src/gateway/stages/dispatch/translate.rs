@@ -7,10 +7,31 @@ use super::failure::{Failure, defect};
 use crate::telemetry::Outcome;
 use crate::upstream::Site;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 /// Bodies from this size on are translated off the worker: a megabyte takes about two milliseconds.
 const OFFLOAD_FROM: usize = 256 * 1024;
+
+/// Turns to translate a large body. One takes a core, and while it lasts many times its body's size, so more at a time would
+/// end no sooner and could take all memory.
+static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    Arc::new(Semaphore::new(cores.max(2)))
+});
+
+/// Do it off the worker, in turn.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    // Never closed. Kept by the work itself, which goes on when nobody waits for it any more.
+    let turn = Arc::clone(&TURNS).acquire_owned().await.ok();
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await
+}
+
 impl Attempt<'_> {
     /// What to send, and how to read the answer.
     pub(super) async fn plan(
@@ -49,7 +70,7 @@ impl Attempt<'_> {
             };
             plan::translated(&call, &site, terms)
         };
-        let made = down.until(self.total, tokio::task::spawn_blocking(work)).await;
+        let made = down.until(self.total, aside(work)).await;
         made.map_err(|stop| self.stopped(stop, Outcome::TotalTimeout))?
             .map_err(|error| defect(format!("blocking task: {error}")))
     }
@@ -61,7 +82,7 @@ impl Attempt<'_> {
             translated.whole(self.call, body, depth)
         } else {
             let (call, body) = (self.call.clone(), body.clone());
-            tokio::task::spawn_blocking(move || translated.whole(&call, &body, depth))
+            aside(move || translated.whole(&call, &body, depth))
                 .await
                 .map_err(|error| defect(format!("blocking task: {error}")))?
         };
