@@ -123,7 +123,9 @@ proptest::proptest! {
     #[test]
     fn damaged_recordings_are_survived(which in 0usize..64, cut: proptest::sample::Index, flip: proptest::sample::Index, bit in 0u8..8, truncate: bool) {
         static ALL: std::sync::LazyLock<Vec<Recording>> = std::sync::LazyLock::new(recordings);
-        proptest::prop_assume!(!ALL.is_empty());
+        if ALL.is_empty() {
+            return Ok(()); // Said above: a clone has no recordings.
+        }
         let recording = &ALL[which % ALL.len()].1;
         let damage = |mut bytes: Vec<u8>| {
             let at = flip.index(bytes.len());
