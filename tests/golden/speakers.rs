@@ -216,14 +216,7 @@ pub struct Spoken {
 /// By folder and path. Nothing for operations that are no conversation, nor for APIs that are not spoken.
 pub fn spoken(name: &str, path: Option<&str>) -> Option<Spoken> {
     let path = path.unwrap_or_default();
-    let not_a_conversation = [
-        "/completions",
-        "/embeddings",
-        "/embed",
-        "/rerank",
-        "/moderations",
-        "/v1/chat",
-    ];
+    let not_a_conversation = ["/completions", "/embeddings", "/embed", "/rerank", "/moderations"];
     let tokens_or_vectors = ["count_tokens", ":countTokens", "EmbedContents", ":embedContent"];
     if path.ends_with("/chat/completions") {
         return spoken_to(name);
