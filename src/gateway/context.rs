@@ -135,4 +135,6 @@ pub struct Uncounted {
     pub dialect: Dialect,
     /// The answer.
     pub response: crate::telemetry::ResponseText,
+    /// The provider told the input's tokens.
+    pub output_only: bool,
 }

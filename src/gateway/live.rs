@@ -98,6 +98,8 @@ pub struct LiveStream {
     max_depth: usize,
     /// Usage, once the provider gave it.
     pub usage: Option<Usage>,
+    /// Its figures are of the whole answer: Anthropic tells the input's at the start, and the output's only at the end.
+    pub usage_is_whole: bool,
     /// Set when something broke; what was complete before it is still forwarded.
     pub broken: Option<Broken>,
     /// The source has ended.
@@ -148,6 +150,7 @@ impl LiveStream {
             passing,
             max_depth: caps.depth,
             usage: None,
+            usage_is_whole: false,
             broken: None,
             ended: false,
             begun: false,
@@ -202,7 +205,7 @@ impl LiveStream {
     }
 
     fn remember(&mut self, out: Bytes) -> Bytes {
-        if self.usage.is_none() && self.remembered_bytes < REMEMBER_UP_TO && !out.is_empty() {
+        if !self.usage_is_whole && self.remembered_bytes < REMEMBER_UP_TO && !out.is_empty() {
             self.remembered_bytes += out.len();
             self.remembered.push(out.clone());
         }

@@ -3,8 +3,10 @@
 //! Anthropic's, Gemini's and the Responses API's bodies nest text in blocks of many kinds. Rather than know them all, every
 //! string counts except those under keys that hold no prose, so a new kind of block is counted too. An estimate.
 
-use super::chat_text::{PER_IMAGE, PER_MESSAGE, PER_REPLY, Tally};
+use super::chat_text::{Answer, PER_IMAGE, PER_MESSAGE, PER_REPLY, Tally};
 use crate::wire::json::{Node, Value};
+use crate::wire::sse;
+use bytes::Bytes;
 
 /// Keys whose strings are no prose: ids, types, addresses, bytes, signatures, settings.
 const NOT_PROSE: [&str; 28] = [
@@ -51,6 +53,35 @@ pub(super) fn of_request(body: &[u8]) -> Option<Tally> {
     Some(tally)
 }
 
+/// The text of a stream in such a dialect, given as it arrived: Anthropic's `delta.text`, `.thinking` and `.partial_json`, the
+/// Responses API's `delta`, Gemini's parts.
+pub(super) fn of_events(chunks: &[Bytes]) -> Answer {
+    let stream = chunks.concat();
+    let mut answer = Answer::default();
+    let mut output = String::new();
+    for event in sse::events(&stream) {
+        let Some(Ok(node)) = event.data.as_deref().map(|data| Node::parse(data, DEPTH)) else {
+            continue;
+        };
+        if let Some(delta) = node.get("delta") {
+            let inside = ["text", "thinking", "partial_json"]
+                .iter()
+                .find_map(|key| delta.get_str(key));
+            output.push_str(delta.as_str().or(inside).unwrap_or_default());
+        }
+        let candidates = node.get("candidates").and_then(Node::as_array).unwrap_or_default();
+        let parts = candidates
+            .iter()
+            .filter_map(|candidate| candidate.get("content")?.get("parts")?.as_array());
+        parts
+            .flatten()
+            .for_each(|part| output.push_str(part.get_str("text").unwrap_or_default()));
+    }
+    // One text: tokens do merge across events.
+    answer.output.push(&output);
+    answer
+}
+
 fn collect(node: &Node<'_>, tally: &mut Tally) {
     match &node.value {
         Value::String(text) => tally.text.push(text),
@@ -85,6 +116,12 @@ mod tests {
         let tally = of_request(body).unwrap();
         assert_eq!(tally.text.pieces, ["be kind", "42"]);
         assert_eq!(tally.fixed, PER_REPLY + PER_MESSAGE + PER_IMAGE);
+        let events = Bytes::from_static(
+            b"event: x\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n\
+              data: {\"type\":\"response.output_text.delta\",\"delta\":\"lo \"}\n\n\
+              data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"you\"}]}}]}\n\ndata: [DONE]\n\n",
+        );
+        assert_eq!(of_events(&[events]).output.pieces, ["Hello you"]);
         let gemini = of_request(br#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#).unwrap();
         assert_eq!(gemini.text.pieces, ["hi"]);
     }

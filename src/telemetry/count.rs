@@ -159,6 +159,7 @@ fn count(job: &CountJob) -> Usage {
     let input = count_request(bpe, job.dialect, &job.request_body).unwrap_or(rough.input);
     let answer = match &job.response {
         ResponseText::Json(body) => chat_text::of_reply(body),
+        ResponseText::Events(chunks) if job.dialect != Dialect::OpenAi => Some(any_text::of_events(chunks)),
         ResponseText::Events(chunks) => Some(chat_text::of_events(chunks)),
         ResponseText::Plain(text) => Some(chat_text::of_plain(text)),
     };

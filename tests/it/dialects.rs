@@ -569,3 +569,27 @@ fn large_bodies_are_translated_too() {
     assert!(got["messages"][0]["content"].to_string().contains("line"));
     gateway.wait_metric("cirque_buffered_bytes", &[], 0.0);
 }
+
+#[test]
+fn a_broken_anthropic_stream_is_counted_by_what_was_said_and_what_was_seen() {
+    let words = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" one two three four\"}}\n\n";
+    let upstream = Upstream::script(move |conn: &mut Conn| {
+        if conn.request().is_some() {
+            conn.stream_head();
+            conn.chunk(MESSAGE_EVENTS[..3].concat());
+            conn.chunk(words);
+            conn.reset();
+        }
+    });
+    for (path, body) in [
+        ("/v1/messages", message(true)),
+        ("/v1/chat/completions", crate::support::client::chat_stream("m")),
+    ] {
+        let gateway = one("anthropic", &upstream, "");
+        gateway.post(path, body);
+        // "Hi" and four words; what the provider said at the start (1) is no figure of the whole answer.
+        gateway.wait_metric("cirque_tokens_total", &["kind=\"output\"", "estimated=\"true\""], 5.0);
+        gateway.wait_metric("cirque_tokens_total", &["kind=\"input\"", "estimated=\"false\""], 9.0);
+        gateway.wait_metric("cirque_tokens_total", &["kind=\"input\"", "estimated=\"true\""], 0.0);
+    }
+}

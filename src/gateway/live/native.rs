@@ -178,6 +178,7 @@ impl LiveStream {
                 judge.finished |= facts.finished;
                 self.done |= facts.done;
                 if let Some(usage) = facts.usage {
+                    self.usage_is_whole |= judge.dialect != Dialect::Anthropic || facts.finished;
                     match &mut self.usage {
                         // OpenAI-shaped usage is whole each time, and the last one counts.
                         Some(known) if judge.dialect != Dialect::OpenAi => known.merge(&usage),

@@ -24,6 +24,7 @@ pub struct Translation {
 #[derive(Default)]
 struct Seen {
     usage: Option<Usage>,
+    usage_is_whole: bool,
     text: String,
     begun: bool,
     ended: bool,
@@ -37,7 +38,10 @@ impl Seen {
                 self.begun = true;
                 self.usage = *usage;
             }
-            Event::Usage(usage) => self.usage.get_or_insert_default().merge(usage),
+            Event::Usage(usage) => {
+                self.usage.get_or_insert_default().merge(usage);
+                self.usage_is_whole = true;
+            }
             Event::Delta {
                 delta: Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text),
                 ..
@@ -183,6 +187,7 @@ impl LiveStream {
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;
+        self.usage_is_whole = translation.seen.usage_is_whole;
         result
     }
 
@@ -204,6 +209,7 @@ impl LiveStream {
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;
+        self.usage_is_whole = translation.seen.usage_is_whole;
         result
     }
 }

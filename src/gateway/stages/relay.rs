@@ -96,7 +96,12 @@ async fn stream(
         }
     };
     ctx.record.usage = live.usage;
-    if live.usage.is_none() {
+    if let (Some(usage), false) = (&mut ctx.record.usage, live.usage_is_whole) {
+        // Broken off before the provider said what it had made: its input counts as said, the output is counted here.
+        usage.output = 0;
+        uncounted.output_only = true;
+    }
+    if live.usage.is_none() || uncounted.output_only {
         uncounted.response = live.remembered();
         ctx.record.uncounted = Some(uncounted);
     }

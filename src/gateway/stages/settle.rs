@@ -36,12 +36,18 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     }
     if let Some(work) = record.uncounted.take() {
         let meter = meter.clone();
+        let output_only = work.output_only;
         app.counter.submit(CountJob {
             model: work.model,
             request_body: work.request,
             dialect: work.dialect,
             response: work.response,
-            done: Box::new(move |figures, estimated| meter.tokens(&figures, estimated)),
+            done: Box::new(move |mut figures, estimated| {
+                if output_only {
+                    figures.input = 0;
+                }
+                meter.tokens(&figures, estimated);
+            }),
         });
     }
     if app.access_log.enabled() {

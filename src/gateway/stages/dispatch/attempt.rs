@@ -419,6 +419,7 @@ impl Attempt<'_> {
             model: self.target.model.resolve(self.asked, self.matched).into_owned(),
             request: self.call.body.clone(),
             dialect: self.call.dialect,
+            output_only: false,
             response,
         }
     }
