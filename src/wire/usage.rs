@@ -8,10 +8,9 @@
 //! Source: OpenAI API reference, chat/object and chat/streaming, read 2026-11. Vendors that put `usage` under `x_groq`
 //! or in the last non-empty chunk are read too.
 
-use super::json::{self, JsonError, Kind, Span};
+use super::json::{self, JsonError, Kind, Node, Span};
 use crate::units::Usage;
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use std::sync::LazyLock;
 
 /// What was found in one JSON document of an answer.
@@ -71,90 +70,42 @@ fn gives_finish_reason(choices: &[u8]) -> bool {
     })
 }
 
-#[derive(Deserialize, Default)]
-struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    total_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<InputDetails>,
-    #[serde(default)]
-    completion_tokens_details: Option<OutputDetails>,
-    /// DeepSeek's name of `cached_tokens`.
-    #[serde(default)]
-    prompt_cache_hit_tokens: Option<u64>,
-    /// Moonshot's place of it.
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-struct InputDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-    /// OpenRouter, for Anthropic's models.
-    #[serde(default)]
-    cache_write_tokens: Option<u64>,
-    #[serde(default)]
-    audio_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-struct OutputDetails {
-    #[serde(default)]
-    reasoning_tokens: Option<u64>,
-    #[serde(default)]
-    audio_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Groq {
-    #[serde(default)]
-    usage: Option<WireUsage>,
-}
+/// Deepest nesting of a usage object.
+const DEPTH: usize = 16;
 
 fn read_usage(object: &[u8]) -> Option<Usage> {
-    serde_json::from_slice::<WireUsage>(object).ok().and_then(figures)
+    from_node(&Node::parse(object, DEPTH).ok()?)
 }
 
 fn read_groq(object: &[u8]) -> Option<Usage> {
-    serde_json::from_slice::<Groq>(object).ok()?.usage.and_then(figures)
+    from_node(Node::parse(object, DEPTH).ok()?.get("usage")?)
 }
 
-fn figures(wire: WireUsage) -> Option<Usage> {
-    // Embeddings report prompt and total only; an object with neither figure says nothing.
-    let input = wire.prompt_tokens.or(wire.total_tokens)?;
-    let read = wire.prompt_tokens_details.unwrap_or_default();
-    let made = wire.completion_tokens_details.unwrap_or_default();
-    let mut output = wire.completion_tokens.unwrap_or(0);
-    let reasoning = made.reasoning_tokens.unwrap_or(0);
-    // xAI counts reasoning beside the completion; its total tells.
-    let beside = input.checked_add(output).and_then(|sum| sum.checked_add(reasoning));
-    if reasoning > 0 && wire.total_tokens.is_some() && wire.total_tokens == beside {
-        output = output.saturating_add(reasoning);
-    }
-    Some(Usage {
-        input,
-        output,
-        cached: read
-            .cached_tokens
-            .or(wire.prompt_cache_hit_tokens)
-            .or(wire.cached_tokens)
-            .unwrap_or(0),
-        cache_write: read.cache_write_tokens.unwrap_or(0),
+/// The figures of a usage object: OpenAI's, with OpenRouter's `cache_write_tokens`, DeepSeek's and Moonshot's places of the
+/// cached ones, and xAI's reasoning, which is counted beside the completion (its total tells). Figures written as `3.0`
+/// count.
+pub fn from_node(usage: &Node<'_>) -> Option<Usage> {
+    let of = |group: &str, key: &str| usage.get(group).and_then(|group| group.get_u64(key));
+    let read = |key: &str| of("prompt_tokens_details", key);
+    let made = |key: &str| of("completion_tokens_details", key).unwrap_or(0);
+    let total = usage.get_u64("total_tokens");
+    let cached = read("cached_tokens").or_else(|| usage.get_u64("prompt_cache_hit_tokens"));
+    let mut figures = Usage {
+        // Embeddings report prompt and total only; an object with neither figure says nothing.
+        input: usage.get_u64("prompt_tokens").or(total)?,
+        output: usage.get_u64("completion_tokens").unwrap_or(0),
+        cached: cached.or_else(|| usage.get_u64("cached_tokens")).unwrap_or(0),
+        cache_write: read("cache_write_tokens").unwrap_or(0),
         cache_write_1h: 0,
-        reasoning,
-        audio_input: read.audio_tokens.unwrap_or(0),
-        audio_output: made.audio_tokens.unwrap_or(0),
-    })
-}
-
-/// The figures of a usage object of this shape.
-pub fn from_node(usage: &super::json::Node<'_>) -> Option<Usage> {
-    read_usage(usage.raw.as_bytes())
+        reasoning: made("reasoning_tokens"),
+        audio_input: read("audio_tokens").unwrap_or(0),
+        audio_output: made("audio_tokens"),
+    };
+    let beside = figures.total().saturating_add(figures.reasoning);
+    if figures.reasoning > 0 && total == Some(beside) {
+        figures.output = figures.output.saturating_add(figures.reasoning);
+    }
+    Some(figures)
 }
 
 #[cfg(test)]

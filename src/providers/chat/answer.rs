@@ -6,38 +6,13 @@ use crate::wire::Dialect;
 use crate::wire::canonical::{Citation, Finish, Logprob, Media, MediaKind, Source, Text};
 use crate::wire::json::Node;
 use crate::wire::media::source;
+use crate::wire::usage;
 
 /// Most of a provider's error text that is passed on.
 const LONGEST_ERROR: usize = 1000;
 
 /// Most entries of a list that is read in passing (citations, top logprobs).
 const MOST: usize = 256;
-
-/// The figures of a usage object, as `wire::usage` reads them, and in more forms: written as `3.0`, Moonshot's `cached_tokens`
-/// beside the details, and xAI's reasoning counted beside the completion (recordings xai/*; its total tells).
-pub fn usage(node: &Node<'_>) -> Option<Usage> {
-    let of = |group: &str, key: &str| node.get(group).and_then(|group| group.get_u64(key));
-    let read = |key: &str| of("prompt_tokens_details", key);
-    let made = |key: &str| of("completion_tokens_details", key).unwrap_or(0);
-    let total = node.get_u64("total_tokens");
-    let cached = read("cached_tokens").or_else(|| node.get_u64("prompt_cache_hit_tokens"));
-    let mut usage = Usage {
-        // Embeddings tell the total only.
-        input: node.get_u64("prompt_tokens").or(total)?,
-        output: node.get_u64("completion_tokens").unwrap_or(0),
-        cached: cached.or_else(|| node.get_u64("cached_tokens")).unwrap_or(0),
-        cache_write: read("cache_write_tokens").unwrap_or(0),
-        cache_write_1h: 0,
-        reasoning: made("reasoning_tokens"),
-        audio_input: read("audio_tokens").unwrap_or(0),
-        audio_output: made("audio_tokens"),
-    };
-    let beside = usage.total().saturating_add(usage.reasoning);
-    if usage.reasoning > 0 && total == Some(beside) {
-        usage.output = usage.output.saturating_add(usage.reasoning);
-    }
-    Some(usage)
-}
 
 /// Of a whole answer or a chunk: in its place, under `x_groq`, or in the choice (Moonshot's streams).
 pub fn usage_of(document: &Node<'_>) -> Option<Usage> {
@@ -50,7 +25,11 @@ pub fn usage_of(document: &Node<'_>) -> Option<Usage> {
             .rev()
             .find_map(|choice| choice.get("usage"))
     };
-    document.get("usage").or_else(groq).or_else(inner).and_then(usage)
+    document
+        .get("usage")
+        .or_else(groq)
+        .or_else(inner)
+        .and_then(usage::from_node)
 }
 
 /// Why a choice ended; nothing when it has not. `called`: it made calls; several vendors say `stop` then, and OpenAI does for

@@ -11,6 +11,7 @@ use crate::wire::Dialect;
 use crate::wire::canonical::Dropped;
 use crate::wire::canonical::aux::{EmbedInput, EmbedRequest, EmbedResponse, Made, Vector};
 use crate::wire::json::{JsonWriter, Node, Value};
+use crate::wire::usage;
 
 /// The request.
 pub fn encode(request: &EmbedRequest<'_>, aim: Aim<'_>, quirks: &Quirks) -> Result<Made, Unfit> {
@@ -86,6 +87,6 @@ pub fn decode<'d>(body: &'d Node<'_>) -> Result<EmbedResponse<'d>, Undecodable> 
     Ok(EmbedResponse {
         model: body.get_str("model").unwrap_or_default().into(),
         vectors: found.into_iter().map(|(_, vector)| vector).collect(),
-        usage: body.get("usage").and_then(answer::usage),
+        usage: body.get("usage").and_then(usage::from_node),
     })
 }
