@@ -16,7 +16,7 @@ mod decode;
 pub mod model;
 mod names;
 mod request;
-mod schema;
+pub(super) mod schema;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -38,8 +38,8 @@ const REFUSED: [&str; 22] = [
     "dependentSchemas",
 ];
 
-/// String formats the API knows.
-const FORMATS: [&str; 10] = [
+/// String formats the API knows; on Bedrock too.
+pub const FORMATS: [&str; 10] = [
     "date-time",
     "time",
     "date",

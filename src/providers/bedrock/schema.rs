@@ -4,6 +4,7 @@
 //! closed (user guide, "Structured outputs", unsupported features); Nova takes only `type`, `properties` and `required` at the
 //! top (Nova user guide, "Defining a tool"), so definitions must be put where they are used. Read 2026-11.
 
+use crate::providers::anthropic::schema::FORMATS;
 use crate::wire::json::{JsonWriter, Kind, Node, Value, scan_object};
 use std::borrow::Cow;
 
@@ -178,19 +179,6 @@ impl<'n> Looker<'n> {
         })
     }
 }
-
-const FORMATS: &[&str] = &[
-    "date-time",
-    "time",
-    "date",
-    "duration",
-    "email",
-    "hostname",
-    "uri",
-    "ipv4",
-    "ipv6",
-    "uuid",
-];
 
 /// What a local reference (`#/$defs/Name`) points at. Searching among very many definitions is charged to what is `left`.
 fn target<'n>(root: &'n Node<'n>, reference: &Node<'_>, left: &mut usize) -> Option<&'n Node<'n>> {
