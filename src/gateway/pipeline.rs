@@ -27,7 +27,6 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
     let snapshot = app.snapshot.load_full();
     ctx.snapshot = Some(Arc::clone(&snapshot));
     ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
-    ctx.dialect = endpoint::dialect_of(trimmed(down.request().uri.path()), &down.request().headers);
     admit::run(app, down, ctx);
     let route = match receive::check_headers(&snapshot.limits, down) {
         Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
@@ -38,6 +37,10 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
                 allow: None,
             })
         }
+    };
+    ctx.dialect = match &route {
+        Ok(Route::Api(endpoint)) => endpoint.dialect,
+        _ => endpoint::dialect_of(trimmed(down.request().uri.path()), &down.request().headers),
     };
     let outcome = match route {
         Ok(Route::Passthrough(model)) => match authenticate::run(&snapshot) {

@@ -87,6 +87,19 @@ pub struct NoPlan {
     pub error: GatewayError,
     /// Whether another target may take what this one cannot.
     pub elsewhere: bool,
+    /// The target's API has no such operation.
+    pub unoffered: bool,
+}
+
+impl NoPlan {
+    /// For a reason that lies in the request.
+    fn because(error: GatewayError, elsewhere: bool) -> Self {
+        Self {
+            error,
+            elsewhere,
+            unoffered: false,
+        }
+    }
 }
 
 /// What decides how a call is planned, besides the call.
@@ -115,11 +128,11 @@ fn asked<'a>(call: &Call, terms: Terms<'a>) -> Asked<'a> {
 /// A plan by which the client's bytes pass; nothing when the call must be [`translated`].
 pub fn native(call: &Call, site: &Site, terms: Terms<'_>) -> Option<Result<Plan, NoPlan>> {
     if climbs(terms.model) {
-        return Some(Err(NoPlan {
-            error: GatewayError::invalid("invalid_model", "a model's name may not have `.` or `..` as a segment")
+        return Some(Err(NoPlan::because(
+            GatewayError::invalid("invalid_model", "a model's name may not have `.` or `..` as a segment")
                 .param("model"),
-            elsewhere: true,
-        }));
+            true,
+        )));
     }
     let api = site.provider.api(asked(call, terms))?;
     let how = api.native.filter(|how| may_pass(*how, call, terms))?;
@@ -154,10 +167,10 @@ pub fn translated(call: &Call, site: &Site, terms: Terms<'_>) -> Result<Plan, No
             plan.dropped.header()
         );
         let param = plan.dropped.names().first().cloned().unwrap_or_default();
-        return Err(NoPlan {
-            error: GatewayError::invalid("unsupported_parameter", text).param(param),
-            elsewhere: true,
-        });
+        return Err(NoPlan::because(
+            GatewayError::invalid("unsupported_parameter", text).param(param),
+            true,
+        ));
     }
     Ok(plan)
 }
@@ -206,10 +219,7 @@ fn translate(call: &Call, site: &Site, api: Api, asked: Asked<'_>, terms: Terms<
         model: terms.model,
         stream_usage: site.stream_usage,
     };
-    let invalid = |error: crate::wire::json::Invalid| NoPlan {
-        error: error.into(),
-        elsewhere: false,
-    };
+    let invalid = |error: crate::wire::json::Invalid| NoPlan::because(error.into(), false);
     let mut path = api.path;
     let (mut writer, mut wanted) = (None, None);
     let reply = reply(call);
@@ -271,10 +281,10 @@ fn stateless(call: &Call, codec: &dyn Codec, request: &Request<'_>) -> Result<()
     }
     let text = "this model's provider keeps no conversations: send the whole conversation in `input` instead of \
                 `previous_response_id`, `conversation` or item references";
-    Err(NoPlan {
-        error: GatewayError::invalid("unsupported_state", text).param("previous_response_id"),
-        elsewhere: true,
-    })
+    Err(NoPlan::because(
+        GatewayError::invalid("unsupported_state", text).param("previous_response_id"),
+        true,
+    ))
 }
 
 /// The tools of OpenAI's that the application runs are functions to everybody else.
@@ -298,16 +308,16 @@ fn strict_schema(request: &Request<'_>) -> Option<String> {
 
 fn unfit(unfit: Unfit) -> NoPlan {
     NoPlan {
-        error: unfit.into(),
-        elsewhere: true,
+        unoffered: unfit == Unfit::Operation,
+        ..NoPlan::because(unfit.into(), true)
     }
 }
 
 fn unreadable(error: JsonError) -> NoPlan {
-    NoPlan {
-        error: GatewayError::invalid("invalid_json", format!("the body cannot be read: {error}")),
-        elsewhere: false,
-    }
+    NoPlan::because(
+        GatewayError::invalid("invalid_json", format!("the body cannot be read: {error}")),
+        false,
+    )
 }
 
 fn reply(call: &Call) -> Reply {
@@ -325,10 +335,9 @@ impl Translated {
     pub fn of(call: &Call, codec: Speaks, max_depth: usize) -> Result<Self, NoPlan> {
         let document = Node::parse_up_to(&call.body, max_depth, MOST_VALUES).map_err(unreadable)?;
         let client = client_of(call);
-        let request = client.read(&document, call.streamed()).map_err(|error| NoPlan {
-            error: error.into(),
-            elsewhere: false,
-        })?;
+        let request = client
+            .read(&document, call.streamed())
+            .map_err(|error| NoPlan::because(error.into(), false))?;
         let reply = reply(call);
         Ok(Self {
             codec,

@@ -246,7 +246,6 @@ async fn try_one(
     if ctx.record.attempts >= MAX_ATTEMPTS {
         return Ok(None);
     }
-    ctx.record.attempts += 1;
     ctx.record.target = Some(Arc::clone(target));
     ctx.record.meter = model.meter(pick.index, call.operation).cloned();
     let attempt = Attempt {

@@ -72,15 +72,10 @@ impl Attempt<'_> {
         let plan = match plan {
             Ok(plan) => plan,
             Err(no_plan) => {
-                if self.call.operation == Operation::CountTokens
-                    && no_plan.error.error_code() == Some("unsupported_operation")
-                {
+                if self.call.operation == Operation::CountTokens && no_plan.unoffered {
                     drop(permit);
-                    ctx.record.attempts -= 1;
                     return count::estimate(self, ctx, &model).await;
                 }
-                // It was not asked.
-                ctx.record.attempts -= 1;
                 return Err(unplannable(no_plan));
             }
         };

@@ -36,7 +36,6 @@ impl Attempt<'_> {
         }
         if !demo::supports(self.call.operation) {
             drop(permit);
-            ctx.record.attempts -= 1;
             return Err(unsupported(self.call));
         }
         // The demo speaks OpenAI's dialect; its answers are translated like any other target's.
@@ -47,6 +46,7 @@ impl Attempt<'_> {
                 Translated::of(self.call, Speaks::Chat(DEMO_CODEC), self.limits.json_depth).map_err(unplannable)?;
             Answer::Translated(translated)
         };
+        ctx.record.attempts += 1;
         let created = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());

@@ -37,6 +37,8 @@ impl Attempt<'_> {
         site: &Site,
         plan: &Plan,
     ) -> Result<Exchange, Failure> {
+        // Here and not where the target was picked: what could not be planned was not asked.
+        ctx.record.attempts += 1;
         let added = self.headers(down, plan);
         let make = move || {
             let mut head = site.request(&plan.path).map_err(Fault::Malformed)?;
