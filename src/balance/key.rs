@@ -3,7 +3,7 @@
 //! Not for hash tables and not against forgery: who can choose keys can aim them at one target, which the load bound of
 //! [`super::Strategy::Sticky`] limits. Several gateways without shared state must send one session to the same target,
 //! therefore nothing random is mixed in. Eight bytes a step by a folded multiplication (the high half of the 128-bit
-//! product on the low half), some 4 GB/s: long system prompts are hashed in passing.
+//! product on the low half): long system prompts are hashed in passing.
 
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const STEP: u64 = 0xd6e8_feb8_6659_fd93;

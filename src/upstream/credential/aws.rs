@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 /// Service name under which Bedrock's runtime is signed.
 const SERVICE: &str = "bedrock";
-/// Bodies beyond this are hashed on the blocking pool: 64 KiB take some 35 µs, more would hold up others on this thread.
+/// Bodies beyond this are hashed on the blocking pool: they would hold up others on this thread.
 const HASHED_HERE: usize = 64 * 1024;
 
 /// Keys of an AWS principal, and the region they are used in.

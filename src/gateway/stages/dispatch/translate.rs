@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-/// Bodies from this size on are translated off the worker: a megabyte takes about two milliseconds.
+/// Bodies from this size on are translated off the worker.
 const OFFLOAD_FROM: usize = 256 * 1024;
 
 /// Turns to translate a large body. One takes a core, and while it lasts many times its body's size, so more at a time would
