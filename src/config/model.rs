@@ -4,7 +4,10 @@
 //! `cirque config schema` and the loader's "every problem at once" check use, and their doc comments are what an editor
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
+mod pool;
 mod provider;
+mod resilience;
+mod routes;
 
 use super::scalars::{ByteSize, Interval};
 use schemars::JsonSchema;
@@ -12,7 +15,10 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use pool::{Model, Sticky, StickyBy, Strategy, Target};
 pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
+pub use resilience::{Breaker, Continuation, ContinueBy, Hedge, Mirror, Need, Price, Queue, Retry, RetryBudget};
+pub use routes::{Rule, Switch};
 
 /// One Cirque configuration file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -35,12 +41,21 @@ pub struct Config {
     /// Deadlines for every target, unless a provider or model says otherwise.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// When a target is left alone, unless its provider says otherwise.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// Bounds what failing targets can cause in calls.
+    #[serde(default)]
+    pub retry_budget: RetryBudget,
     /// Where requests can go, by a name of your choosing.
     #[serde(default)]
     pub providers: BTreeMap<String, Provider>,
     /// What clients may ask for: public model name, or a pattern with one `*`, to the pool that answers it.
     #[serde(default)]
     pub models: BTreeMap<String, Model>,
+    /// Who answers by conditions on the request: rules in order, tried before `models`.
+    #[serde(default)]
+    pub routes: Vec<Rule>,
     /// Paths forwarded without being read (files, audio, images, batches, realtime): the first matching rule wins.
     #[serde(default)]
     pub passthrough: Vec<PassthroughRoute>,
@@ -182,6 +197,15 @@ pub struct Limits {
     #[serde(default)]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub connections: Option<usize>,
+    /// Client connections of one IP address. Default: no bound of its own; set it where clients connect directly.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub connections_per_ip: Option<usize>,
+    /// Requests under way at one time. Default 20000; beyond it 503, and short of it for low priorities: 0 may use half of
+    /// it, 5 (the default) 95 %, 9 all.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub in_flight: Option<usize>,
     /// Concurrent streams of one HTTP/2 client connection. Default 100.
     #[serde(default)]
     #[schemars(range(min = 1, max = 10_000))]
@@ -222,103 +246,6 @@ pub struct Timeouts {
     /// The whole of a streamed request. Default 3600s.
     #[serde(default)]
     pub stream_total: Option<Interval>,
-}
-
-/// How a pool chooses among its targets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// Smooth weighted round robin.
-    #[default]
-    Weighted,
-    /// Who has the fewest requests in flight for its weight.
-    LeastBusy,
-    /// Of two drawn by weight, the one expected to be done sooner, by its latency (time to the first token of streams) and
-    /// what it has in flight.
-    PeakEwma,
-    /// Requests that belong together go to one target, so that the provider's prompt cache is met: see `sticky`.
-    Sticky,
-    /// Shares of what `sticky` tells apart (sessions, prompts) instead of requests: for canaries and comparisons.
-    Split,
-}
-
-/// What requests stick by, and how far.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sticky {
-    /// What belongs together. Default prefix.
-    #[serde(default)]
-    pub by: StickyBy,
-    /// The header that names a session, for `by: session-header`. Default x-session-id.
-    #[serde(default)]
-    pub header: Option<String>,
-    /// A target with more than this times its share of all requests in flight passes new ones on. Default 1.25.
-    #[serde(default)]
-    #[schemars(range(min = 1.0, max = 100.0))]
-    pub load_factor: Option<f64>,
-}
-
-/// What requests stick by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum StickyBy {
-    /// The beginning of the conversation: system prompt, tools, first message.
-    #[default]
-    Prefix,
-    /// A header; requests without it stick by their beginning.
-    SessionHeader,
-}
-
-/// A public model: the pool of targets that answers it.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Who can answer, at least one.
-    #[schemars(length(min = 1))]
-    pub targets: Vec<Target>,
-    /// How to choose among them.
-    #[serde(default)]
-    pub strategy: Strategy,
-    /// For the strategies sticky and split: what requests stick by.
-    #[serde(default)]
-    pub sticky: Option<Sticky>,
-    /// Other public models to try, in order, when no target of this one answers.
-    #[serde(default)]
-    pub fallback: Vec<String>,
-    /// Other names clients may use for this model.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// Deadlines for this model.
-    #[serde(default)]
-    pub timeouts: Timeouts,
-    /// Refuse with 400 what a target cannot take. Default false: such parts of a request are dropped, and named in the
-    /// response header `x-cirque-dropped`.
-    #[serde(default)]
-    pub strict: bool,
-}
-
-/// One deployment in a pool.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// A name under `providers:`.
-    pub provider: String,
-    /// The provider's own name of the model. `*` stands for what the `*` of the public name matched. Default: the public
-    /// model's own name; under a pattern, the name the client asked for.
-    #[serde(default)]
-    pub model: Option<String>,
-    /// Share of the requests, relative to the other targets; 0 = only when all others are unavailable. Default 1.
-    #[serde(default = "one")]
-    #[schemars(range(max = 10_000))]
-    pub weight: u32,
-    /// Targets of a higher tier are asked only while none of a lower one can be. Default 0.
-    #[serde(default)]
-    #[schemars(range(max = 100))]
-    pub tier: u32,
-}
-
-fn one() -> u32 {
-    1
 }
 
 /// A path that is forwarded without being read.

@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
             connect_timeout: timeouts.connect,
             http2: provider.http2,
             authorities,
-            probe: provider.health_check.as_ref().map(probe),
+            probe: provider.health_check.as_ref().and_then(probe),
             allow_link_local: self.config.insecure.allow_link_local_providers,
         };
         let book = self.state.book(key);
@@ -282,6 +282,7 @@ fn strategy(model: &config::Model) -> balance::Strategy {
                 .and_then(|sticky| sticky.load_factor)
                 .unwrap_or(balance::LOAD_FACTOR),
         },
+        config::Strategy::Cheapest => balance::Strategy::Cheapest,
         config::Strategy::Split => balance::Strategy::Split,
     }
 }
@@ -342,15 +343,17 @@ pub(super) fn deadlines(blocks: &[&config::Timeouts]) -> Deadlines {
     }
 }
 
-fn probe(check: &config::HealthCheck) -> Probe {
+/// A probe of addresses, where the check is one.
+fn probe(check: &config::HealthCheck) -> Option<Probe> {
     let (path, interval) = match check {
         config::HealthCheck::Tcp { interval } => (None, interval),
         config::HealthCheck::Http { path, interval } => (Some(path.clone()), interval),
+        config::HealthCheck::OneToken { .. } => return None,
     };
-    Probe {
+    Some(Probe {
         path,
         interval: interval.map_or(Duration::from_secs(10), |i| i.as_duration()),
-    }
+    })
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {

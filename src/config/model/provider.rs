@@ -2,7 +2,7 @@
 //!
 //! Which keys belong to which kind is not said by the types but by `validate`, which can say it with a line and a remedy.
 
-use super::Timeouts;
+use super::{Breaker, Timeouts};
 use crate::config::scalars::{Interval, SecretRef};
 use crate::providers::compatible::{self, Vendor};
 use schemars::JsonSchema;
@@ -159,7 +159,11 @@ pub struct Provider {
     /// chunk from the client. Default true; set false for a server that refuses the field.
     #[serde(default)]
     pub stream_usage: Option<bool>,
-    /// Probe the provider's addresses and leave out those that fail. For self-hosted servers with several addresses.
+    /// When targets at this provider are left alone; unset keys come from the top level.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// Probe the provider: its addresses (http, tcp; for self-hosted servers with several), leaving out those that fail, or
+    /// its targets (one-token).
     #[serde(default)]
     pub health_check: Option<HealthCheck>,
 }
@@ -223,6 +227,13 @@ pub enum HealthCheck {
     Http {
         /// Absolute path, for example `/health`.
         path: String,
+        /// Time between two probes. Default 10s.
+        #[serde(default)]
+        interval: Option<Interval>,
+    },
+    /// A question to be answered by one token, to each of its targets whose breaker is open: an answer closes it early.
+    /// Costs what such a question costs.
+    OneToken {
         /// Time between two probes. Default 10s.
         #[serde(default)]
         interval: Option<Interval>,
