@@ -30,4 +30,4 @@ pub use access_log::AccessLog;
 pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, InFlight, Meters, NONE};
-pub use route::{AttemptMeter, Finished, Outcome, RouteMeter};
+pub use route::{AttemptMeter, Finished, Outcome, Purpose, RouteMeter};
