@@ -16,7 +16,7 @@ use self::credentials::TokenKey;
 use crate::balance::{Backoff, Breaker, HedgeBudget, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
-use crate::telemetry::{Meters, RouteMeter};
+use crate::telemetry::{ArmMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
 use crate::upstream::{Deadlines, Target};
@@ -25,6 +25,7 @@ use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
+use tokio::sync::Semaphore;
 
 /// What outlives a snapshot.
 pub struct State {
@@ -98,6 +99,17 @@ pub struct HedgeTerms {
     pub budget: HedgeBudget,
 }
 
+/// Copies of requests to another pool.
+#[derive(Debug)]
+pub struct MirrorTerms {
+    /// Index of the model whose pool gets them.
+    pub to: usize,
+    /// Share of the requests.
+    pub percent: f64,
+    /// Copies under way at one time.
+    pub slots: Arc<Semaphore>,
+}
+
 /// A public model.
 #[derive(Debug)]
 pub struct PublicModel {
@@ -121,6 +133,10 @@ pub struct PublicModel {
     pub retry: RetryTerms,
     /// Asking a second target.
     pub hedge: Option<HedgeTerms>,
+    /// Copies to another pool.
+    pub mirror: Option<MirrorTerms>,
+    /// By target: the arm of a comparison it belongs to; empty when there is none.
+    arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
     meters: Vec<Vec<RouteMeter>>,
     /// Meters of the passthrough lane by target.
@@ -136,6 +152,11 @@ impl PublicModel {
     /// The meter of one target for requests forwarded unread.
     pub fn passing_meter(&self, target: usize) -> Option<&RouteMeter> {
         self.passing.get(target)
+    }
+
+    /// The arm a target belongs to.
+    pub fn arm(&self, target: usize) -> Option<&ArmMeter> {
+        self.arms.get(target)?.as_ref()
     }
 
     /// Deadlines of the first target: those of a request before a target is chosen.

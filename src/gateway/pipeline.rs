@@ -23,7 +23,7 @@ pub enum Lane {
 }
 
 /// Take a request whose header has been read.
-pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContext) -> Lane {
+pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestContext) -> Lane {
     let snapshot = app.snapshot.load_full();
     ctx.snapshot = Some(Arc::clone(&snapshot));
     ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
@@ -86,10 +86,10 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
 type Answered = Result<pingora::Result<()>, GatewayError>;
 
 async fn call(
-    app: &App,
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     endpoint: Endpoint,
 ) -> Answered {
     ctx.record.asked = Asked::Api(endpoint.operation);

@@ -7,6 +7,8 @@ use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
 use crate::gateway::App;
+use crate::gateway::stages::dispatch::probe;
+use crate::ids::TargetId;
 use crate::notify::Notifier;
 use crate::telemetry::BreakerLevel;
 use crate::upstream::AddressBook;
@@ -14,6 +16,7 @@ use crate::upstream::address::RESOLVE_EVERY;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -130,6 +133,28 @@ impl Housekeeping {
         }
     }
 
+    /// Ask targets whose breaker is open for one token, where that is their provider's health check.
+    async fn probe_targets(&self) {
+        let mut due: HashMap<TargetId, Instant> = HashMap::new();
+        loop {
+            let snapshot = self.app.snapshot.load_full();
+            let now = Instant::now();
+            due.retain(|_, at| *at > now);
+            for (model, public) in snapshot.models.iter().enumerate() {
+                for (member, target) in public.targets.iter().enumerate() {
+                    let Some(interval) = target.one_token else { continue };
+                    if target.breaker.state(now) == BreakerState::Closed || due.contains_key(&target.id) {
+                        continue;
+                    }
+                    due.insert(target.id.clone(), now + interval);
+                    let (app, snapshot) = (Arc::clone(&self.app), Arc::clone(&snapshot));
+                    tokio::spawn(async move { probe::run(&app, &snapshot, model, member).await });
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
     async fn show_gauges(&self) {
         loop {
             let snapshot = self.app.snapshot.load_full();
@@ -194,6 +219,7 @@ impl BackgroundService for Housekeeping {
             self.serve_admin(shutdown),
             self.keep_addresses(),
             self.probe_addresses(),
+            self.probe_targets(),
             self.show_gauges(),
             self.feed_watchdog(),
         );

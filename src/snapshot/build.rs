@@ -2,7 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{HedgeTerms, Limits, PublicModel, RetryTerms, State, credentials};
+use super::{HedgeTerms, Limits, MirrorTerms, PublicModel, RetryTerms, State, credentials};
 use crate::balance::{self, Backoff, HedgeBudget, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
@@ -16,6 +16,7 @@ use crate::providers::gemini::vendor::Gemini;
 use crate::providers::mistral::vendor::Mistral;
 use crate::providers::openai::{OpenAi, Preferred};
 use crate::providers::vertex::Vertex;
+use crate::units::Price;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
 use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 pub(super) struct Builder<'a> {
     config: &'a Config,
@@ -153,6 +155,13 @@ impl<'a> Builder<'a> {
             let too_long = beside(&configured.context_fallback);
             let filtered = beside(&configured.content_filter_fallback);
             if let Some(model) = models.get_mut(index) {
+                model.mirror = configured.mirror.as_ref().and_then(|mirror| {
+                    Some(MirrorTerms {
+                        to: *by_name.get(&mirror.to)?,
+                        percent: mirror.percent.unwrap_or(100.0),
+                        slots: Arc::new(Semaphore::new(mirror.concurrency.unwrap_or(16))),
+                    })
+                });
                 model.chain = own;
                 model.context_chain = too_long;
                 model.filter_chain = filtered;
@@ -166,6 +175,7 @@ impl<'a> Builder<'a> {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         let mut meters = Vec::new();
         let mut passing = Vec::new();
+        let mut arms = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -175,8 +185,7 @@ impl<'a> Builder<'a> {
                 id: built.id.clone(),
                 weight: target.weight,
                 tier: target.tier,
-                // Prices come with the ledger; until then no strategy asks for them.
-                cost: u64::MAX,
+                cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
             });
             meters.push(
@@ -186,6 +195,10 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            if let Some(arm) = &target.arm {
+                arms.resize_with(targets.len(), || None);
+                arms.push(Some(self.state.meters.routing.arm(name, arm)));
+            }
             targets.push(built);
         }
         PublicModel {
@@ -199,6 +212,8 @@ impl<'a> Builder<'a> {
             filter_chain: Vec::new(),
             retry: retry(&model.retry),
             hedge: model.hedge.as_ref().map(hedge),
+            mirror: None,
+            arms,
             meters,
             passing,
         }
@@ -234,6 +249,8 @@ impl<'a> Builder<'a> {
             model: ModelName::parse(target.model.as_deref(), public),
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
+            price: target.price.as_ref().map(price),
+            one_token: self.config.providers.get(&target.provider).and_then(one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,
             breaker,
@@ -318,6 +335,24 @@ fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, u
         }
     }
     chain
+}
+
+fn price(price: &config::Price) -> Price {
+    Price {
+        input: price.input.nano(),
+        output: price.output.nano(),
+        cached: price.cached.unwrap_or(price.input).nano(),
+    }
+}
+
+/// How often a target is asked for one token, where that is its provider's health check.
+fn one_token(provider: &config::Provider) -> Option<Duration> {
+    match &provider.health_check {
+        Some(config::HealthCheck::OneToken { interval }) => {
+            Some(interval.map_or(Duration::from_secs(10), |interval| interval.as_duration()))
+        }
+        _ => None,
+    }
 }
 
 /// Defaults filled in.

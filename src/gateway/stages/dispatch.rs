@@ -17,6 +17,8 @@ mod demo;
 mod failure;
 mod forward;
 mod judge;
+mod mirror;
+pub mod probe;
 mod race;
 mod schema;
 mod search;
@@ -91,10 +93,10 @@ pub struct Live {
 
 /// Get an answer.
 pub async fn run(
-    app: &App,
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     call: &Call,
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
@@ -127,6 +129,7 @@ pub async fn run(
             search.stick(index, key);
         }
     }
+    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
     let outcome = look(&common, down, ctx, &mut search, found.model).await;
     ctx.record.attempts = common.calls();
     match outcome {
@@ -213,6 +216,7 @@ async fn ask<'a>(
             ctx.record.target = Some(Arc::clone(who.target));
             ctx.record.meter = who.model.meter(who.member, common.call.operation).cloned();
             ctx.record.purpose = who.purpose;
+            ctx.record.arm = who.model.arm(who.member).cloned();
             note(ctx, notes);
             Ok(Asked::Answered(reply))
         }
