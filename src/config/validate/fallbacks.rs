@@ -9,8 +9,10 @@ use super::Names;
 use super::models::unknown_remedy;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+type List = fn(&Model) -> &[String];
+
 /// The lists in which a model names others to ask instead.
-const LISTS: [(&str, fn(&Model) -> &[String]); 3] = [
+const LISTS: [(&str, List); 3] = [
     ("fallback", |model| &model.fallback),
     ("context_fallback", |model| &model.context_fallback),
     ("content_filter_fallback", |model| &model.content_filter_fallback),
