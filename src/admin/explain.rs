@@ -116,7 +116,7 @@ pub struct RuleTried {
     pub name: String,
     /// Whether its condition is true of the request.
     pub held: bool,
-    /// Why, or why not: the part of the condition that decided, with its values.
+    /// Why, or why not: the condition and its parts with their values, a line each.
     pub why: String,
 }
 

@@ -4,7 +4,7 @@
 //! closed and nobody is in flight: the running one is asked on its admin listener. Exit status: 0 decided, 1 the request would
 //! be refused, 2 the question or the configuration cannot be read.
 
-use crate::admin::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused};
+use crate::admin::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused, RuleTried};
 use crate::config::{Config, Located};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -103,10 +103,7 @@ fn render(explanation: &Explanation) -> String {
     if let Some(tokens) = explanation.input_tokens {
         fact("input", format!("about {tokens} tokens"));
     }
-    let rules = explanation.rules.iter().map(|rule| {
-        let held = if rule.held { "yes" } else { "no" };
-        [plain(&rule.name), held.to_owned(), plain(&rule.why)]
-    });
+    let rules = explanation.rules.iter().flat_map(rule);
     table(&mut out, ["RULE", "HELD", "WHY"], rules.collect());
     let edits = explanation.edits.iter().map(edit);
     table(&mut out, ["EDIT", "PARAMETER", "VALUE", "BY RULE"], edits.collect());
@@ -114,6 +111,15 @@ fn render(explanation: &Explanation) -> String {
     let head = ["TARGET", "TIER", "WEIGHT", "LACKS", "CONTEXT"];
     table(&mut out, head, targets.collect());
     out
+}
+
+/// One row for each line of the reason.
+fn rule(rule: &RuleTried) -> Vec<[String; 3]> {
+    let held = if rule.held { "yes" } else { "no" };
+    let first = [plain(&rule.name), held.to_owned()];
+    let heads = std::iter::once(first).chain(std::iter::repeat_with(Default::default));
+    let rows = heads.zip(rule.why.split('\n'));
+    rows.map(|([name, held], why)| [name, held, plain(why)]).collect()
 }
 
 fn edit(edit: &Edit) -> [String; 4] {

@@ -1,7 +1,6 @@
 //! Arguments, reading, rendering.
 
 use super::*;
-use crate::admin::RuleTried;
 use crate::cli::{Cli, Command, RouteCommand};
 use clap::Parser;
 use serde_json::json;
@@ -18,7 +17,7 @@ fn example() -> Explanation {
             RuleTried {
                 name: "eu".to_owned(),
                 held: true,
-                why: "metadata.region is \"eu\"".to_owned(),
+                why: "metadata.region == \"eu\": true\n  metadata.region: \"eu\"".to_owned(),
             },
         ],
         model: Some("gpt-4o-eu".to_owned()),
@@ -90,7 +89,8 @@ input     about 812 tokens
 
 RULE   HELD  WHY
 night  no    hour(now) is 14, not < 6
-eu     yes   metadata.region is \"eu\"
+eu     yes   metadata.region == \"eu\": true
+               metadata.region: \"eu\"
 
 EDIT    PARAMETER  VALUE  BY RULE
 set     store      false  eu
