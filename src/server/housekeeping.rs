@@ -1,6 +1,7 @@
 //! Everything that is not a request: readiness, reloads, name look-ups, health probes, gauges, the admin API, the watchdog.
 //! One thread; nothing here may block it for long.
 
+use super::control::Controls;
 use super::reload::Reloader;
 use super::signals;
 use crate::admin::{self, AdminState, Phase, Readiness};
@@ -82,6 +83,7 @@ impl Housekeeping {
             meters: Arc::clone(&self.app.meters),
             readiness: Arc::clone(&self.readiness),
             facts: Arc::new(move || app.snapshot.load().facts()),
+            control: Arc::new(Controls(Arc::clone(&self.app))),
             started: Instant::now(),
         };
         // The admin API outlives the shutdown signal: draining is when an operator looks.
