@@ -10,10 +10,12 @@
 
 mod build;
 mod credentials;
+mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-use crate::balance::{Backoff, Breaker, HedgeBudget, Pool, RetryBudget};
+pub use self::terms::{HedgeTerms, MirrorTerms, RetryTerms, Sticks};
+use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
 use crate::telemetry::{ArmMeter, Meters, RouteMeter};
@@ -25,7 +27,6 @@ use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
 
 /// What outlives a snapshot.
 pub struct State {
@@ -77,39 +78,6 @@ impl State {
     }
 }
 
-/// How often and how soon a pool is asked again when nobody is left.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RetryTerms {
-    /// Times.
-    pub same_target: u32,
-    /// The pause before each.
-    pub backoff: Backoff,
-}
-
-/// When a second target is asked.
-#[derive(Debug)]
-pub struct HedgeTerms {
-    /// Fixed time, instead of the target's own.
-    pub after: Option<Duration>,
-    /// The least.
-    pub at_least: Duration,
-    /// The most.
-    pub at_most: Duration,
-    /// What it may cost.
-    pub budget: HedgeBudget,
-}
-
-/// Copies of requests to another pool.
-#[derive(Debug)]
-pub struct MirrorTerms {
-    /// Index of the model whose pool gets them.
-    pub to: usize,
-    /// Share of the requests.
-    pub percent: f64,
-    /// Copies under way at one time.
-    pub slots: Arc<Semaphore>,
-}
-
 /// A public model.
 #[derive(Debug)]
 pub struct PublicModel {
@@ -117,8 +85,8 @@ pub struct PublicModel {
     pub name: Arc<str>,
     /// What a target cannot take is refused, not dropped.
     pub strict: bool,
-    /// Requests that name the same session here stick together, if the pool's strategy lets them.
-    pub session_header: Option<http::HeaderName>,
+    /// What requests stick by, if the pool's strategy lets them.
+    pub sticks: Sticks,
     /// Who answers, whose turn it is.
     pub pool: Pool,
     /// The members of the pool, by their index in it.

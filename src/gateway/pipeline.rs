@@ -93,14 +93,14 @@ async fn call(
     endpoint: Endpoint,
 ) -> Answered {
     ctx.record.asked = Asked::Api(endpoint.operation);
-    let _principal = authenticate::run(snapshot)?;
+    let principal = authenticate::run(snapshot)?;
     let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
     let call = received.call;
     let found = snapshot
         .find(&call.envelope.model)
         .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
     ctx.record.model = Some(Arc::clone(&found.model.name));
-    let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
+    let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
     let sent = relay::run(down, ctx, &call, reply).await;
     drop(received.room);
     Ok(sent)

@@ -2,8 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{HedgeTerms, Limits, MirrorTerms, PublicModel, RetryTerms, State, credentials};
-use crate::balance::{self, Backoff, HedgeBudget, Member, Pool};
+use super::{Limits, MirrorTerms, PublicModel, State, credentials, terms};
+use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
@@ -16,7 +16,6 @@ use crate::providers::gemini::vendor::Gemini;
 use crate::providers::mistral::vendor::Mistral;
 use crate::providers::openai::{OpenAi, Preferred};
 use crate::providers::vertex::Vertex;
-use crate::units::Price;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
 use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
@@ -204,14 +203,14 @@ impl<'a> Builder<'a> {
         PublicModel {
             name: name.into(),
             strict: model.strict,
-            session_header: session_header(model),
+            sticks: terms::sticks(model),
             pool: Pool::new(members, strategy(model)),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
             filter_chain: Vec::new(),
-            retry: retry(&model.retry),
-            hedge: model.hedge.as_ref().map(hedge),
+            retry: terms::retry(&model.retry),
+            hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
             arms,
             meters,
@@ -249,8 +248,8 @@ impl<'a> Builder<'a> {
             model: ModelName::parse(target.model.as_deref(), public),
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
-            price: target.price.as_ref().map(price),
-            one_token: self.config.providers.get(&target.provider).and_then(one_token),
+            price: target.price.as_ref().map(terms::price),
+            one_token: self.config.providers.get(&target.provider).and_then(terms::one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,
             breaker,
@@ -316,13 +315,6 @@ fn strategy(model: &config::Model) -> balance::Strategy {
     }
 }
 
-/// The header that names a session, where requests stick by one.
-fn session_header(model: &config::Model) -> Option<HeaderName> {
-    let sticky = model.sticky.as_ref()?;
-    let name = sticky.header.as_deref().unwrap_or("x-session-id");
-    (sticky.by == config::StickyBy::SessionHeader).then(|| HeaderName::from_bytes(name.as_bytes()).ok())?
-}
-
 /// These models, each followed by its fallbacks depth first, each once.
 fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
     let mut chain = Vec::new();
@@ -335,49 +327,6 @@ fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, u
         }
     }
     chain
-}
-
-fn price(price: &config::Price) -> Price {
-    Price {
-        input: price.input.nano(),
-        output: price.output.nano(),
-        cached: price.cached.unwrap_or(price.input).nano(),
-    }
-}
-
-/// How often a target is asked for one token, where that is its provider's health check.
-fn one_token(provider: &config::Provider) -> Option<Duration> {
-    match &provider.health_check {
-        Some(config::HealthCheck::OneToken { interval }) => {
-            Some(interval.map_or(Duration::from_secs(10), |interval| interval.as_duration()))
-        }
-        _ => None,
-    }
-}
-
-/// Defaults filled in.
-fn retry(retry: &config::Retry) -> RetryTerms {
-    let default = Backoff::default();
-    RetryTerms {
-        same_target: retry.same_target,
-        backoff: Backoff {
-            first: retry.backoff.map_or(default.first, |first| first.as_duration()),
-            at_most: retry.backoff_at_most.map_or(default.at_most, |most| most.as_duration()),
-        },
-    }
-}
-
-/// Defaults filled in.
-fn hedge(hedge: &config::Hedge) -> HedgeTerms {
-    let time = |interval: Option<config::Interval>, default: u64| {
-        interval.map_or(Duration::from_millis(default), |i| i.as_duration())
-    };
-    HedgeTerms {
-        after: hedge.after.map(|after| after.as_duration()),
-        at_least: time(hedge.at_least, 50),
-        at_most: time(hedge.at_most, 30_000),
-        budget: HedgeBudget::new(hedge.budget_percent.unwrap_or(5)),
-    }
 }
 
 /// A checked base URL as the room that dials it has it.

@@ -33,10 +33,11 @@ use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
 use super::super::downstream::{Downstream, sleep_until};
 use super::super::live::LiveStream;
+use super::authenticate::Principal;
 use crate::balance::{KeyHash, Permit};
 use crate::error::GatewayError;
 use crate::providers::Reason;
-use crate::snapshot::{Found, PublicModel, Snapshot};
+use crate::snapshot::{Found, PublicModel, Snapshot, Sticks};
 use crate::telemetry::{Outcome, Purpose};
 use crate::upstream::Target;
 use crate::wire::Call;
@@ -97,6 +98,7 @@ pub async fn run(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     snapshot: &Arc<Snapshot>,
+    principal: Principal,
     call: &Call,
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
@@ -124,7 +126,7 @@ pub async fn run(
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, call.streamed());
     for &index in &found.model.chain {
         if let Some(model) = snapshot.models.get(index)
-            && let Some(key) = sticks_by(model, down, call, snapshot.limits.json_depth)
+            && let Some(key) = sticks_by(model, down, principal, call, snapshot.limits.json_depth)
         {
             search.stick(index, key);
         }
@@ -262,17 +264,26 @@ async fn pause(down: &mut Downstream<'_>, until: Instant) -> Result<(), GatewayE
     slept.map_err(|_| GatewayError::client_left())
 }
 
-/// What a request sticks to a target by: the session it names, else the beginning of its conversation.
-fn sticks_by(model: &PublicModel, down: &Downstream<'_>, call: &Call, max_depth: usize) -> Option<u64> {
+/// What a request sticks to a target by: the session it names, who calls, or the beginning of its conversation.
+fn sticks_by(
+    model: &PublicModel,
+    down: &Downstream<'_>,
+    principal: Principal,
+    call: &Call,
+    max_depth: usize,
+) -> Option<u64> {
     if !model.pool.keyed() {
         return None;
     }
-    let session = model
-        .session_header
-        .as_ref()
-        .and_then(|name| down.request().headers.get(name));
-    if let Some(session) = session.filter(|session| !session.is_empty()) {
-        return Some(KeyHash::default().part(session.as_bytes()).finish());
+    match &model.sticks {
+        Sticks::Prefix => {}
+        Sticks::Caller => return Some(principal.caller(down)),
+        Sticks::Header(name) => {
+            let session = down.request().headers.get(name);
+            if let Some(session) = session.filter(|session| !session.is_empty()) {
+                return Some(KeyHash::default().part(session.as_bytes()).finish());
+            }
+        }
     }
     let beginning = Beginning::of(&call.body, max_depth);
     if beginning.is_empty() {
