@@ -2,7 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
+use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
@@ -176,6 +176,7 @@ impl<'a> Builder<'a> {
         let mut meters = Vec::new();
         let mut passing = Vec::new();
         let mut arms = Vec::new();
+        let mut fits = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -195,6 +196,10 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            fits.push(Fit {
+                lacks: target.lacks.clone(),
+                context_tokens: target.context_tokens,
+            });
             if let Some(arm) = &target.arm {
                 arms.resize_with(targets.len(), || None);
                 arms.push(Some(self.state.meters.routing.arm(name, arm)));
@@ -216,6 +221,7 @@ impl<'a> Builder<'a> {
             hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
             arms,
+            fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },
             meters,
             passing,
         }
