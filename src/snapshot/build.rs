@@ -188,6 +188,7 @@ impl<'a> Builder<'a> {
                 tier: target.tier,
                 cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
+                quarantine: None,
             });
             meters.push(
                 Operation::ALL
@@ -211,7 +212,7 @@ impl<'a> Builder<'a> {
             name: name.into(),
             strict: model.strict,
             sticks: terms::sticks(model),
-            pool: Pool::new(members, strategy(model)),
+            pool: Pool::new(members, strategy(model), model.hedge.is_some()),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
@@ -233,6 +234,7 @@ impl<'a> Builder<'a> {
         let queue = self.state.line(name, configured.size.unwrap_or(100));
         for target in targets {
             let listener: Weak<Queue> = Arc::downgrade(&queue);
+            let listener: Weak<dyn balance::Released> = listener;
             target.breaker.on_release(listener);
         }
         Some(LineTerms {
