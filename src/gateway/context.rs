@@ -1,9 +1,10 @@
 //! What must outlive the walk of one request: its id, the snapshot it pinned, and the record of facts for settling.
 
+use super::stages::admit::Admission;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{InFlight, Outcome, RouteMeter};
+use crate::telemetry::{Outcome, RouteMeter};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Dialect, Operation};
@@ -24,8 +25,8 @@ pub struct RequestContext {
     pub record: Record,
     /// Set when the request is in the passthrough lane.
     pub passthrough: Option<super::passthrough::Passing>,
-    /// Counted as in flight while this lives.
-    pub in_flight: Option<InFlight>,
+    /// Counted as in flight while this lives; knows its priority.
+    pub admission: Option<Admission>,
 }
 
 impl RequestContext {
@@ -38,7 +39,7 @@ impl RequestContext {
             snapshot: None,
             record: Record::default(),
             passthrough: None,
-            in_flight: None,
+            admission: None,
         }
     }
 }

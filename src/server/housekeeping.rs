@@ -7,6 +7,7 @@ use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
 use crate::gateway::App;
+use crate::gateway::door::Gate;
 use crate::notify::Notifier;
 use crate::telemetry::BreakerLevel;
 use crate::upstream::AddressBook;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The background service.
 pub(super) struct Housekeeping {
     app: Arc<App>,
+    gate: Arc<Gate>,
     reloader: Arc<tokio::sync::Mutex<Reloader>>,
     readiness: Arc<Readiness>,
     notifier: Option<Arc<Notifier>>,
@@ -32,6 +34,7 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     pub fn new(
         app: Arc<App>,
+        gate: Arc<Gate>,
         reloader: Reloader,
         readiness: Arc<Readiness>,
         notifier: Option<Arc<Notifier>>,
@@ -46,6 +49,7 @@ impl Housekeeping {
             .collect();
         Self {
             app,
+            gate,
             reloader: Arc::new(tokio::sync::Mutex::new(reloader)),
             readiness,
             notifier,
@@ -150,6 +154,13 @@ impl Housekeeping {
         }
     }
 
+    async fn watch_descriptors(&self) {
+        loop {
+            self.gate.look();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     async fn feed_watchdog(&self) {
         let Some((notifier, interval)) = self.notifier.as_ref().and_then(|n| Some((n, n.watchdog_interval()?))) else {
             return;
@@ -195,6 +206,7 @@ impl BackgroundService for Housekeeping {
             self.keep_addresses(),
             self.probe_addresses(),
             self.show_gauges(),
+            self.watch_descriptors(),
             self.feed_watchdog(),
         );
     }

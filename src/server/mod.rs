@@ -5,6 +5,7 @@
 //! `signals.rs` for stopping.
 
 mod banner;
+mod descriptors;
 mod housekeeping;
 mod reload;
 mod signals;
@@ -12,6 +13,7 @@ mod tls;
 
 use crate::admin::{self, Readiness};
 use crate::config::{self, Config, Problems};
+use crate::gateway::door::Gate;
 use crate::gateway::wire::Door;
 use crate::gateway::{App, Unrouted, proxy::Gateway};
 use crate::notify::Notifier;
@@ -29,7 +31,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -71,8 +73,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         server_conf(&config),
     );
     server.bootstrap();
-    let open = Arc::new(AtomicUsize::new(0));
-    let (services, secured) = client_services(&config, &app, &open, &server.configuration)?;
+    let gate = Arc::new(Gate::new(&app, descriptors::raise_limit()));
+    let (services, secured) = client_services(&config, &app, &gate, &server.configuration)?;
     for service in services {
         server.add_service(service);
     }
@@ -86,6 +88,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     }
     let work = housekeeping::Housekeeping::new(
         Arc::clone(&app),
+        gate,
         reloader,
         Arc::clone(&readiness),
         notifier.clone(),
@@ -175,7 +178,7 @@ type ClientService = Service<Door>;
 fn client_services(
     config: &Config,
     app: &Arc<App>,
-    open: &Arc<AtomicUsize>,
+    gate: &Arc<Gate>,
     conf: &Arc<ServerConf>,
 ) -> anyhow::Result<(Vec<ClientService>, Vec<Secured>)> {
     let mut secured = Vec::new();
@@ -183,6 +186,7 @@ fn client_services(
     let all = config.listen.listeners();
     for h2c in [false, true] {
         let mut listeners = Listeners::new();
+        listeners.set_connection_filter(Arc::clone(gate) as _);
         let mut any = false;
         for listener in all.iter().filter(|listener| listener.h2c == h2c) {
             any = true;
@@ -207,7 +211,7 @@ fn client_services(
             let door = Door {
                 proxy: Arc::new(proxy(app, conf, h2c)),
                 app: Arc::clone(app),
-                open: Arc::clone(open),
+                gate: Arc::clone(gate),
                 h2c,
             };
             services.push(Service::with_listeners(
