@@ -61,7 +61,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         .context("logging was already set up")?;
     let meters = Meters::new().context("metrics")?;
     logging::install_panic_hook(meters.panics.clone());
-    let app = build_app(&config, &meters)?;
+    let descriptors = descriptors::raise_limit();
+    let app = build_app(&config, &meters, descriptors)?;
     if !options.upgrade {
         check_free(&config)?;
     }
@@ -73,7 +74,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         server_conf(&config),
     );
     server.bootstrap();
-    let gate = Arc::new(Gate::new(&app, descriptors::raise_limit()));
+    let gate = Arc::new(Gate::new(&app, descriptors));
     let (services, secured) = client_services(&config, &app, &gate, &server.configuration)?;
     for service in services {
         server.add_service(service);
@@ -117,11 +118,13 @@ fn load(path: Option<&Path>) -> Result<Config, Problems> {
     }
 }
 
-fn build_app(config: &Config, meters: &Arc<Meters>) -> anyhow::Result<Arc<App>> {
+fn build_app(config: &Config, meters: &Arc<Meters>, descriptors: u64) -> anyhow::Result<Arc<App>> {
     let state = Arc::new(State::new(Arc::clone(meters)));
     let snapshot = Snapshot::build(config, &state).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
     meters.config_loaded(true, true);
-    let keepalive = config.server.upstream_keepalive_connections.unwrap_or(1024);
+    // Idle connections must not be what keeps clients waiting for a descriptor.
+    let keepalive = usize::try_from(descriptors / 4).map_or(1024, |quarter| quarter.clamp(1, 1024));
+    let keepalive = config.server.upstream_keepalive_connections.unwrap_or(keepalive);
     let format = config.log.access.unwrap_or(true).then(|| line_format(config));
     Ok(Arc::new(App {
         snapshot: ArcSwap::from_pointee(snapshot),

@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const CHAT_PATH: &str = "/v1/chat/completions";
+const DESCRIPTORS: usize = 200;
 const LOW: &str = "x-cirque-priority: 0\r\n";
 
 /// An upstream that answers when the gate is open.
@@ -292,17 +293,22 @@ fn open_files(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-#[test]
-fn without_file_descriptors_new_clients_wait_and_known_ones_are_served() {
-    const LIMIT: usize = 200;
-    let upstream = Upstream::ok();
-    let gateway = limited("", &upstream).descriptors(LIMIT as u32).start();
-    let pid = gateway.child.id();
+/// A gateway that may open [`DESCRIPTORS`] files, a client it knows, and more idle connections than it can accept.
+fn exhausted(upstream: &Upstream) -> (Gateway, Client, Vec<Client>) {
+    let gateway = limited("", upstream).descriptors(DESCRIPTORS as u32).start();
     let mut known = gateway.client();
     known.post(CHAT_PATH, "", chat("m"));
     known.response().ok();
-    let idle: Vec<_> = (0..LIMIT + 100).map(|_| gateway.client()).collect();
+    let idle = (0..DESCRIPTORS + 100).map(|_| gateway.client()).collect();
     gateway.wait_metric("cirque_accept_paused", &[], 1.0);
+    (gateway, known, idle)
+}
+
+#[test]
+fn without_file_descriptors_new_clients_wait_and_known_ones_are_served() {
+    let upstream = Upstream::once_then_close(json_answer(200, CHAT));
+    let (gateway, mut known, idle) = exhausted(&upstream);
+    let pid = gateway.child.id();
     // The last in the queue: nobody has accepted it.
     let mut queued = gateway.client();
     queued.send(post(CHAT_PATH, "", chat("m")));
@@ -317,12 +323,13 @@ fn without_file_descriptors_new_clients_wait_and_known_ones_are_served() {
     let used = cpu_ticks(pid) - before;
     assert!(used < 50, "{used} hundredths of CPU seconds in two idle seconds");
     let open = open_files(pid);
-    assert!(open + 50 < LIMIT, "{open} of {LIMIT} are open: nothing is reserved");
-    // Calls upstream find descriptors, each on a new connection.
+    assert!(open + 50 < DESCRIPTORS, "{open} are open: nothing is reserved");
+    // Calls upstream find descriptors: this one keeps no connection.
     for _ in 0..3 {
         known.post(CHAT_PATH, "", chat("m"));
         known.response().ok();
     }
+    assert_eq!(upstream.connections(), 4);
     assert_eq!(gateway.metric("cirque_accept_paused", &[]), 1.0);
     drop(idle);
     queued.tcp.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
@@ -332,5 +339,31 @@ fn without_file_descriptors_new_clients_wait_and_known_ones_are_served() {
     assert!(!gateway.log_has("Accept() failed"), "the limit itself was never met");
     let told = |text: &str| gateway.stderr.text().matches(text).count();
     assert_eq!((told("nearly used up"), told("free again")), (1, 1));
-    gateway.wait_attempts("p", "ok", 6);
+}
+
+#[test]
+fn a_place_in_the_queue_moves_up_with_every_client_that_leaves() {
+    let upstream = Upstream::ok();
+    let (gateway, _known, mut idle) = exhausted(&upstream);
+    let accepted = gateway.metric("cirque_client_connections", &[]) as usize;
+    assert!(accepted < idle.len(), "{accepted} were accepted");
+    // In the order of the queue: `known` was the first.
+    for at in 0..20 {
+        let newest = &mut idle[accepted - 1 + at];
+        newest.post(CHAT_PATH, "", chat("m"));
+        drop(std::mem::replace(&mut idle[at], gateway.client()));
+        idle[accepted - 1 + at].response().ok();
+    }
+    assert_eq!(gateway.metric("cirque_accept_paused", &[]), 1.0);
+}
+
+#[test]
+fn a_stop_while_new_clients_wait_is_a_stop() {
+    let upstream = Upstream::ok();
+    let (mut gateway, mut known, _idle) = exhausted(&upstream);
+    known.post(CHAT_PATH, "", chat("m"));
+    known.response().ok();
+    gateway.signal("TERM");
+    assert!(gateway.wait_exit().success());
+    assert!(gateway.log_has("stopped: nothing in flight"));
 }
