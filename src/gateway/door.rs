@@ -13,8 +13,9 @@
 //! plus the client connections that came and less those that went since. What else is opened within that second (calls
 //! upstream) is what the reserve is for.
 //!
-//! Connections in their TLS handshake (at most 60 s, Pingora's limit) count as descriptors but not for the caps: those begin
-//! when the connection can be used. The caps are looked at before the handshake too, so that it is not done in vain.
+//! Connections in their TLS handshake (at most 60 s, Pingora's limit) count as descriptors, failed ones until the next
+//! look, but not for the caps: those begin when the connection can be used. The caps are looked at before the handshake
+//! too, so that it is not done in vain.
 
 use super::App;
 use crate::snapshot::Limits;
