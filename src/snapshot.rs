@@ -13,7 +13,7 @@ mod credentials;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-use crate::balance::{Breaker, Pool};
+use crate::balance::{Backoff, Breaker, HedgeBudget, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
 use crate::telemetry::{Meters, RouteMeter};
@@ -30,6 +30,8 @@ use std::time::{Duration, SystemTime};
 pub struct State {
     /// Metrics.
     pub meters: Arc<Meters>,
+    /// Bounds the calls that failing targets cause.
+    pub retries: RetryBudget,
     breakers: DashMap<TargetId, Arc<Breaker>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
     tokens: DashMap<TokenKey, Weak<TokenSource>>,
@@ -40,6 +42,7 @@ impl State {
     pub fn new(meters: Arc<Meters>) -> Self {
         Self {
             meters,
+            retries: RetryBudget::default(),
             breakers: DashMap::new(),
             books: DashMap::new(),
             tokens: DashMap::new(),
@@ -73,6 +76,28 @@ impl State {
     }
 }
 
+/// How often and how soon a pool is asked again when nobody is left.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetryTerms {
+    /// Times.
+    pub same_target: u32,
+    /// The pause before each.
+    pub backoff: Backoff,
+}
+
+/// When a second target is asked.
+#[derive(Debug)]
+pub struct HedgeTerms {
+    /// Fixed time, instead of the target's own.
+    pub after: Option<Duration>,
+    /// The least.
+    pub at_least: Duration,
+    /// The most.
+    pub at_most: Duration,
+    /// What it may cost.
+    pub budget: HedgeBudget,
+}
+
 /// A public model.
 #[derive(Debug)]
 pub struct PublicModel {
@@ -88,6 +113,14 @@ pub struct PublicModel {
     pub targets: Vec<Arc<Target>>,
     /// This model and then its fallbacks, as indices into [`Snapshot::models`].
     pub chain: Vec<usize>,
+    /// Who is asked when a conversation is too long for this model.
+    pub context_chain: Vec<usize>,
+    /// Who is asked when a content filter refuses.
+    pub filter_chain: Vec<usize>,
+    /// Asking the same target again.
+    pub retry: RetryTerms,
+    /// Asking a second target.
+    pub hedge: Option<HedgeTerms>,
     /// Meters by target, then operation.
     meters: Vec<Vec<RouteMeter>>,
     /// Meters of the passthrough lane by target.

@@ -4,7 +4,7 @@ use super::stages::admit::Admission;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Outcome, RouteMeter};
+use crate::telemetry::{Outcome, Purpose, RouteMeter};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Dialect, Operation};
@@ -89,6 +89,10 @@ pub struct Record {
     pub meter: Option<RouteMeter>,
     /// Calls made to targets.
     pub attempts: u32,
+    /// Those that did not answer, in the order they ended.
+    pub tries: Vec<Try>,
+    /// Why the target that answered was asked.
+    pub purpose: Purpose,
     /// What the target could not take, for `x-cirque-dropped`.
     pub dropped: Option<http::HeaderValue>,
     /// The answer is a count made here.
@@ -117,7 +121,33 @@ pub struct Record {
     pub uncounted: Option<Uncounted>,
 }
 
+/// A call that did not answer the request.
+#[derive(Debug, Clone)]
+pub struct Try {
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// Why.
+    pub purpose: Purpose,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// What it used, where that is known.
+    pub usage: Option<Usage>,
+}
+
 impl Record {
+    /// A call ended without being the answer.
+    pub fn fell(&mut self, target: &Arc<Target>, purpose: Purpose, outcome: Outcome, took: Duration) {
+        self.tries.push(Try {
+            target: Arc::clone(target),
+            purpose,
+            outcome,
+            took,
+            usage: None,
+        });
+    }
+
     /// Count an attempt's outcome.
     pub fn count(&self, outcome: Outcome) {
         if let Some(target) = &self.target {

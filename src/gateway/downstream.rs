@@ -100,6 +100,16 @@ impl<'a> Downstream<'a> {
         outcome
     }
 
+    /// Wait for `work`, but not for a client that has left. Does not count as waiting: `work` has its own deadlines, and knows
+    /// what of its time was spent on waiting.
+    pub async fn or_left<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            output = work => Ok(output),
+            () = gone(self.session) => Err(Stop::ClientLeft),
+        }
+    }
+
     /// Send the response header.
     pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> pingora::Result<()> {
         self.session.downstream_session.write_response_header(head).await

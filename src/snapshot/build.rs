@@ -2,8 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, PublicModel, State, credentials};
-use crate::balance::{self, Member, Pool};
+use super::{HedgeTerms, Limits, PublicModel, RetryTerms, State, credentials};
+use crate::balance::{self, Backoff, HedgeBudget, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
@@ -144,10 +144,18 @@ impl<'a> Builder<'a> {
                 by_name.insert(alias.clone(), index);
             }
         }
-        for index in 0..models.len() {
-            let chain = chain(index, &kept, &by_name);
+        for (index, configured) in kept.iter().enumerate() {
+            let own = chain(&[index], &kept, &by_name);
+            let beside = |names: &[String]| -> Vec<usize> {
+                let first: Vec<usize> = names.iter().filter_map(|name| by_name.get(name).copied()).collect();
+                chain(&first, &kept, &by_name)
+            };
+            let too_long = beside(&configured.context_fallback);
+            let filtered = beside(&configured.content_filter_fallback);
             if let Some(model) = models.get_mut(index) {
-                model.chain = chain;
+                model.chain = own;
+                model.context_chain = too_long;
+                model.filter_chain = filtered;
             }
         }
         (models, by_name)
@@ -187,6 +195,10 @@ impl<'a> Builder<'a> {
             pool: Pool::new(members, strategy(model)),
             targets,
             chain: Vec::new(),
+            context_chain: Vec::new(),
+            filter_chain: Vec::new(),
+            retry: retry(&model.retry),
+            hedge: model.hedge.as_ref().map(hedge),
             meters,
             passing,
         }
@@ -294,21 +306,43 @@ fn session_header(model: &config::Model) -> Option<HeaderName> {
     (sticky.by == config::StickyBy::SessionHeader).then(|| HeaderName::from_bytes(name.as_bytes()).ok())?
 }
 
-/// The model itself, then its fallbacks depth first, each once.
-fn chain(start: usize, models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
-    let mut chain = vec![start];
-    let mut stack: Vec<&String> = models
-        .get(start)
-        .map(|m| m.fallback.iter().rev().collect())
-        .unwrap_or_default();
-    while let Some(name) = stack.pop() {
-        let Some(&index) = by_name.get(name) else { continue };
+/// These models, each followed by its fallbacks depth first, each once.
+fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
+    let mut chain = Vec::new();
+    let mut stack: Vec<usize> = start.iter().rev().copied().collect();
+    while let Some(index) = stack.pop() {
         if !chain.contains(&index) {
             chain.push(index);
-            stack.extend(models.get(index).map(|m| m.fallback.iter().rev()).into_iter().flatten());
+            let fallbacks = models.get(index).map(|model| model.fallback.iter().rev());
+            stack.extend(fallbacks.into_iter().flatten().filter_map(|name| by_name.get(name)));
         }
     }
     chain
+}
+
+/// Defaults filled in.
+fn retry(retry: &config::Retry) -> RetryTerms {
+    let default = Backoff::default();
+    RetryTerms {
+        same_target: retry.same_target,
+        backoff: Backoff {
+            first: retry.backoff.map_or(default.first, |first| first.as_duration()),
+            at_most: retry.backoff_at_most.map_or(default.at_most, |most| most.as_duration()),
+        },
+    }
+}
+
+/// Defaults filled in.
+fn hedge(hedge: &config::Hedge) -> HedgeTerms {
+    let time = |interval: Option<config::Interval>, default: u64| {
+        interval.map_or(Duration::from_millis(default), |i| i.as_duration())
+    };
+    HedgeTerms {
+        after: hedge.after.map(|after| after.as_duration()),
+        at_least: time(hedge.at_least, 50),
+        at_most: time(hedge.at_most, 30_000),
+        budget: HedgeBudget::new(hedge.budget_percent.unwrap_or(5)),
+    }
 }
 
 /// A checked base URL as the room that dials it has it.

@@ -33,4 +33,4 @@ pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
 pub use in_flight::InFlight;
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, Meters, NONE};
-pub use route::{AttemptMeter, Finished, Outcome, RouteMeter};
+pub use route::{AttemptMeter, Finished, Outcome, Purpose, RouteMeter};
