@@ -10,13 +10,15 @@
 
 mod build;
 mod credentials;
+mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-use crate::balance::{Backoff, Breaker, HedgeBudget, Pool, RetryBudget};
+pub use self::terms::{HedgeTerms, MirrorTerms, RetryTerms, Sticks};
+use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
-use crate::telemetry::{Meters, RouteMeter};
+use crate::telemetry::{ArmMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
 use crate::upstream::{Deadlines, Target};
@@ -76,28 +78,6 @@ impl State {
     }
 }
 
-/// How often and how soon a pool is asked again when nobody is left.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RetryTerms {
-    /// Times.
-    pub same_target: u32,
-    /// The pause before each.
-    pub backoff: Backoff,
-}
-
-/// When a second target is asked.
-#[derive(Debug)]
-pub struct HedgeTerms {
-    /// Fixed time, instead of the target's own.
-    pub after: Option<Duration>,
-    /// The least.
-    pub at_least: Duration,
-    /// The most.
-    pub at_most: Duration,
-    /// What it may cost.
-    pub budget: HedgeBudget,
-}
-
 /// A public model.
 #[derive(Debug)]
 pub struct PublicModel {
@@ -105,8 +85,8 @@ pub struct PublicModel {
     pub name: Arc<str>,
     /// What a target cannot take is refused, not dropped.
     pub strict: bool,
-    /// Requests that name the same session here stick together, if the pool's strategy lets them.
-    pub session_header: Option<http::HeaderName>,
+    /// What requests stick by, if the pool's strategy lets them.
+    pub sticks: Sticks,
     /// Who answers, whose turn it is.
     pub pool: Pool,
     /// The members of the pool, by their index in it.
@@ -121,6 +101,10 @@ pub struct PublicModel {
     pub retry: RetryTerms,
     /// Asking a second target.
     pub hedge: Option<HedgeTerms>,
+    /// Copies to another pool.
+    pub mirror: Option<MirrorTerms>,
+    /// By target: the arm of a comparison it belongs to; empty when there is none.
+    arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
     meters: Vec<Vec<RouteMeter>>,
     /// Meters of the passthrough lane by target.
@@ -136,6 +120,11 @@ impl PublicModel {
     /// The meter of one target for requests forwarded unread.
     pub fn passing_meter(&self, target: usize) -> Option<&RouteMeter> {
         self.passing.get(target)
+    }
+
+    /// The arm a target belongs to.
+    pub fn arm(&self, target: usize) -> Option<&ArmMeter> {
+        self.arms.get(target)?.as_ref()
     }
 
     /// Deadlines of the first target: those of a request before a target is chosen.

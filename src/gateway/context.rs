@@ -4,11 +4,11 @@ use super::stages::admit::Admission;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Outcome, Purpose, RouteMeter};
+use crate::telemetry::{ArmMeter, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Dialect, Operation};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Pingora's per-request context.
@@ -93,6 +93,16 @@ pub struct Record {
     pub tries: Vec<Try>,
     /// Why the target that answered was asked.
     pub purpose: Purpose,
+    /// The arm of a comparison it belongs to.
+    pub arm: Option<ArmMeter>,
+    /// The rule that sent the request where it went.
+    pub rule: Option<Arc<str>>,
+    /// How long it waited for a turn.
+    pub queued: Option<Duration>,
+    /// Streams that the answer was pieced together from, less one.
+    pub seams: u32,
+    /// Its copy in another pool.
+    pub comparison: Option<Arc<Comparison>>,
     /// What the target could not take, for `x-cirque-dropped`.
     pub dropped: Option<http::HeaderValue>,
     /// The answer is a count made here.
@@ -119,6 +129,47 @@ pub struct Record {
     pub upstream_request_id: Option<Box<str>>,
     /// What to count when the provider gave no usage.
     pub uncounted: Option<Uncounted>,
+}
+
+/// A request and its copy in another pool, until both are over.
+pub struct Comparison {
+    meters: Arc<Meters>,
+    model: Arc<str>,
+    to: Arc<str>,
+    first: Mutex<Option<(bool, Side)>>,
+}
+
+impl Comparison {
+    /// Neither is over.
+    pub fn new(meters: Arc<Meters>, model: Arc<str>, to: Arc<str>) -> Self {
+        Self {
+            meters,
+            model,
+            to,
+            first: Mutex::new(None),
+        }
+    }
+
+    /// The client's own request is over.
+    pub fn own(&self, side: Side) {
+        self.is_over(false, side);
+    }
+
+    /// The copy is over.
+    pub fn copy(&self, side: Side) {
+        self.is_over(true, side);
+    }
+
+    fn is_over(&self, copy: bool, side: Side) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match first.take() {
+            None => *first = Some((copy, side)),
+            Some((_, other)) => {
+                let (own, copied) = if copy { (other, side) } else { (side, other) };
+                self.meters.routing.mirrored(&self.model, &self.to, &own, &copied);
+            }
+        }
+    }
 }
 
 /// A call that did not answer the request.

@@ -9,6 +9,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use pingora_timeout::fast_timeout::fast_sleep;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Why a wait was cut short.
@@ -44,6 +45,11 @@ impl<'a> Downstream<'a> {
     /// The session, for what only Pingora knows.
     pub fn session(&mut self) -> &mut Session {
         self.session
+    }
+
+    /// Where the client connects from.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        Some(self.session.client_addr()?.as_inet()?.ip().to_canonical())
     }
 
     /// Whether the client speaks HTTP/2.

@@ -5,6 +5,7 @@
 //! `signals.rs` for stopping.
 
 mod banner;
+mod control;
 mod descriptors;
 mod housekeeping;
 mod reload;

@@ -2,8 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{HedgeTerms, Limits, PublicModel, RetryTerms, State, credentials};
-use crate::balance::{self, Backoff, HedgeBudget, Member, Pool};
+use super::{Limits, MirrorTerms, PublicModel, State, credentials, terms};
+use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
 use crate::providers::Provider;
@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 pub(super) struct Builder<'a> {
     config: &'a Config,
@@ -153,6 +154,13 @@ impl<'a> Builder<'a> {
             let too_long = beside(&configured.context_fallback);
             let filtered = beside(&configured.content_filter_fallback);
             if let Some(model) = models.get_mut(index) {
+                model.mirror = configured.mirror.as_ref().and_then(|mirror| {
+                    Some(MirrorTerms {
+                        to: *by_name.get(&mirror.to)?,
+                        percent: mirror.percent.unwrap_or(100.0),
+                        slots: Arc::new(Semaphore::new(mirror.concurrency.unwrap_or(16))),
+                    })
+                });
                 model.chain = own;
                 model.context_chain = too_long;
                 model.filter_chain = filtered;
@@ -166,6 +174,7 @@ impl<'a> Builder<'a> {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         let mut meters = Vec::new();
         let mut passing = Vec::new();
+        let mut arms = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -175,8 +184,7 @@ impl<'a> Builder<'a> {
                 id: built.id.clone(),
                 weight: target.weight,
                 tier: target.tier,
-                // Prices come with the ledger; until then no strategy asks for them.
-                cost: u64::MAX,
+                cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
             });
             meters.push(
@@ -186,19 +194,25 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            if let Some(arm) = &target.arm {
+                arms.resize_with(targets.len(), || None);
+                arms.push(Some(self.state.meters.routing.arm(name, arm)));
+            }
             targets.push(built);
         }
         PublicModel {
             name: name.into(),
             strict: model.strict,
-            session_header: session_header(model),
+            sticks: terms::sticks(model),
             pool: Pool::new(members, strategy(model)),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
             filter_chain: Vec::new(),
-            retry: retry(&model.retry),
-            hedge: model.hedge.as_ref().map(hedge),
+            retry: terms::retry(&model.retry),
+            hedge: model.hedge.as_ref().map(terms::hedge),
+            mirror: None,
+            arms,
             meters,
             passing,
         }
@@ -234,6 +248,8 @@ impl<'a> Builder<'a> {
             model: ModelName::parse(target.model.as_deref(), public),
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
+            price: target.price.as_ref().map(terms::price),
+            one_token: self.config.providers.get(&target.provider).and_then(terms::one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,
             breaker,
@@ -299,13 +315,6 @@ fn strategy(model: &config::Model) -> balance::Strategy {
     }
 }
 
-/// The header that names a session, where requests stick by one.
-fn session_header(model: &config::Model) -> Option<HeaderName> {
-    let sticky = model.sticky.as_ref()?;
-    let name = sticky.header.as_deref().unwrap_or("x-session-id");
-    (sticky.by == config::StickyBy::SessionHeader).then(|| HeaderName::from_bytes(name.as_bytes()).ok())?
-}
-
 /// These models, each followed by its fallbacks depth first, each once.
 fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
     let mut chain = Vec::new();
@@ -318,31 +327,6 @@ fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, u
         }
     }
     chain
-}
-
-/// Defaults filled in.
-fn retry(retry: &config::Retry) -> RetryTerms {
-    let default = Backoff::default();
-    RetryTerms {
-        same_target: retry.same_target,
-        backoff: Backoff {
-            first: retry.backoff.map_or(default.first, |first| first.as_duration()),
-            at_most: retry.backoff_at_most.map_or(default.at_most, |most| most.as_duration()),
-        },
-    }
-}
-
-/// Defaults filled in.
-fn hedge(hedge: &config::Hedge) -> HedgeTerms {
-    let time = |interval: Option<config::Interval>, default: u64| {
-        interval.map_or(Duration::from_millis(default), |i| i.as_duration())
-    };
-    HedgeTerms {
-        after: hedge.after.map(|after| after.as_duration()),
-        at_least: time(hedge.at_least, 50),
-        at_most: time(hedge.at_most, 30_000),
-        budget: HedgeBudget::new(hedge.budget_percent.unwrap_or(5)),
-    }
 }
 
 /// A checked base URL as the room that dials it has it.

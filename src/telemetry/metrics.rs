@@ -11,6 +11,7 @@ use super::family::{Family, Shape};
 use super::in_flight::{InFlight, InFlightCount};
 use super::process::{ProcessMeters, unix_seconds};
 use super::route::{AttemptMeter, RouteKey, RouteMeter, Series};
+use super::routing::RoutingMeters;
 use prometheus::core::Collector;
 use prometheus::{Error, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 use std::collections::HashMap;
@@ -129,6 +130,8 @@ pub struct Meters {
     /// By priority, made on first use.
     shed: [OnceLock<IntCounter>; 10],
     refresh: OnceLock<Refresh>,
+    /// What happens between a request and its answer.
+    pub routing: RoutingMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed at once because of `limits.connections`.
@@ -201,6 +204,7 @@ impl Meters {
             requests_shed: Family::new(&registry, SHED)?,
             shed: std::array::from_fn(|_| OnceLock::new()),
             refresh: OnceLock::new(),
+            routing: RoutingMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
             refused_total: refused.get(&["total"]),
             refused_per_ip: refused.get(&["per_ip"]),
@@ -306,6 +310,7 @@ impl Meters {
         self.series.tokens.retain(|values| at(values, 0, &model));
         self.series.attempts.retain(|values| at(values, 1, &target));
         self.breakers.retain(|values| at(values, 0, &target));
+        self.routing.retain(&model, &target);
     }
 
     /// Have gauges whose figures are kept elsewhere (buffered bytes, breakers) set just before every scrape. Once.

@@ -17,6 +17,8 @@ mod demo;
 mod failure;
 mod forward;
 mod judge;
+mod mirror;
+pub mod probe;
 mod race;
 mod schema;
 mod search;
@@ -31,10 +33,11 @@ use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
 use super::super::downstream::{Downstream, sleep_until};
 use super::super::live::LiveStream;
+use super::authenticate::Principal;
 use crate::balance::{KeyHash, Permit};
 use crate::error::GatewayError;
 use crate::providers::Reason;
-use crate::snapshot::{Found, PublicModel, Snapshot};
+use crate::snapshot::{Found, PublicModel, Snapshot, Sticks};
 use crate::telemetry::{Outcome, Purpose};
 use crate::upstream::Target;
 use crate::wire::Call;
@@ -91,10 +94,11 @@ pub struct Live {
 
 /// Get an answer.
 pub async fn run(
-    app: &App,
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
+    principal: Principal,
     call: &Call,
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
@@ -122,11 +126,12 @@ pub async fn run(
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, call.streamed());
     for &index in &found.model.chain {
         if let Some(model) = snapshot.models.get(index)
-            && let Some(key) = sticks_by(model, down, call, snapshot.limits.json_depth)
+            && let Some(key) = sticks_by(model, down, principal, call, snapshot.limits.json_depth)
         {
             search.stick(index, key);
         }
     }
+    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
     let outcome = look(&common, down, ctx, &mut search, found.model).await;
     ctx.record.attempts = common.calls();
     match outcome {
@@ -213,6 +218,7 @@ async fn ask<'a>(
             ctx.record.target = Some(Arc::clone(who.target));
             ctx.record.meter = who.model.meter(who.member, common.call.operation).cloned();
             ctx.record.purpose = who.purpose;
+            ctx.record.arm = who.model.arm(who.member).cloned();
             note(ctx, notes);
             Ok(Asked::Answered(reply))
         }
@@ -258,17 +264,26 @@ async fn pause(down: &mut Downstream<'_>, until: Instant) -> Result<(), GatewayE
     slept.map_err(|_| GatewayError::client_left())
 }
 
-/// What a request sticks to a target by: the session it names, else the beginning of its conversation.
-fn sticks_by(model: &PublicModel, down: &Downstream<'_>, call: &Call, max_depth: usize) -> Option<u64> {
+/// What a request sticks to a target by: the session it names, who calls, or the beginning of its conversation.
+fn sticks_by(
+    model: &PublicModel,
+    down: &Downstream<'_>,
+    principal: Principal,
+    call: &Call,
+    max_depth: usize,
+) -> Option<u64> {
     if !model.pool.keyed() {
         return None;
     }
-    let session = model
-        .session_header
-        .as_ref()
-        .and_then(|name| down.request().headers.get(name));
-    if let Some(session) = session.filter(|session| !session.is_empty()) {
-        return Some(KeyHash::default().part(session.as_bytes()).finish());
+    match &model.sticks {
+        Sticks::Prefix => {}
+        Sticks::Caller => return Some(principal.caller(down)),
+        Sticks::Header(name) => {
+            let session = down.request().headers.get(name);
+            if let Some(session) = session.filter(|session| !session.is_empty()) {
+                return Some(KeyHash::default().part(session.as_bytes()).finish());
+            }
+        }
     }
     let beginning = Beginning::of(&call.body, max_depth);
     if beginning.is_empty() {

@@ -62,6 +62,11 @@ async fn attempt<'a>(common: &Common<'_>, who: Who<'a>, chosen: Chosen<'a>) -> F
     Finished { who, result, notes }
 }
 
+/// Ask the chosen one and nobody else.
+pub(super) async fn single<'a>(common: &Common<'_>, chosen: Chosen<'a>) -> Finished<'a> {
+    attempt(common, who(&chosen), chosen).await
+}
+
 /// Ask the chosen one, and a second one when that takes long. Attempts that fell by the way are added to `fallen`; a hedge's
 /// failure is learnt by the search.
 pub(super) async fn run<'a>(
@@ -110,6 +115,10 @@ async fn hedged<'a>(
             let lost = match &other {
                 Either::Left((_, who)) | Either::Right((_, who)) => *who,
             };
+            common.app.meters.routing.hedge(
+                &lost.model.name,
+                if lost.purpose == Purpose::Hedge { "lost" } else { "won" },
+            );
             fallen.push(Fallen {
                 who: lost,
                 outcome: Outcome::Overtaken,
