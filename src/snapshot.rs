@@ -14,7 +14,8 @@ mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-pub use self::terms::{HedgeTerms, MirrorTerms, RetryTerms, Sticks};
+pub use self::terms::{HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
@@ -35,6 +36,8 @@ pub struct State {
     /// Bounds the calls that failing targets cause.
     pub retries: RetryBudget,
     breakers: DashMap<TargetId, Arc<Breaker>>,
+    /// By public model.
+    lines: DashMap<String, Arc<Queue>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
     tokens: DashMap<TokenKey, Weak<TokenSource>>,
 }
@@ -46,6 +49,7 @@ impl State {
             meters,
             retries: RetryBudget::default(),
             breakers: DashMap::new(),
+            lines: DashMap::new(),
             books: DashMap::new(),
             tokens: DashMap::new(),
         }
@@ -53,6 +57,13 @@ impl State {
 
     fn breaker(&self, id: &TargetId) -> Arc<Breaker> {
         Arc::clone(&self.breakers.entry(id.clone()).or_default())
+    }
+
+    fn line(&self, model: &str, size: usize) -> Arc<Queue> {
+        let entry = self.lines.entry(model.to_owned());
+        let queue = Arc::clone(&entry.or_insert_with(|| Arc::new(Queue::new(size))));
+        queue.resize(size);
+        queue
     }
 
     fn book(&self, key: AddressKey) -> Arc<AddressBook> {
@@ -68,6 +79,12 @@ impl State {
     pub fn retain(&self, snapshot: &Snapshot) {
         let targets = || snapshot.models.iter().flat_map(|model| &model.targets);
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
+        self.lines.retain(|name, _| {
+            snapshot
+                .models
+                .iter()
+                .any(|model| *model.name == **name && model.line.is_some())
+        });
         self.books
             .retain(|key, _| snapshot.books.iter().any(|book| book.key() == key));
         self.retain_tokens();
@@ -101,6 +118,8 @@ pub struct PublicModel {
     pub retry: RetryTerms,
     /// Asking a second target.
     pub hedge: Option<HedgeTerms>,
+    /// Waiting for a turn when all targets are full.
+    pub line: Option<LineTerms>,
     /// Copies to another pool.
     pub mirror: Option<MirrorTerms>,
     /// By target: the arm of a comparison it belongs to; empty when there is none.

@@ -115,6 +115,8 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// stub
+    pub fn on_release(&self, _l: std::sync::Weak<super::queue::Queue>) {}
     /// Ask to pass. `now` is read only when the breaker is not calm.
     pub fn admit(self: &Arc<Self>, now: impl FnOnce() -> Instant) -> Result<Permit, Refusal> {
         let probe = if self.calm.load(Ordering::Acquire) {

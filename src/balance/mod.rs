@@ -9,9 +9,11 @@ pub mod hedge;
 pub mod key;
 pub mod latency;
 pub mod pool;
+pub mod queue;
 pub mod retry;
 #[cfg(test)]
 mod simulation;
+pub mod singleflight;
 mod turns;
 
 pub use breaker::{Breaker, BreakerState, Permit};

@@ -11,6 +11,9 @@ use crate::wire::{Dialect, Operation};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Priority of a request of which nothing else is said.
+pub const DEFAULT_PRIORITY: u8 = 5;
+
 /// Pingora's per-request context.
 pub struct RequestContext {
     /// When the request's header had been read.
@@ -21,6 +24,8 @@ pub struct RequestContext {
     pub dialect: Dialect,
     /// The configuration it runs under.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// 0 to 9; 9 is shed last and leaves a line first.
+    pub priority: u8,
     /// Facts gathered on the way.
     pub record: Record,
     /// Set when the request is in the passthrough lane.
@@ -37,6 +42,7 @@ impl RequestContext {
             id: RequestId::unset(),
             dialect: Dialect::OpenAi,
             snapshot: None,
+            priority: DEFAULT_PRIORITY,
             record: Record::default(),
             passthrough: None,
             admission: None,

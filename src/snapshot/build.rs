@@ -2,7 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, MirrorTerms, PublicModel, State, credentials, terms};
+use super::{Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
+use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
@@ -24,7 +25,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -200,6 +201,7 @@ impl<'a> Builder<'a> {
             }
             targets.push(built);
         }
+        let line = self.line(name, model, &targets);
         PublicModel {
             name: name.into(),
             strict: model.strict,
@@ -209,6 +211,7 @@ impl<'a> Builder<'a> {
             chain: Vec::new(),
             context_chain: Vec::new(),
             filter_chain: Vec::new(),
+            line,
             retry: terms::retry(&model.retry),
             hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
@@ -216,6 +219,23 @@ impl<'a> Builder<'a> {
             meters,
             passing,
         }
+    }
+
+    /// The line of a pool, told by every target when somebody else may pass.
+    fn line(&self, name: &str, model: &config::Model, targets: &[Arc<Target>]) -> Option<LineTerms> {
+        let configured = model.queue.as_ref()?;
+        let queue = self.state.line(name, configured.size.unwrap_or(100));
+        for target in targets {
+            let listener: Weak<Queue> = Arc::downgrade(&queue);
+            target.breaker.on_release(listener);
+        }
+        Some(LineTerms {
+            queue,
+            wait: configured
+                .wait
+                .map_or(Duration::from_secs(10), |wait| wait.as_duration()),
+            before_fallback: configured.before_fallback,
+        })
     }
 
     fn target(

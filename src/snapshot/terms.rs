@@ -1,5 +1,6 @@
 //! The terms of a pool beyond choosing, as run: defaults filled in.
 
+use crate::balance::queue::Queue;
 use crate::balance::{Backoff, HedgeBudget};
 use crate::config;
 use crate::units::Price;
@@ -39,6 +40,17 @@ pub enum Sticks {
     Header(http::HeaderName),
     /// Who calls.
     Caller,
+}
+
+/// Waiting for a turn.
+#[derive(Debug)]
+pub struct LineTerms {
+    /// Who waits; survives reloads.
+    pub queue: Arc<Queue>,
+    /// The longest wait.
+    pub wait: Duration,
+    /// Wait before the fallbacks are asked.
+    pub before_fallback: bool,
 }
 
 /// Copies of requests to another pool.

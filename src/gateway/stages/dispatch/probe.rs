@@ -44,6 +44,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         calls: AtomicU32::new(0),
     };
     let chosen = Chosen {
+        index: model,
         model: public,
         member,
         target,
