@@ -32,11 +32,6 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The request's, as far as it is known.
-    pub fn priority(&self) -> Priority {
-        self.priority
-    }
-
     /// The answer is 503.
     fn refuse(&mut self, meters: &Meters) -> GatewayError {
         if !self.refused {
@@ -84,6 +79,7 @@ pub async fn run(
         priority: known.unwrap_or(Priority::DEFAULT),
         refused: false,
     });
+    ctx.priority = admission.priority.get();
     asked?;
     // A rule may yet call it more important, and then it must not have been refused.
     let class = known.unwrap_or(Priority::new(limits.highest_priority));
@@ -102,10 +98,12 @@ pub fn reconsider(
     limits: &Limits,
     priority: Priority,
 ) -> Result<(), GatewayError> {
-    match &mut ctx.admission {
-        Some(admission) => admission.reconsider(&app.meters, app.buffers.held(), limits, priority),
-        None => Ok(()),
-    }
+    let Some(admission) = &mut ctx.admission else {
+        return Ok(());
+    };
+    let admitted = admission.reconsider(&app.meters, app.buffers.held(), limits, priority);
+    ctx.priority = admission.priority.get();
+    admitted
 }
 
 fn fits(limits: &Limits, priority: Priority, in_flight: usize, held: usize) -> bool {
