@@ -10,11 +10,13 @@
 
 mod build;
 mod credentials;
+pub mod routes;
 mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-pub use self::terms::{HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+use self::routes::Routes;
+pub use self::terms::{Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
@@ -122,6 +124,8 @@ pub struct PublicModel {
     pub line: Option<LineTerms>,
     /// Copies to another pool.
     pub mirror: Option<MirrorTerms>,
+    /// By target: what it can take; empty when each takes anything.
+    pub fits: Vec<Fit>,
     /// By target: the arm of a comparison it belongs to; empty when there is none.
     arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
@@ -220,6 +224,8 @@ pub struct Snapshot {
     /// Patterns, the most specific first.
     patterns: Vec<(String, String, usize)>,
     passthrough: Vec<PassthroughRule>,
+    /// Rules on who answers; nothing when there are none.
+    pub routes: Option<Routes>,
     /// Caps.
     pub limits: Limits,
     /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
@@ -253,6 +259,10 @@ impl Snapshot {
                 })
             })
             .collect();
+        let routes = Routes::build(config, |name| by_name.get(name).copied()).unwrap_or_else(|found| {
+            builder.problems.extend(found);
+            None
+        });
         if !builder.problems.is_empty() {
             return Err(builder.problems);
         }
@@ -264,6 +274,7 @@ impl Snapshot {
             by_name,
             patterns,
             passthrough,
+            routes,
             limits: build::limits(config),
             mixed: config.providers.values().any(build::is_foreign),
             open_access: config.insecure.open_access,

@@ -7,6 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{ArmMeter, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
+use crate::wire::needs::Seen;
 use crate::wire::{Dialect, Operation};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub struct RequestContext {
     pub snapshot: Option<Arc<Snapshot>>,
     /// 0 to 9; 9 is shed last and leaves a line first.
     pub priority: u8,
+    /// What was seen in the body, if somebody looked.
+    pub seen: Option<Seen>,
     /// Facts gathered on the way.
     pub record: Record,
     /// Set when the request is in the passthrough lane.
@@ -43,6 +46,7 @@ impl RequestContext {
             dialect: Dialect::OpenAi,
             snapshot: None,
             priority: DEFAULT_PRIORITY,
+            seen: None,
             record: Record::default(),
             passthrough: None,
             admission: None,

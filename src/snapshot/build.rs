@@ -2,7 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
+use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
@@ -176,6 +176,7 @@ impl<'a> Builder<'a> {
         let mut meters = Vec::new();
         let mut passing = Vec::new();
         let mut arms = Vec::new();
+        let mut fits = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -187,6 +188,7 @@ impl<'a> Builder<'a> {
                 tier: target.tier,
                 cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
+                quarantine: None,
             });
             meters.push(
                 Operation::ALL
@@ -195,6 +197,10 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            fits.push(Fit {
+                lacks: target.lacks.clone(),
+                context_tokens: target.context_tokens,
+            });
             if let Some(arm) = &target.arm {
                 arms.resize_with(targets.len(), || None);
                 arms.push(Some(self.state.meters.routing.arm(name, arm)));
@@ -206,7 +212,7 @@ impl<'a> Builder<'a> {
             name: name.into(),
             strict: model.strict,
             sticks: terms::sticks(model),
-            pool: Pool::new(members, strategy(model)),
+            pool: Pool::new(members, strategy(model), model.hedge.is_some()),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
@@ -216,6 +222,7 @@ impl<'a> Builder<'a> {
             hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
             arms,
+            fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },
             meters,
             passing,
         }
@@ -227,6 +234,7 @@ impl<'a> Builder<'a> {
         let queue = self.state.line(name, configured.size.unwrap_or(100));
         for target in targets {
             let listener: Weak<Queue> = Arc::downgrade(&queue);
+            let listener: Weak<dyn balance::Released> = listener;
             target.breaker.on_release(listener);
         }
         Some(LineTerms {

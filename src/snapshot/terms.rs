@@ -53,6 +53,22 @@ pub struct LineTerms {
     pub before_fallback: bool,
 }
 
+/// What a target can take.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// What it cannot do.
+    pub lacks: Vec<config::Need>,
+    /// The longest prompt it takes, in tokens.
+    pub context_tokens: Option<u64>,
+}
+
+impl Fit {
+    /// Whether it takes any request.
+    pub fn is_any(&self) -> bool {
+        self.lacks.is_empty() && self.context_tokens.is_none()
+    }
+}
+
 /// Copies of requests to another pool.
 #[derive(Debug)]
 pub struct MirrorTerms {

@@ -126,6 +126,30 @@ fn everything_that_can_be_asked_is_bounded_by_the_same_cap_in_its_own_dialect() 
 }
 
 #[test]
+fn a_rule_gives_the_last_place_to_who_matters_and_none_to_who_does_not() {
+    let (upstream, gate) = held_back();
+    let mut builder = limited("in_flight: 20", &upstream);
+    builder.body += "routes:\n  - { name: urgent, when: 'headers[\"x-class\"] == \"urgent\"', priority: 9 }\n  \
+                     - { name: bulk, when: 'headers[\"x-class\"] == \"bulk\"', priority: 0 }\n";
+    let gateway = builder.start();
+    let class = |class: &str| gateway.post_with(CHAT_PATH, &format!("x-class: {class}\r\n"), chat("m"));
+    let mut held = hold(&gateway, &upstream, &chat("m"), 10);
+    is_shed(&class("bulk"));
+    gateway.wait_metric("cirque_requests_shed_total", &["priority=\"0\""], 1.0);
+    held.extend(hold(&gateway, &upstream, &chat("m"), 9));
+    // The twentieth place is for priority 9 only.
+    is_shed(&gateway.chat());
+    let mut urgent = gateway.client();
+    urgent.post(CHAT_PATH, "x-class: urgent\r\n", chat("m"));
+    eventually("it is let through", || (upstream.count() == 20).then_some(()));
+    is_shed(&class("urgent"));
+    gate.open();
+    for client in held.iter_mut().chain([&mut urgent]) {
+        client.response().ok();
+    }
+}
+
+#[test]
 fn a_shed_stream_leaves_its_http_2_connection_usable() {
     let (upstream, gate) = held_back();
     let gateway = limited("in_flight: 1", &upstream)

@@ -163,7 +163,7 @@ impl<'a> Search<'a> {
             model,
             member,
             target: model.targets.get(member)?,
-            permit: model.pool.pick_anyway(member)?.permit,
+            permit: model.pool.pick_anyway(member, Instant::now)?.permit,
             purpose: Purpose::LastResort,
         })
     }
