@@ -23,6 +23,7 @@ mod faults;
 mod fidelity;
 mod floods;
 mod hostile;
+mod overload;
 mod passthrough;
 mod reload;
 mod stop;
