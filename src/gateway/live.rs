@@ -5,6 +5,8 @@
 //! leaves at once. A native stream (`native`) passes as its exact bytes; any other goes through a codec's decoder and the
 //! client's writer (`translated`).
 
+#[cfg(test)]
+mod continuation_tests;
 mod native;
 mod overlap;
 mod seam;
