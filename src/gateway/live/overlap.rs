@@ -137,7 +137,11 @@ mod tests {
             ("The quick brown", &[" fox"][..], "The quick brown fox"),
             ("The quick brown", &["brown", " fox"], "The quick brown fox"),
             ("The quick bro", &["brown fox"], "The quick brown fox"),
-            ("The quick brown", &["The", " quick", " brown fox"], "The quick brown fox"),
+            (
+                "The quick brown",
+                &["The", " quick", " brown fox"],
+                "The quick brown fox",
+            ),
             ("The quick brown ", &["The slow"], "The quick brown The slow"),
             ("hel", &["lo"], "hello"),
             ("a, b", &["b, c"], "a, bb, c"),
@@ -147,7 +151,11 @@ mod tests {
             ("The quick brown", &["bro"], "The quick brownbro"),
             ("", &["x"], "x"),
         ] {
-            assert_eq!(spliced(Trim::repeated(said), said, pieces), whole, "{said:?} {pieces:?}");
+            assert_eq!(
+                spliced(Trim::repeated(said), said, pieces),
+                whole,
+                "{said:?} {pieces:?}"
+            );
         }
     }
 

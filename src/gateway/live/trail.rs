@@ -161,7 +161,7 @@ impl Trail {
         let Self {
             said, shadow, scratch, ..
         } = self;
-        let Some(Shadow { decoder, writer }) = shadow.as_mut().filter(|_| said.barred.is_none()) else {
+        let Some(Shadow { decoder, writer }) = shadow else {
             return;
         };
         let raw = RawEvent {
@@ -179,6 +179,9 @@ impl Trail {
         }
         writer.passed(data, max_depth);
         scratch.clear();
+        if said.barred.is_some() {
+            (*shadow, *scratch, said.text) = (None, Vec::new(), String::new());
+        }
     }
 
     /// Never again.

@@ -9,8 +9,8 @@
 
 use super::super::live::{How, Shadow, Trail, tokens};
 use super::{
-    Answer, MOST_VALUES, NoPlan, Plan, Terms, Translated, as_chat, asked, client_of, climbs, own_tools, reply, stateless,
-    unfit, unreadable,
+    Answer, MOST_VALUES, NoPlan, Plan, Terms, Translated, as_chat, asked, client_of, climbs, own_tools, reply,
+    stateless, unfit, unreadable,
 };
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::chat::TextDecoder;
@@ -104,7 +104,13 @@ pub fn continued(call: &Call, site: &Site, terms: Terms<'_>, said: &str, instruc
         stream_usage: site.stream_usage,
     };
     let encoding = api.codec.encode(&request, aim).map_err(unfit)?;
-    if terms.strict && encoding.dropped.names().iter().any(|name| !name.starts_with("reasoning")) {
+    if terms.strict
+        && encoding
+            .dropped
+            .names()
+            .iter()
+            .any(|name| !name.starts_with("reasoning"))
+    {
         return Err(unable("the target does not take all of the request"));
     }
     let expect = encoding.expect.in_order();
@@ -214,3 +220,7 @@ fn completion(document: &Node<'_>, site: &Site, api: Api, terms: Terms<'_>, said
         },
     })
 }
+
+#[cfg(test)]
+#[path = "continued_tests.rs"]
+mod tests;

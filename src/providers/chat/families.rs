@@ -86,7 +86,16 @@ pub fn continues(quirks: &Quirks, model: &str) -> bool {
         Prefill::Partial => !has(&["thinking", "qwq", "-r1"]),
         Prefill::Native if quirks.name == "openrouter" => match name.split_once('/') {
             Some(("anthropic", claude)) => crate::providers::anthropic::model::Model::named(claude).continues(),
-            Some((maker, _)) => !["openai", "google", "x-ai", "cohere", "amazon", "openrouter", "perplexity"].contains(&maker),
+            Some((maker, _)) => ![
+                "openai",
+                "google",
+                "x-ai",
+                "cohere",
+                "amazon",
+                "openrouter",
+                "perplexity",
+            ]
+            .contains(&maker),
             None => false,
         },
         Prefill::Native | Prefill::Continue => true,

@@ -8,7 +8,7 @@
 
 use super::answer;
 use crate::providers::codec::{RawEvent, Sink, StreamDecoder, Undecodable};
-use crate::wire::canonical::{Delta, Event, PartStart};
+use crate::wire::canonical::{Delta, Event, Finish, PartStart, Text};
 use crate::wire::json::Node;
 
 /// Reads one stream of one answer.
@@ -35,18 +35,25 @@ impl TextDecoder {
             let delta = Delta::Text(text.into());
             sink(Event::Delta { candidate, part, delta });
         }
-        if let Some(finish) = answer::finish(choice, false).filter(|_| !self.finished) {
-            self.finished = true;
-            if self.begun {
-                sink(Event::PartEnd { candidate, part });
-            }
-            sink(Event::Finish {
-                candidate,
-                finish,
-                stop_sequence: answer::stop_sequence(choice),
-            });
+        if let Some(finish) = answer::finish(choice, false) {
+            self.finish_as(finish, answer::stop_sequence(choice), sink);
         }
         Ok(())
+    }
+
+    fn finish_as(&mut self, finish: Finish<'_>, stop_sequence: Option<Text<'_>>, sink: &mut Sink<'_>) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let (candidate, part) = (0, 0);
+        if self.begun {
+            sink(Event::PartEnd { candidate, part });
+        }
+        sink(Event::Finish {
+            candidate,
+            finish,
+            stop_sequence,
+        });
     }
 }
 
@@ -57,6 +64,11 @@ impl StreamDecoder for TextDecoder {
             return Ok(());
         }
         if data == b"[DONE]" {
+            if !self.started {
+                return Err(Undecodable("the stream ended before it began".to_owned()));
+            }
+            // An answer that gave no reason ends without one.
+            self.finish_as(Finish::Other(Text::default()), None, sink);
             return self.finish(sink);
         }
         let event = Node::parse(data, raw.max_depth)?;

@@ -96,7 +96,10 @@ fn blocks(out: &[u8]) {
     let kinds: Vec<&str> = all.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let count = |kind: &str| kinds.iter().filter(|known| **known == kind).count();
     assert_eq!((count("message_start"), count("message_stop")), (1, 1));
-    assert!(count("message_delta") == 1 && kinds.last() == Some(&"message_stop"), "{kinds:?}");
+    assert!(
+        count("message_delta") == 1 && kinds.last() == Some(&"message_stop"),
+        "{kinds:?}"
+    );
     let (mut open, mut next) = (None, 0);
     for event in &all {
         match event["type"].as_str().unwrap() {
@@ -148,7 +151,11 @@ fn items(out: &[u8]) {
                 *texts.entry(place).or_default() += event["delta"].as_str().unwrap();
             }
             "response.output_text.done" => {
-                assert_eq!(texts.get(&place).map_or("", String::as_str), event["text"].as_str().unwrap(), "{all:#?}");
+                assert_eq!(
+                    texts.get(&place).map_or("", String::as_str),
+                    event["text"].as_str().unwrap(),
+                    "{all:#?}"
+                );
             }
             "response.completed" | "response.incomplete" => {
                 let response = &event["response"];

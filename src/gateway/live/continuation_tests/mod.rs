@@ -4,15 +4,12 @@
 
 mod clients;
 mod recorded;
+mod streams;
 
 use self::clients::Side;
+use self::streams::*;
 use super::translated::Translation;
 use super::*;
-use crate::providers::anthropic::{AnthropicCodec, Variant};
-use crate::providers::chat::{ChatCodec, TextDecoder, for_vendor};
-use crate::providers::codec::{Codec, Expect};
-use crate::providers::gemini::GeminiCodec;
-use crate::providers::responses::ResponsesCodec;
 use crate::wire::canonical::{Fold, Part, Request};
 use crate::wire::client::Reply;
 
@@ -20,181 +17,6 @@ const CAPS: Caps = Caps {
     event: 8 << 20,
     depth: 64,
 };
-
-/// Somebody's stream.
-#[derive(Clone)]
-struct Stream {
-    framing: Framing,
-    decoder: fn() -> Box<dyn StreamDecoder>,
-    bytes: Bytes,
-}
-
-fn chat_decoder() -> Box<dyn StreamDecoder> {
-    let quirks = for_vendor("openai");
-    ChatCodec { quirks }.decoder(Expect::default())
-}
-fn text_decoder() -> Box<dyn StreamDecoder> {
-    Box::new(TextDecoder::default())
-}
-fn messages_decoder() -> Box<dyn StreamDecoder> {
-    let variant = Variant::Direct;
-    AnthropicCodec { variant }.decoder(Expect::default())
-}
-fn gemini_decoder() -> Box<dyn StreamDecoder> {
-    GeminiCodec { vertex: false }.decoder(Expect::default())
-}
-fn responses_decoder() -> Box<dyn StreamDecoder> {
-    ResponsesCodec.decoder(Expect::default())
-}
-
-fn sse(decoder: fn() -> Box<dyn StreamDecoder>, text: &str) -> Stream {
-    Stream {
-        framing: Framing::Sse,
-        decoder,
-        bytes: Bytes::copy_from_slice(text.as_bytes()),
-    }
-}
-
-fn chat(id: &str, pieces: &[&str]) -> Stream {
-    let chunk = |delta: &str, finish: &str| {
-        format!(
-            "data: {{\"id\":\"{id}\",\"object\":\"chat.completion.chunk\",\"created\":77,\"model\":\"m-{id}\",\
-             \"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
-        )
-    };
-    let mut text = chunk("{\"role\":\"assistant\",\"content\":\"\"}", "null");
-    for piece in pieces {
-        text += &chunk(&serde_json::json!({ "content": piece }).to_string(), "null");
-    }
-    text += &chunk("{}", "\"stop\"");
-    text += &format!(
-        "data: {{\"id\":\"{id}\",\"object\":\"chat.completion.chunk\",\"created\":77,\"model\":\"m-{id}\",\"choices\":[],\
-         \"usage\":{{\"prompt_tokens\":30,\"completion_tokens\":5,\"total_tokens\":35}}}}\n\n"
-    );
-    text += "data: [DONE]\n\n";
-    sse(chat_decoder, &text)
-}
-
-fn completions(pieces: &[&str]) -> Stream {
-    let mut text = String::new();
-    for (at, piece) in pieces.iter().chain(&[""]).enumerate() {
-        let finish = if at == pieces.len() { "\"stop\"" } else { "null" };
-        let piece = serde_json::json!(piece);
-        text += &format!(
-            "data: {{\"id\":\"odd-1\",\"object\":\"text_completion\",\"created\":77,\"model\":\"m\",\"choices\":[{{\"text\":{piece},\
-             \"index\":0,\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
-        );
-    }
-    sse(text_decoder, &(text + "data: [DONE]\n\n"))
-}
-
-fn event(kind: &str, members: &str) -> String {
-    format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{members}}}\n\n")
-}
-
-fn messages(thought: bool, pieces: &[&str]) -> Stream {
-    let usage = "\"usage\":{\"input_tokens\":20,\"output_tokens\":1}";
-    let mut text = event(
-        "message_start",
-        &format!(
-            ",\"message\":{{\"id\":\"msg_x\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"claude\",\"content\":[],{usage}}}"
-        ),
-    );
-    let at = u8::from(thought);
-    if thought {
-        text += &event(
-            "content_block_start",
-            ",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}",
-        );
-        text += &event(
-            "content_block_delta",
-            ",\"index\":0,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"hm\"}",
-        );
-        text += &event(
-            "content_block_delta",
-            ",\"index\":0,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"c2ln\"}",
-        );
-        text += &event("content_block_stop", ",\"index\":0");
-    }
-    text += &event(
-        "content_block_start",
-        &format!(",\"index\":{at},\"content_block\":{{\"type\":\"text\",\"text\":\"\"}}"),
-    );
-    text += &event("ping", "");
-    for piece in pieces {
-        let piece = serde_json::json!(piece);
-        text += &event(
-            "content_block_delta",
-            &format!(",\"index\":{at},\"delta\":{{\"type\":\"text_delta\",\"text\":{piece}}}"),
-        );
-    }
-    text += &event("content_block_stop", &format!(",\"index\":{at}"));
-    text += &event(
-        "message_delta",
-        ",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":9}",
-    );
-    sse(messages_decoder, &(text + &event("message_stop", "")))
-}
-
-fn gemini(pieces: &[&str]) -> Stream {
-    let mut text = String::new();
-    for (at, piece) in pieces.iter().enumerate() {
-        let finish = if at + 1 == pieces.len() { ",\"finishReason\":\"STOP\"" } else { "" };
-        let piece = serde_json::json!(piece);
-        text += &format!(
-            "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":{piece}}}],\"role\":\"model\"}},\"index\":0{finish}}}],\
-             \"usageMetadata\":{{\"promptTokenCount\":8,\"candidatesTokenCount\":{at},\"totalTokenCount\":9}},\
-             \"modelVersion\":\"g\",\"responseId\":\"r1\"}}\r\n\r\n"
-        );
-    }
-    sse(gemini_decoder, &text)
-}
-
-fn responses(reasoned: bool, pieces: &[&str]) -> Stream {
-    let mut number = 0;
-    let mut put = |kind: &str, members: &str| {
-        number += 1;
-        event(kind, &format!(",\"sequence_number\":{}{members}", number + 9))
-    };
-    let response = |status: &str, output: &str, usage: &str| {
-        format!(
-            ",\"response\":{{\"id\":\"resp_x\",\"object\":\"response\",\"created_at\":77,\"status\":\"{status}\",\"model\":\"gpt\",\
-             \"output\":[{output}],\"usage\":{usage}}}"
-        )
-    };
-    let mut text = put("response.created", &response("in_progress", "", "null"));
-    let at = u8::from(reasoned);
-    let thought = "{\"id\":\"rs_x\",\"type\":\"reasoning\",\"summary\":[]}";
-    if reasoned {
-        text += &put("response.output_item.added", &format!(",\"output_index\":0,\"item\":{thought}"));
-        text += &put("response.output_item.done", &format!(",\"output_index\":0,\"item\":{thought}"));
-    }
-    let whole = serde_json::json!(pieces.concat());
-    let item = |status: &str, content: &str| {
-        format!(
-            "{{\"id\":\"msg_x\",\"type\":\"message\",\"status\":\"{status}\",\"role\":\"assistant\",\"content\":[{content}]}}"
-        )
-    };
-    let content = |text: &serde_json::Value| format!("{{\"type\":\"output_text\",\"annotations\":[],\"text\":{text}}}");
-    let place = format!(",\"item_id\":\"msg_x\",\"output_index\":{at},\"content_index\":0");
-    let begun = item("in_progress", "");
-    text += &put("response.output_item.added", &format!(",\"output_index\":{at},\"item\":{begun}"));
-    let empty = content(&serde_json::json!(""));
-    text += &put("response.content_part.added", &format!("{place},\"part\":{empty}"));
-    for piece in pieces {
-        let piece = serde_json::json!(piece);
-        text += &put("response.output_text.delta", &format!("{place},\"delta\":{piece},\"logprobs\":[]"));
-    }
-    text += &put("response.output_text.done", &format!("{place},\"text\":{whole},\"logprobs\":[]"));
-    let said = content(&whole);
-    text += &put("response.content_part.done", &format!("{place},\"part\":{said}"));
-    let done = item("completed", &said);
-    text += &put("response.output_item.done", &format!(",\"output_index\":{at},\"item\":{done}"));
-    let usage = "{\"input_tokens\":4,\"output_tokens\":6,\"total_tokens\":10}";
-    let output = if reasoned { format!("{thought},{done}") } else { done };
-    text += &put("response.completed", &response("completed", &output, usage));
-    sse(responses_decoder, &text)
-}
 
 fn paced(bytes: Bytes) -> Source {
     Source::Paced {
@@ -283,7 +105,11 @@ fn folded(decoder: fn() -> Box<dyn StreamDecoder>, bytes: &[u8]) -> Fold {
 }
 
 fn text_of(fold: &Fold) -> String {
-    let parts = fold.response().candidates.first().map_or(&[][..], |candidate| &candidate.parts);
+    let parts = fold
+        .response()
+        .candidates
+        .first()
+        .map_or(&[][..], |candidate| &candidate.parts);
     let texts = parts.iter().filter_map(|part| match part {
         Part::Text { text, .. } => Some(text.as_ref()),
         _ => None,
@@ -305,10 +131,18 @@ fn cut_everywhere(side: &Side, native: bool, first: &Stream, cuts: impl Iterator
         if let Outcome::Spliced { said, out } = cut(side, native, first, at, second, How::Prefilled) {
             spliced += 1;
             let told = folded(side.decoder, &out);
-            let rest = if said.ends_with(' ') { "and the rest…" } else { " and the rest…" };
+            let rest = if said.ends_with(' ') {
+                "and the rest…"
+            } else {
+                " and the rest…"
+            };
             let shown = String::from_utf8_lossy(&out);
             assert_eq!(text_of(&told), format!("{said}{rest}"), "{} {at}: {shown}", side.name);
-            assert!(told.ended() && told.disorder.is_none() && told.error.is_none(), "{} {at}: {shown}", side.name);
+            assert!(
+                told.ended() && told.disorder.is_none() && told.error.is_none(),
+                "{} {at}: {shown}",
+                side.name
+            );
             (side.insists)(&out);
             let seams = shown.matches(": cirque seam 1\n\n").count();
             assert_eq!(seams, usize::from(side.comments), "{} {at}: {shown}", side.name);
@@ -338,7 +172,12 @@ fn native_streams_of_every_dialect_cut_at_every_byte() {
 #[test]
 fn translated_streams_of_every_dialect_cut_at_every_byte() {
     for side in clients::ALL {
-        for first in [chat("odd", PIECES), messages(true, PIECES), gemini(PIECES), responses(true, PIECES)] {
+        for first in [
+            chat("odd", PIECES),
+            messages(true, PIECES),
+            gemini(PIECES),
+            responses(true, PIECES),
+        ] {
             let spliced = cut_everywhere(&side, false, &first, 1..first.bytes.len());
             assert!(spliced > 100, "{} {spliced}", side.name);
         }
@@ -392,9 +231,17 @@ fn an_answer_of_which_nothing_was_said_may_become_anything() {
                  data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
     let second = sse(chat_decoder, whole);
     for (side, first, until) in [
-        (clients::CHAT, chat("odd", PIECES), "\"content\":\"\"},\"finish_reason\":null}]}\n\n"),
+        (
+            clients::CHAT,
+            chat("odd", PIECES),
+            "\"content\":\"\"},\"finish_reason\":null}]}\n\n",
+        ),
         (clients::MESSAGES, messages(false, PIECES), "event: ping"),
-        (clients::RESPONSES, responses(true, PIECES), "event: response.output_text.delta"),
+        (
+            clients::RESPONSES,
+            responses(true, PIECES),
+            "event: response.output_text.delta",
+        ),
     ] {
         let text = std::str::from_utf8(&first.bytes).unwrap();
         let at = text.find(until).unwrap() + if until.ends_with('\n') { until.len() } else { 0 };
@@ -404,7 +251,11 @@ fn an_answer_of_which_nothing_was_said_may_become_anything() {
         assert_eq!(said, "");
         let told = folded(side.decoder, &out);
         let parts = &told.response().candidates[0].parts;
-        assert!(matches!(parts.last(), Some(Part::ToolCall(_))), "{}: {parts:?}", side.name);
+        assert!(
+            matches!(parts.last(), Some(Part::ToolCall(_))),
+            "{}: {parts:?}",
+            side.name
+        );
         assert!(told.ended() && told.disorder.is_none());
         (side.insists)(&out);
     }
@@ -426,17 +277,27 @@ fn figures_are_of_both_calls() {
     assert_eq!(figures(&clients::CHAT, &chat("odd", PIECES), &second), (27, 8));
     // It told its input.
     assert_eq!(figures(&clients::MESSAGES, &messages(false, PIECES), &second), (20, 8));
-    assert_eq!(figures(&clients::RESPONSES, &responses(false, PIECES), &messages(true, &["x"])), (17, 12));
+    assert_eq!(
+        figures(&clients::RESPONSES, &responses(false, PIECES), &messages(true, &["x"])),
+        (17, 12)
+    );
 }
 
 #[test]
 fn a_seam_that_gave_nothing_leaves_room_for_another() {
     let first = messages(false, PIECES);
-    let at = std::str::from_utf8(&first.bytes).unwrap().find("event: content_block_stop").unwrap();
+    let at = std::str::from_utf8(&first.bytes)
+        .unwrap()
+        .find("event: content_block_stop")
+        .unwrap();
     let mut live = begin(&clients::MESSAGES, true, &first, first.bytes.slice(..at));
     let mut out = drive(&mut live);
     let second = chat("second", &[" rest"]);
-    for bytes in [Bytes::new(), second.bytes.slice(..60), Bytes::from_static(b": ping\n\n")] {
+    for bytes in [
+        Bytes::new(),
+        second.bytes.slice(..60),
+        Bytes::from_static(b": ping\n\n"),
+    ] {
         assert!(live.splice(paced(bytes), Framing::Sse, chat_decoder(), How::Prefilled));
         out.extend(drive(&mut live));
         assert_eq!((live.broken.clone(), live.seams()), (Some(Broken::Unfinished), 0));
@@ -460,12 +321,125 @@ fn a_second_seam_goes_on_from_both_texts() {
     for (piece, cut) in [("A", true), ("B", false)] {
         let second = messages(false, &[piece]);
         let text = std::str::from_utf8(&second.bytes).unwrap();
-        let end = if cut { text.find("event: content_block_stop").unwrap() } else { text.len() };
-        assert!(live.splice(paced(second.bytes.slice(..end)), Framing::Sse, messages_decoder(), How::Instructed));
+        let end = if cut {
+            text.find("event: content_block_stop").unwrap()
+        } else {
+            text.len()
+        };
+        assert!(live.splice(
+            paced(second.bytes.slice(..end)),
+            Framing::Sse,
+            messages_decoder(),
+            How::Instructed
+        ));
         out.extend(drive(&mut live));
     }
     assert_eq!((live.broken.clone(), live.seams()), (None, 2));
     let text = text_of(&folded(chat_decoder, &out));
     assert!(text.ends_with("AB") && text.starts_with("One"), "{text}");
     (clients::CHAT.insists)(&out);
+}
+
+#[test]
+fn an_error_in_the_stream_and_garbage_are_breaks_like_any_other() {
+    for (side, first, until, bad) in [
+        (
+            clients::CHAT,
+            chat("odd", PIECES),
+            "thr",
+            "data: {\"error\":{\"message\":\"overloaded\"}}\n\n",
+        ),
+        (clients::CHAT, chat("odd", PIECES), "thr", "data: <html>\n\n"),
+        (
+            clients::MESSAGES,
+            messages(false, PIECES),
+            "thr",
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n",
+        ),
+    ] {
+        let text = std::str::from_utf8(&first.bytes).unwrap();
+        let at = text.find(until).unwrap() + text[text.find(until).unwrap()..].find("\n\n").unwrap() + 2;
+        for native in [true, false] {
+            let broken = sse(first.decoder, &format!("{}{bad}", &text[..at]));
+            let second = chat("second", &["x"]);
+            let Outcome::Spliced { said, out } =
+                cut(&side, native, &broken, broken.bytes.len(), &second, How::Prefilled)
+            else {
+                panic!("{bad}");
+            };
+            assert_eq!(said, PIECES.concat());
+            assert_eq!(text_of(&folded(side.decoder, &out)), said + "x");
+            (side.insists)(&out);
+        }
+    }
+}
+
+#[test]
+fn an_array_stays_an_array() {
+    let first = gemini(PIECES);
+    let at = std::str::from_utf8(&first.bytes).unwrap().find("thr").unwrap();
+    for native in [true, false] {
+        let reply = Reply {
+            json_array: true,
+            ..Reply::default()
+        };
+        let (decoder, writer) = (gemini_decoder(), clients::GEMINI.speak.writer(&asked(), reply));
+        let source = paced(first.bytes.slice(..at));
+        let mut live = if native {
+            let mut live = LiveStream::native(source, CAPS, Dialect::Gemini, false, true);
+            live.follow(Trail::new(Some(Shadow { decoder, writer }), 1));
+            live
+        } else {
+            let translation = Translation::new(decoder, writer);
+            let mut live = LiveStream::translated(source, CAPS, Framing::Sse, translation);
+            live.follow(Trail::new(None, 1));
+            live
+        };
+        let mut out = drive(&mut live);
+        let second = chat("second", &["x"]);
+        assert!(live.splice(paced(second.bytes), Framing::Sse, chat_decoder(), How::Prefilled));
+        out.extend(drive(&mut live));
+        let all: Vec<serde_json::Value> = serde_json::from_slice(&out).unwrap();
+        let text = |chunk: &serde_json::Value| chunk["candidates"][0]["content"]["parts"][0]["text"].clone();
+        let said: String = all
+            .iter()
+            .map(|chunk| text(chunk).as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(said, "One tw\"o x");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the next target sends: no panic, one seam at most, an end only if all went well, and no word lost.
+    #[test]
+    fn any_rest_is_survived(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"One \"}}]}\n\n",
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"tw\\\"o \"}}]}\n\n",
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"r\"}}]}\n\n",
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"b\"}}]}\n\n",
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\"}}]}}]}\n\n",
+            "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":18446744073709551615,\"completion_tokens\":18446744073709551615}}\n\n",
+            "data: [DONE]\n\n", ": c\n\n", "data: {", "\n\n",
+        ]), 0..8),
+        side in 0..5usize,
+        how in proptest::sample::select(vec![How::Anew, How::Prefilled, How::Instructed]),
+        until in 0..3usize,
+    ) {
+        let side = clients::ALL[side];
+        let first = chat("odd", PIECES);
+        let at = [180, 400, 560][until];
+        let mut live = begin(&side, false, &first, first.bytes.slice(..at));
+        let mut out = drive(&mut live);
+        let before = text_of(&folded(side.decoder, &out));
+        proptest::prop_assert!(live.splice(paced(parts.concat().into()), Framing::Sse, chat_decoder(), how));
+        out.extend(drive(&mut live));
+        let told = folded(side.decoder, &out);
+        proptest::prop_assert!(text_of(&told).starts_with(&before));
+        let ends = ["[DONE]", "message_stop", "response.completed"];
+        let shown = String::from_utf8_lossy(&out);
+        proptest::prop_assert!(live.broken.is_none() || !ends.iter().any(|end| shown.contains(end)), "{}", shown);
+        proptest::prop_assert!(live.seams() <= 1 && told.disorder.is_none());
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::providers::bedrock::ConverseCodec;
+use crate::providers::codec::{Codec, Expect};
 use crate::providers::cohere::CohereCodec;
 use crate::wire::media;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,10 @@ fn recorded(path: &Path) -> Option<(Stream, Option<Side>)> {
         return None;
     }
     let name = path.file_name()?.to_str()?;
-    if let Some(text) = response["base64"].as_str().filter(|_| name.starts_with("converse-stream")) {
+    if let Some(text) = response["base64"]
+        .as_str()
+        .filter(|_| name.starts_with("converse-stream"))
+    {
         let stream = Stream {
             framing: Framing::AwsEventStream,
             decoder: converse_decoder,
@@ -76,10 +80,15 @@ fn recorded_streams_of_text_go_on_and_others_do_not() {
     };
     let (mut texts, mut others) = (0, 0);
     let vendors = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = vendors.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).unwrap());
+    let files = vendors
+        .filter(|path| path.is_dir())
+        .flat_map(|path| std::fs::read_dir(path).unwrap());
     for path in files.map(|entry| entry.unwrap().path()) {
         let Some((stream, own)) = recorded(&path) else { continue };
-        let pairs = own.map(|side| (side, true)).into_iter().chain(clients::ALL.map(|side| (side, false)));
+        let pairs = own
+            .map(|side| (side, true))
+            .into_iter()
+            .chain(clients::ALL.map(|side| (side, false)));
         for (side, native) in pairs {
             for at in cuts(&stream) {
                 let second = messages(true, &["§1", "§2"]);
@@ -90,7 +99,11 @@ fn recorded_streams_of_text_go_on_and_others_do_not() {
                         let told = folded(side.decoder, &out);
                         let shown = || format!("{} {} native {native} at {at}", path.display(), side.name);
                         assert_eq!(text_of(&told), format!("{said}§1§2"), "{}", shown());
-                        assert!(told.ended() && told.disorder.is_none() && told.error.is_none(), "{}", shown());
+                        assert!(
+                            told.ended() && told.disorder.is_none() && told.error.is_none(),
+                            "{}",
+                            shown()
+                        );
                         let parts = &told.response().candidates[0].parts;
                         let calls = parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
                         assert!(!calls, "{}", shown());

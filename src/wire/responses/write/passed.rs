@@ -57,7 +57,11 @@ impl Stream {
 
     fn announce(&mut self, place: u64, id: &str) {
         // A call begins with its announcement: it is here already.
-        if let Some(running) = self.open.iter_mut().find(|running| !running.ended && !running.is_message()) {
+        if let Some(running) = self
+            .open
+            .iter_mut()
+            .find(|running| !running.ended && !running.is_message())
+        {
             running.index = place;
             id.clone_into(&mut running.item.id);
             self.reach(place);
