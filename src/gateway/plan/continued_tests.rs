@@ -76,8 +76,7 @@ fn made(call: &Call, site: &Site, model: &str, said: &str, instruct: bool) -> Op
 #[test]
 fn targets_that_go_on_get_the_beginning_of_the_answer() {
     let call = chat(json!({"max_tokens": 100, "stop": ["END"]}));
-    let messages =
-        |site: &Site, model: &str| made(&call, site, model, "One two ", false).map(|(how, body)| (how, body));
+    let messages = |site: &Site, model: &str| made(&call, site, model, "One two ", false);
     let (how, body) = messages(&site(anthropic::vendor::Anthropic), "claude-haiku-4-5").unwrap();
     assert_eq!(how, How::Prefilled);
     assert_eq!(

@@ -129,13 +129,12 @@ fn documents(out: &[u8]) {
 
 fn items(out: &[u8]) {
     let all = documents_of(out);
-    let mut number = all[0]["sequence_number"].as_u64().unwrap();
+    let numbers = all[0]["sequence_number"].as_u64().unwrap()..;
     let mut open: BTreeMap<u64, String> = BTreeMap::new();
     let mut texts: BTreeMap<(u64, u64), String> = BTreeMap::new();
     let names = ["id", "created_at", "model"];
-    for event in &all {
+    for (number, event) in numbers.zip(&all) {
         assert_eq!(event["sequence_number"].as_u64(), Some(number), "{all:#?}");
-        number += 1;
         let at = event["output_index"].as_u64();
         let place = (at.unwrap_or(0), event["content_index"].as_u64().unwrap_or(0));
         match event["type"].as_str().unwrap() {
