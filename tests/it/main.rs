@@ -23,6 +23,7 @@ mod faults;
 mod fidelity;
 mod floods;
 mod hostile;
+mod others;
 mod overload;
 mod passthrough;
 mod reload;

@@ -123,6 +123,7 @@ pub async fn run(
         matched: found.matched,
         strict: found.model.strict,
         total,
+        allotted: (total == ctx.started + configured).then_some(configured),
         calls: AtomicU32::new(0),
     };
     let _active = app.state.retries.enter();
@@ -166,7 +167,9 @@ async fn look<'a>(
     soonest: &mut Option<Duration>,
 ) -> Result<Option<Reply>, GatewayError> {
     let mut rounds = 0;
-    let mut line = model.line.as_ref();
+    // A request that goes elsewhere from the start (it is too long) does not wait for this model's targets.
+    let mut line = model.line.as_ref().filter(|_| !search.is_detoured());
+    let mut narrow = line.is_some_and(|line| line.before_fallback);
     // What the first pool said of the request: of more use to the client than how its fallbacks failed.
     let mut refusal = None;
     loop {
@@ -185,10 +188,12 @@ async fn look<'a>(
                     *soonest = Some(left);
                 }
             }
-            if next.is_none() && (behind || terms.before_fallback) {
-                search.widen(&model.chain);
-                next = search.next(common.calls());
-            }
+        }
+        // Also when there was nothing to wait for: targets that fail are no reason to leave the fallbacks out.
+        if next.is_none() && (narrow || behind) {
+            narrow = false;
+            search.widen(&model.chain, behind);
+            next = search.next(common.calls());
         }
         let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
             if rounds < model.retry.same_target && search.is_worth_asking_again() {
@@ -205,7 +210,10 @@ async fn look<'a>(
         };
         match ask(common, down, ctx, search, model, chosen).await {
             Ok(Asked::Answered(reply)) => return Ok(Some(reply)),
-            Ok(Asked::Turned(reply)) => refusal = Some(reply),
+            Ok(Asked::Turned(reply)) => {
+                refusal = Some(reply);
+                (line, narrow) = (None, false);
+            }
             Ok(Asked::Failed) => {}
             Err(error) => return refusal.map(Some).ok_or(error),
         }

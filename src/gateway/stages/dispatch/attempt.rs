@@ -45,6 +45,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub strict: bool,
     /// When all of it must be over.
     pub total: Instant,
+    /// How long that was to be from the beginning; nothing when the client gave itself less than the configuration does.
+    pub allotted: Option<Duration>,
     /// Calls made so far.
     pub calls: AtomicU32,
 }
@@ -130,6 +132,8 @@ impl Asking {
         match failure.report {
             Report::Good => permit.success(),
             Report::Bad => permit.failure(Instant::now()),
+            // The client names the model there, and limits are a model's: others want other models of this target.
+            Report::Cool(_) if self.target.model.is_the_clients() => permit.unanswered(Instant::now),
             Report::Cool(length) => permit.cool(Instant::now(), length),
             Report::Credential => permit.refused_credential(Instant::now()),
             Report::Forbidden => permit.forbidden(Instant::now()),
@@ -232,6 +236,7 @@ impl Attempt<'_> {
     pub(super) fn commit(&self, mut asking: Asking, stream: LiveStream, first: Bytes) -> Reply {
         if let Some(permit) = &mut asking.permit {
             permit.heard(Instant::now);
+            permit.begun();
         }
         Reply::Live(Box::new(Live {
             stream,
@@ -266,7 +271,11 @@ impl Attempt<'_> {
         if let Some((schema, text)) = whole.check
             && let Err(why) = schema::check(schema, text).await
         {
-            return Err(bad_response(why));
+            // The target works. A schema is the client's, who can write one that no model follows.
+            return Err(Failure {
+                report: Report::Good,
+                ..bad_response(why)
+            });
         }
         self.note_usage(notes, whole.usage, ResponseText::Json(body));
         Ok(Reply::Whole { body: whole.body, room })
@@ -426,9 +435,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// A deadline passed; `outcome` says which, unless it was the total one.
+    /// A deadline passed; `outcome` says which, unless it was the total one. That says something of the target only if it had
+    /// most of the time: neither what the client cut short nor what others used up before is its fault.
     pub(super) fn late(&self, outcome: Outcome) -> Failure {
         let over = Instant::now() >= self.common.total;
+        let had = self.began.elapsed();
+        let fair = self.common.allotted.is_some_and(|allotted| had >= allotted / 2);
         let outcome = if over { Outcome::TotalTimeout } else { outcome };
         let error = GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time")
             .because(outcome.as_str());
@@ -436,7 +448,7 @@ impl Attempt<'_> {
             error,
             outcome,
             elsewhere: !over,
-            report: Report::Bad,
+            report: if over && !fair { Report::Nothing } else { Report::Bad },
             unasked: false,
         }
     }

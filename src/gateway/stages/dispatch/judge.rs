@@ -18,8 +18,12 @@ use std::time::{Duration, Instant, SystemTime};
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
 /// Longest wait for an error body.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
+/// What an error body that could not be read whole is judged as: something that is not JSON, as a firewall's long page.
+const UNREAD: &[u8] = b"?";
 /// Cool-down after a 429 that names no time.
 const DEFAULT_COOL: Duration = Duration::from_secs(5);
+/// The shortest one: who waits for its end would ask as fast as the provider refuses.
+const LEAST_COOL: Duration = Duration::from_millis(250);
 
 impl Attempt<'_> {
     /// Judge a response that is not 200.
@@ -32,13 +36,14 @@ impl Attempt<'_> {
     ) -> Result<Reply, Failure> {
         let status = exchange.status();
         let deadline = (Instant::now() + ERROR_BODY_TIME).min(self.common.total);
-        let body = match notes.within(deadline, pin!(exchange.read_all(ERROR_BODY_LIMIT))).await {
-            Ok(Ok(Ok(body))) => body,
-            _ => Bytes::new(),
+        let (body, judged) = match notes.within(deadline, pin!(exchange.read_all(ERROR_BODY_LIMIT))).await {
+            Ok(Ok(Ok(body))) => (body.clone(), body),
+            // Not the same as an empty one, which says that there is no more to it than the status.
+            _ => (Bytes::new(), Bytes::from_static(UNREAD)),
         };
         let empty = HeaderMap::new();
         let headers = exchange.headers().unwrap_or(&empty);
-        let verdict = site.provider.classify(status, headers, &body, SystemTime::now());
+        let verdict = site.provider.classify(status, headers, &judged, SystemTime::now());
         exchange.release().await;
         if status == StatusCode::UNAUTHORIZED {
             site.credential.refused(SystemTime::now());
@@ -65,7 +70,7 @@ impl Attempt<'_> {
             Blame::Credential => Err(auth_failed(Report::Credential, detail)),
             Blame::Target => Err(auth_failed(Report::Forbidden, detail)),
             Blame::RateLimit => {
-                let after = verdict.retry_after.unwrap_or(DEFAULT_COOL);
+                let after = verdict.retry_after.unwrap_or(DEFAULT_COOL).max(LEAST_COOL);
                 let error = GatewayError::new(ErrorKind::RateLimited, "the provider's rate limit is reached")
                     .because(detail)
                     .retry_after(after);

@@ -44,6 +44,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         matched: "",
         strict: false,
         total: Instant::now() + PATIENCE,
+        allotted: Some(PATIENCE),
         calls: AtomicU32::new(0),
     };
     let chosen = Chosen {
