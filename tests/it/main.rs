@@ -18,6 +18,7 @@ mod attempts;
 mod bad_input;
 mod breaker;
 mod connections;
+mod continuation;
 mod dialects;
 mod faults;
 mod fidelity;
