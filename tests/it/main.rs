@@ -18,6 +18,7 @@ mod bad_input;
 mod breaker;
 mod connections;
 mod dialects;
+mod fault_matrix;
 mod faults;
 mod fidelity;
 mod floods;

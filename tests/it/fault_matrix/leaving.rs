@@ -1,0 +1,267 @@
+//! Clients that leave, and clients that do not read.
+
+use super::caller::Caller;
+use super::cell::{CLOSED_WITHIN, ensure, eventually_some};
+use super::grid::{Failures, each};
+use super::row::Then;
+use super::scene::{Kind, Scene, Stage, kinds, model};
+use super::table::{LINE, endless_line};
+use crate::support::upstream::Recorded;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+pub const LEAVES: &str = "client leaves (before headers, mid-stream)";
+pub const READS: &str = "client reads slowly";
+
+pub const SCENES: [Scene; 3] = [
+    Scene {
+        design: LEAVES,
+        name: "a thousand clients, each at its moment",
+        run: a_thousand_leave,
+    },
+    Scene {
+        design: READS,
+        name: "clients that take the head and no more",
+        run: nobody_reads,
+    },
+    Scene {
+        design: LINE,
+        name: "memory while 24 such lines come",
+        run: lines_in_memory,
+    },
+];
+
+/// When a client leaves, and what it had asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    BeforeWhole,
+    BeforeStream,
+    MidStream,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::BeforeWhole, Moment::BeforeStream, Moment::MidStream];
+/// Of each kind at each moment.
+const CLIENTS: usize = 56;
+/// Of these at one time.
+const BATCH: usize = 14;
+
+fn a_thousand_leave() -> Failures {
+    let mut stage = Stage::new("", |conn, voice, text| {
+        if text.contains("MidStream") {
+            voice.begin(conn);
+        }
+        conn.wait_closed();
+        Then::Close
+    });
+    let groups: Vec<(Kind, Moment)> = kinds()
+        .into_iter()
+        .flat_map(|kind| MOMENTS.map(|moment| (kind, moment)))
+        .collect();
+    let left: Mutex<HashMap<String, Instant>> = Mutex::default();
+    let failures = Mutex::new(Failures::new());
+    each(&groups, 6, |&(kind, moment)| {
+        for batch in 0..CLIENTS / BATCH {
+            if let Err(why) = leave_together(&stage, kind, moment, batch, &left) {
+                failures.lock().unwrap().push(format!("{kind:?} {moment:?}: {why}"));
+            }
+        }
+    });
+    stage.failures.extend(failures.into_inner().unwrap());
+    let left = left.into_inner().unwrap();
+    let all = groups.len() * CLIENTS;
+    stage.check(
+        "clients that left",
+        ensure(left.len() == all, || format!("{} of {all}", left.len())),
+    );
+    for why in closed_late(&stage, &left) {
+        stage.failures.push(why);
+    }
+    stage.metric("cirque_requests_total", &["status=\"499\""], all as f64);
+    stage.metric("cirque_upstream_attempts_total", &["outcome=\"cancelled\""], all as f64);
+    stage.metric("cirque_upstream_attempts_total", &[], all as f64);
+    // A record of each, and what was produced is counted: a text of one token or more each.
+    let recorded = || stage.gateway.stdout.text().matches("\"client_left\":true").count();
+    eventually_some(|| (recorded() == all).then_some(()));
+    let recorded = recorded();
+    stage.check("records", ensure(recorded == all, || format!("{recorded} of {all}")));
+    let begun = (all / MOMENTS.len()) as f64;
+    let made = || {
+        stage
+            .gateway
+            .metric("cirque_tokens_total", &["kind=\"output\"", "estimated=\"true\""])
+    };
+    eventually_some(|| (made() >= begun).then_some(()));
+    let made = made();
+    stage.check(
+        "output tokens",
+        ensure(made >= begun, || format!("{made}, and {begun} texts were sent")),
+    );
+    stage.end()
+}
+
+fn leave_together(
+    stage: &Stage,
+    kind: Kind,
+    moment: Moment,
+    batch: usize,
+    left: &Mutex<HashMap<String, Instant>>,
+) -> Result<(), String> {
+    let mut clients = Vec::new();
+    for nth in 0..BATCH {
+        let id = format!("{:?}-{moment:?}-{batch}-{nth}", kind.0);
+        let caller = match moment {
+            Moment::MidStream => stage.begin_stream(kind, &id)?.0,
+            _ => stage.send(kind, moment == Moment::BeforeStream, &id)?,
+        };
+        clients.push((id, caller));
+    }
+    let has = |request: &Recorded, id: &str| request.text().contains(&format!("{id}\""));
+    let ids: Vec<String> = clients.iter().map(|(id, _)| id.clone()).collect();
+    for id in &ids {
+        let arrived = || stage.upstream(kind.1).requests().iter().any(|request| has(request, id));
+        eventually_some(|| arrived().then_some(())).ok_or_else(|| format!("{id} did not arrive"))?;
+    }
+    let mut connections = Vec::new();
+    for (nth, (id, caller)) in clients.into_iter().enumerate() {
+        left.lock()
+            .unwrap()
+            .insert(format!("{}/{id}", model(kind.1)), Instant::now());
+        // Every second HTTP/2 client keeps its connection and resets its stream only.
+        connections.extend(caller.leave().filter(|_| nth % 2 == 0));
+    }
+    // The next batch comes when this one is gone, so that no more than so many are there.
+    let upstream = stage.upstream(kind.1);
+    eventually_some(|| {
+        let closed: Vec<usize> = upstream.closings().into_iter().map(|(index, _)| index).collect();
+        let ours = upstream
+            .requests()
+            .into_iter()
+            .filter(|r| ids.iter().any(|id| has(r, id)));
+        ours.into_iter().all(|r| closed.contains(&r.connection)).then_some(())
+    });
+    drop(connections);
+    Ok(())
+}
+
+/// Upstream connections that outlived their client by too much, as lines.
+fn closed_late(stage: &Stage, left: &HashMap<String, Instant>) -> Failures {
+    let mut failures = Failures::new();
+    let all = left.len();
+    eventually_some(|| (stage.closings() >= all).then_some(()));
+    for (lane, upstream) in &stage.upstreams {
+        let closings: HashMap<usize, Instant> = upstream.closings().into_iter().collect();
+        for request in upstream.requests() {
+            let body: serde_json::Value = serde_json::from_str(request.text()).unwrap();
+            let id = format!("{}/{}", model(*lane), text_of(&body));
+            let late = closings
+                .get(&request.connection)
+                .zip(left.get(&id))
+                .map(|(closed, left)| closed.saturating_duration_since(*left));
+            if late.is_none_or(|late| late > CLOSED_WITHIN) {
+                failures.push(format!("{id}: upstream closed {late:?} after it left"));
+            }
+        }
+    }
+    failures
+}
+
+/// The text of the first message, whichever form a dialect gives it.
+fn text_of(body: &serde_json::Value) -> String {
+    let content = &body["messages"][0]["content"];
+    let text = content.as_str().or_else(|| content[0]["text"].as_str());
+    text.unwrap_or_default().to_owned()
+}
+
+/// Bytes that lie in the sockets of both connections, at the most; everything above it would be in the gateway.
+const IN_SOCKETS: usize = 16 << 20;
+/// What a process may grow by while clients do not read, or lines do not end: far less than what is sent to it.
+const FLAT: u64 = 64 << 20;
+
+fn nobody_reads() -> Failures {
+    let taken: Arc<Mutex<Vec<Arc<AtomicUsize>>>> = Arc::default();
+    let counters = Arc::clone(&taken);
+    let mut stage = Stage::new("limits: { write_timeout: 500ms }\n", move |conn, voice, _| {
+        let counter = Arc::new(AtomicUsize::new(0));
+        counters.lock().unwrap().push(Arc::clone(&counter));
+        voice.begin(conn);
+        let event = voice.dialect.long_text(32_000);
+        // 128 MB, as far as the gateway takes them.
+        for _ in 0..4_000 {
+            if !conn.chunk(&event) {
+                conn.note_closed();
+                break;
+            }
+            counter.fetch_add(event.len(), Ordering::Relaxed);
+        }
+        Then::Close
+    });
+    let before = stage.gateway.memory("VmHWM");
+    let mut clients: Vec<Caller> = Vec::new();
+    for kind in kinds() {
+        let mut caller = match stage.send(kind, true, "reads nothing") {
+            Ok(caller) => caller,
+            Err(why) => return vec![why],
+        };
+        let head = caller.head().map(|_| ());
+        stage.check(format!("{kind:?}"), head);
+        clients.push(caller);
+    }
+    let all = clients.len();
+    stage.metric("cirque_requests_total", &["status=\"499\""], all as f64);
+    stage.metric("cirque_upstream_attempts_total", &["outcome=\"cancelled\""], all as f64);
+    eventually_some(|| (stage.closings() >= all).then_some(()));
+    let closed = stage.closings();
+    stage.check(
+        "upstreams closed",
+        ensure(closed == all, || format!("{closed} of {all}")),
+    );
+    for counter in taken.lock().unwrap().iter() {
+        let bytes = counter.load(Ordering::Relaxed);
+        stage.check(
+            "back-pressure",
+            ensure(bytes < IN_SOCKETS, || format!("the provider could send {bytes} bytes")),
+        );
+    }
+    let grown = stage.gateway.memory("VmHWM") - before;
+    stage.check("memory", ensure(grown < FLAT, || format!("grew by {grown} bytes")));
+    drop(clients);
+    stage.end()
+}
+
+fn lines_in_memory() -> Failures {
+    let mut stage = Stage::new("", |conn, voice, _| {
+        voice.begin(conn);
+        endless_line(conn)
+    });
+    let before = stage.gateway.memory("VmHWM");
+    let mut clients = Vec::new();
+    for nth in 0..4 {
+        for kind in kinds() {
+            match stage.send(kind, true, &format!("line {nth}")) {
+                Ok(caller) => clients.push((kind, caller)),
+                Err(why) => stage.failures.push(why),
+            }
+        }
+    }
+    let all = clients.len();
+    for (kind, mut caller) in clients {
+        let ended = caller.head().and_then(|head| caller.finish(head));
+        let ended = ended.and_then(|reply| {
+            ensure(reply.complete && reply.text().contains("error"), || {
+                "no error".to_owned()
+            })
+        });
+        stage.check(format!("{kind:?}"), ended);
+    }
+    stage.metric(
+        "cirque_upstream_attempts_total",
+        &["outcome=\"bad_response\""],
+        all as f64,
+    );
+    let grown = stage.gateway.memory("VmHWM") - before;
+    stage.check("memory", ensure(grown < 2 * FLAT, || format!("grew by {grown} bytes")));
+    stage.end()
+}
