@@ -3,7 +3,7 @@
 //! HTTP/2 connections are driven by a runtime of their own, so that a client that does not read still answers pings and
 //! window updates as a real one does, and a reset leaves at once.
 
-use crate::support::PATIENCE;
+use super::cell::LONG;
 use crate::support::client::{Client, post};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -62,10 +62,10 @@ fn runtime() -> &'static tokio::runtime::Runtime {
 }
 
 fn wait<T>(what: &str, work: impl Future<Output = Result<T, h2::Error>>) -> Result<T, String> {
-    match runtime().block_on(async { tokio::time::timeout(PATIENCE, work).await }) {
+    match runtime().block_on(async { tokio::time::timeout(LONG, work).await }) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {error}")),
-        Err(_) => Err(format!("{what}: nothing for {PATIENCE:?}")),
+        Err(_) => Err(format!("{what}: nothing for {LONG:?}")),
     }
 }
 
@@ -73,6 +73,7 @@ impl Caller {
     pub fn connect(protocol: Protocol, address: SocketAddr) -> Result<Self, String> {
         if protocol == Protocol::H1 {
             let client = Client::try_connect(address).map_err(|error| format!("connecting: {error}"))?;
+            client.tcp.set_read_timeout(Some(LONG)).unwrap();
             return Ok(Self::H1(Box::new(client)));
         }
         let sender = runtime().block_on(async {

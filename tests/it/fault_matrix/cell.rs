@@ -6,7 +6,7 @@
 use super::caller::{Caller, Protocol, Reply};
 use super::row::{Blame, Expected, Form, Row, Then, Want};
 use super::voice::{Heard, INTERNAL, Lane, Voice};
-use crate::support::{PATIENCE, Upstream};
+use crate::support::Upstream;
 use serde_json::Value;
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Failures in a row that open a breaker, by the design.
 const OPENS_AFTER: usize = 5;
+/// As [`crate::support::PATIENCE`], for a machine on which all cells and scenes run at once.
+pub const LONG: Duration = Duration::from_secs(30);
 /// How soon a provider must see that it is no longer listened to.
 pub const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -495,7 +497,7 @@ pub fn clipped(text: &str) -> String {
 
 /// As [`crate::support::eventually`], for whoever collects failures instead of panicking.
 pub fn eventually_some<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LONG;
     loop {
         let found = condition();
         if found.is_some() || Instant::now() > deadline {
