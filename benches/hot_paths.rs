@@ -186,6 +186,7 @@ fn record(model: &Arc<str>, target: &Arc<str>) -> Box<AccessRecord> {
         error: None,
         upstream_request_id: Some("chatcmpl-aaaaaaaaaaaaaaaaaaaaaa".into()),
         client_left: false,
+        detours: None,
     })
 }
 

@@ -10,13 +10,15 @@
 
 mod build;
 mod credentials;
+mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-use crate::balance::{Breaker, Pool};
+pub use self::terms::{HedgeTerms, MirrorTerms, RetryTerms, Sticks};
+use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
-use crate::telemetry::{Meters, RouteMeter};
+use crate::telemetry::{ArmMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
 use crate::upstream::{Deadlines, Target};
@@ -30,6 +32,8 @@ use std::time::{Duration, SystemTime};
 pub struct State {
     /// Metrics.
     pub meters: Arc<Meters>,
+    /// Bounds the calls that failing targets cause.
+    pub retries: RetryBudget,
     breakers: DashMap<TargetId, Arc<Breaker>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
     tokens: DashMap<TokenKey, Weak<TokenSource>>,
@@ -40,6 +44,7 @@ impl State {
     pub fn new(meters: Arc<Meters>) -> Self {
         Self {
             meters,
+            retries: RetryBudget::default(),
             breakers: DashMap::new(),
             books: DashMap::new(),
             tokens: DashMap::new(),
@@ -80,14 +85,26 @@ pub struct PublicModel {
     pub name: Arc<str>,
     /// What a target cannot take is refused, not dropped.
     pub strict: bool,
-    /// Requests that name the same session here stick together, if the pool's strategy lets them.
-    pub session_header: Option<http::HeaderName>,
+    /// What requests stick by, if the pool's strategy lets them.
+    pub sticks: Sticks,
     /// Who answers, whose turn it is.
     pub pool: Pool,
     /// The members of the pool, by their index in it.
     pub targets: Vec<Arc<Target>>,
     /// This model and then its fallbacks, as indices into [`Snapshot::models`].
     pub chain: Vec<usize>,
+    /// Who is asked when a conversation is too long for this model.
+    pub context_chain: Vec<usize>,
+    /// Who is asked when a content filter refuses.
+    pub filter_chain: Vec<usize>,
+    /// Asking the same target again.
+    pub retry: RetryTerms,
+    /// Asking a second target.
+    pub hedge: Option<HedgeTerms>,
+    /// Copies to another pool.
+    pub mirror: Option<MirrorTerms>,
+    /// By target: the arm of a comparison it belongs to; empty when there is none.
+    arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
     meters: Vec<Vec<RouteMeter>>,
     /// Meters of the passthrough lane by target.
@@ -103,6 +120,11 @@ impl PublicModel {
     /// The meter of one target for requests forwarded unread.
     pub fn passing_meter(&self, target: usize) -> Option<&RouteMeter> {
         self.passing.get(target)
+    }
+
+    /// The arm a target belongs to.
+    pub fn arm(&self, target: usize) -> Option<&ArmMeter> {
+        self.arms.get(target)?.as_ref()
     }
 
     /// Deadlines of the first target: those of a request before a target is chosen.

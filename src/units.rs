@@ -49,3 +49,62 @@ impl Usage {
         }
     }
 }
+
+/// Money, in billionths of a US dollar. Exact: no float between a price and a sum.
+pub type NanoUsd = u64;
+
+/// What tokens cost, in nano-dollars per million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// Of the prompt.
+    pub input: NanoUsd,
+    /// Of the answer.
+    pub output: NanoUsd,
+    /// Of what of the prompt was read from the provider's cache.
+    pub cached: NanoUsd,
+}
+
+impl Price {
+    /// What a call cost, rounded down to a nano-dollar.
+    pub fn of(&self, usage: &Usage) -> NanoUsd {
+        let cached = usage.cached.min(usage.input);
+        let sum = u128::from(usage.input - cached) * u128::from(self.input)
+            + u128::from(cached) * u128::from(self.cached)
+            + u128::from(usage.output) * u128::from(self.output);
+        u64::try_from(sum / 1_000_000).unwrap_or(u64::MAX)
+    }
+
+    /// One figure to compare targets by: a thousand tokens in, of which none is cached, and a quarter of that out.
+    pub fn compared(&self) -> NanoUsd {
+        self.input.saturating_add(self.output / 4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_exact() {
+        let price = Price {
+            input: 2_500_000_000,
+            output: 10_000_000_000,
+            cached: 1_250_000_000,
+        };
+        let usage = Usage {
+            input: 1000,
+            cached: 400,
+            output: 10,
+            ..Usage::default()
+        };
+        // 600 × 2500 + 400 × 1250 + 10 × 10000 nano-dollars.
+        assert_eq!(price.of(&usage), 2_100_000);
+        let absurd = Usage {
+            input: u64::MAX,
+            output: u64::MAX,
+            cached: u64::MAX,
+            ..Usage::default()
+        };
+        assert_eq!(price.of(&absurd), u64::MAX);
+    }
+}

@@ -168,6 +168,49 @@ fn what_deserves_a_second_look_is_a_warning() {
     assert_eq!(places, ["listen", "providers.p.base_url"]);
 }
 
+/// A good file, with `rules` as its routes.
+fn with_rules(rules: impl Iterator<Item = String>) -> String {
+    let head = "listen: 127.0.0.1:0\ninsecure: { open_access: true }\nproviders: { p: { kind: demo } }\n\
+                models: { m: { targets: [ { provider: p } ] } }\nroutes:\n";
+    rules.fold(head.to_owned(), |text, rule| text + &format!("  - {{ {rule} }}\n"))
+}
+
+#[test]
+fn a_thousand_rules_are_enough() {
+    let rules = |count: usize| with_rules((0..count).map(|index| format!("name: r{index}, priority: 1")));
+    assert!(problems(&rules(1000)).is_empty());
+    let found = problems(&rules(1001));
+    assert_eq!((found.len(), found[0].path.as_str()), (1, "routes"));
+    assert!(found[0].message.contains("at most 1000"), "{}", found[0]);
+}
+
+#[test]
+fn only_a_rule_that_always_ends_hides_those_behind_it() {
+    let hidden =
+        |first: &str| !problems(&with_rules([first, "name: b, to: m"].map(str::to_owned).into_iter())).is_empty();
+    assert!(hidden("name: a, to: m"));
+    assert!(hidden("name: a, when: 'true', to: m"));
+    assert!(hidden("name: a, refuse: no"));
+    assert!(hidden("name: a, switch: { on: x, cases: { y: m }, otherwise: m }"));
+    assert!(!hidden("name: a, switch: { on: x, cases: { y: m } }"));
+    assert!(!hidden("name: a, when: x, to: m"));
+    assert!(!hidden("name: a, priority: 1"));
+}
+
+#[test]
+fn a_cache_price_above_the_price_is_a_warning() {
+    let warnings = |cached: &str| {
+        let text = format!(
+            "listen: 127.0.0.1:0\ninsecure: {{ open_access: true }}\nproviders: {{ p: {{ kind: demo }} }}\nmodels:\n  \
+             m: {{ targets: [ {{ provider: p, price: {{ input: \"1\", output: \"2\", cached: \"{cached}\" }} }} ] }}\n"
+        );
+        let warnings = config::warnings(&config::parse(&text, "f").unwrap());
+        warnings.into_iter().map(|warning| warning.path).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("1.01"), ["models.m.targets[0].price.cached"]);
+    assert!(warnings("1.00").is_empty());
+}
+
 #[test]
 fn link_local_providers_are_allowed_only_by_name() {
     let text = |allow: bool| {

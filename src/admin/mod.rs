@@ -1,7 +1,7 @@
-//! The operator's own HTTP listener: metrics, health, readiness, status.
+//! The operator's own HTTP listener: metrics, health, readiness, status, targets, explained routing.
 //!
-//! Not for clients and not for changing anything: every route is a GET and nothing shown is a secret. Keep it off public
-//! networks. It runs apart from the client listeners, so that a scrape works while those are saturated; its own use of
+//! Not for clients; nothing shown is a secret. It has no authentication: keep it off public networks. What is not a GET is
+//! guarded against web pages that an operator's browser shows ([`operate`]). It runs apart from the client listeners, so that a scrape works while those are saturated; its own use of
 //! memory is bounded (connections, header block, time), because a monitoring system can misbehave too.
 //!
 //! | path | answer |
@@ -10,10 +10,20 @@
 //! | `/healthz` | 200 `ok` as long as the process lives |
 //! | `/readyz` | 200 or 503, `{"ready":bool,"reasons":[…]}` |
 //! | `/admin/v1/status` | version, uptime, and what the snapshot says about itself |
+//! | `/admin/v1/targets` | `{"targets":[…]}`, each with its `id` |
+//! | `/admin/v1/targets/ID` | one of them; an id may contain slashes, written as they are or as `%2F` |
+//! | POST `/admin/v1/targets/ID/reset` | breaker closed, cool-down and isolation forgotten; the target afterwards |
+//! | POST `/admin/v1/targets/ID/isolate` | asked no more until reset; the target afterwards |
+//! | POST `/admin/v1/route/explain` | [`Question`] → [`Explanation`] |
 
+mod control;
+mod explain;
 mod listener;
+mod operate;
 mod readiness;
 
+pub use control::{Action, Control, Unknown};
+pub use explain::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused, RuleTried};
 pub use listener::{bind, serve};
 pub use readiness::{Phase, Readiness};
 
@@ -43,6 +53,8 @@ pub struct AdminState {
     pub readiness: Arc<Readiness>,
     /// What runs, for `/admin/v1/status`.
     pub facts: Facts,
+    /// What the operator can look at and change.
+    pub control: Arc<dyn Control>,
     /// When the process started.
     pub started: Instant,
 }
@@ -54,12 +66,13 @@ pub fn router(state: AdminState) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route("/admin/v1/status", get(status))
+        .merge(operate::routes())
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "not_found", "no such path") })
         .method_not_allowed_fallback(|| async {
             failure(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "only GET and HEAD",
+                "this path does not take this method",
             )
         })
         .layer(from_fn(guarded))

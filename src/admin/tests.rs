@@ -1,5 +1,7 @@
 //! The admin listener over real sockets.
 
+mod operate_tests;
+
 use super::*;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +26,7 @@ fn start() -> Running {
         meters: Arc::clone(&meters),
         readiness: Arc::clone(&readiness),
         facts: Arc::new(|| json!({"config": "/etc/cirque/cirque.yaml", "models": ["demo"]})),
+        control: Arc::new(operate_tests::Fake::default()),
         started: Instant::now(),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -140,6 +143,7 @@ async fn facts_that_panic_are_a_500_and_no_more() {
         meters: Meters::new().unwrap(),
         readiness: Arc::default(),
         facts: Arc::new(|| panic!("test")),
+        control: Arc::new(operate_tests::Fake::default()),
         started: Instant::now(),
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -164,6 +168,7 @@ async fn two_processes_can_hold_the_address_and_one_can_leave() {
         meters: Meters::new().unwrap(),
         readiness: Arc::default(),
         facts: Arc::new(|| json!({})),
+        control: Arc::new(operate_tests::Fake::default()),
         started: Instant::now(),
     };
     tokio::spawn(serve(listener, state, std::future::pending()));

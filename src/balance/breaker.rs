@@ -315,6 +315,18 @@ impl Permit {
         self.breaker.failed(now);
     }
 
+    /// stub
+    pub fn is_calm(&self) -> bool {
+        true
+    }
+    /// stub
+    pub fn refused_credential(self, now: Instant) {
+        self.failure(now)
+    }
+    /// stub
+    pub fn forbidden(self, now: Instant) {
+        self.failure(now)
+    }
     /// The target asked to be left alone.
     pub fn cool(mut self, now: Instant, length: Duration) {
         self.reported = true;

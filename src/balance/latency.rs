@@ -45,6 +45,11 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// stub
+    pub fn quantile(&self, _stream: bool, _q: f64) -> Option<Duration> {
+        None
+    }
+
     /// Seconds to the first token (`stream`) or the whole answer; `None` when unknown. Always above 0.
     pub fn seconds(&self, stream: bool, now: Instant) -> Option<f32> {
         self.of(stream).read(self.tick(now))

@@ -5,13 +5,17 @@
 
 pub mod breaker;
 mod choose;
+pub mod hedge;
 pub mod key;
 pub mod latency;
 pub mod pool;
+pub mod retry;
 #[cfg(test)]
 mod simulation;
 mod turns;
 
 pub use breaker::{Breaker, BreakerState, Permit};
+pub use hedge::HedgeBudget;
 pub use key::KeyHash;
 pub use pool::{Ask, LOAD_FACTOR, Member, Pick, Pool, Strategy};
+pub use retry::{Backoff, RetryBudget};

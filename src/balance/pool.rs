@@ -101,6 +101,8 @@ pub struct NoPick {
     pub cooling: Option<Duration>,
     /// The first member that was refused only because its breaker is open.
     pub open: Option<usize>,
+    /// full
+    pub full: bool,
 }
 
 /// Who is out of the question for this pick.

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod route;
 pub mod schema;
 
 use crate::server::{self, ServeOptions};
@@ -41,6 +42,11 @@ enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// About where requests go.
+    Route {
+        #[command(subcommand)]
+        command: RouteCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -54,11 +60,16 @@ enum ConfigCommand {
     Schema,
 }
 
+#[derive(Debug, Subcommand)]
+enum RouteCommand {
+    /// Say which rules hold for a request and where it would go. Exit status: 0 decided, 1 refused, 2 unreadable.
+    Explain(route::ExplainArgs),
+}
+
 /// Run the command of this process.
 pub fn run() -> ExitCode {
     match execute(Cli::parse().command) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("cirque: {error:#}");
             ExitCode::FAILURE
@@ -66,16 +77,23 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn execute(command: Command) -> anyhow::Result<bool> {
+fn execute(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { config, upgrade } => server::run(&ServeOptions { config, upgrade }).map(|()| true),
-        Command::Check { files, file_only } => check::run(&files, file_only),
+        Command::Serve { config, upgrade } => server::run(&ServeOptions { config, upgrade })?,
+        Command::Check { files, file_only } => {
+            if !check::run(&files, file_only)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Config {
             command: ConfigCommand::Schema,
-        } => schema::run().map(|()| true),
+        } => schema::run()?,
+        Command::Route {
+            command: RouteCommand::Explain(args),
+        } => return route::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
-            Ok(true)
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

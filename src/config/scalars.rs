@@ -34,6 +34,11 @@ impl Interval {
         self.0
     }
 
+    /// For defaults in messages; not checked against the bounds of what is written.
+    pub(super) const fn from_millis(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
     /// Read `250ms`, `30s`, `5m` or `1h`. The error says what is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (number, unit) = split_number(text);

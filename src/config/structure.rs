@@ -3,6 +3,7 @@
 //! The JSON Schema decides; this file only turns its verdicts (`anyOf`, `oneOf`, `pattern`, …) into sentences about the file.
 //! Every fault also says how to get past it, so that the rest of the file can still be checked for meaning.
 
+use super::money::UsdPerMillion;
 use super::problem::{Finding, Place, Step, nearest, quoted};
 use super::scalars::{self, ByteSize, Interval, SecretRef};
 use super::tree::{Data, Node};
@@ -14,6 +15,8 @@ pub(super) const MOST_FAULTS: usize = 500;
 
 /// Where the schema keeps the rules of sizes.
 const SIZE: &str = "/$defs/ByteSize/";
+/// Where it keeps those of prices.
+const PRICE: &str = "/$defs/UsdPerMillion/";
 
 /// What is wrong with the shape, and how to get past it.
 pub(super) struct Fault {
@@ -121,6 +124,7 @@ impl Reader<'_> {
             }
             Kind::Minimum { limit } => out.push(fault(place, "too small", format!("write at least {limit}"))),
             Kind::Maximum { limit } => out.push(fault(place, "too large", format!("write at most {limit}"))),
+            Kind::MinProperties { .. } => out.push(fault(place, "nothing is below it", "add at least one line")),
             Kind::MinItems { .. } => out.push(fault(place, "the list is empty", "add at least one element")),
             Kind::Type { .. } | Kind::Pattern { .. } | Kind::Format { .. } => {
                 out.push(self.wrong_value(place, rule, found))
@@ -244,6 +248,14 @@ impl Reader<'_> {
                 "write a whole number and KiB, MiB or GiB, for example `32MiB`",
             );
         }
+        if rule.contains(PRICE) {
+            let why = match found {
+                Value::Number(_) => "a price is text, so that no rounding comes between it and a bill".to_owned(),
+                Value::String(text) => format!("{}: not a price", quoted(text)),
+                other => format!("{} is not a price", kind_of(other)),
+            };
+            return fault(place, why, price_remedy(found));
+        }
         if rule.contains("/$defs/SecretRef/") {
             let why = text.and_then(|text| SecretRef::parse(text).err());
             let why = why.unwrap_or_else(|| format!("{} is not a reference to a secret", kind_of(found)));
@@ -267,6 +279,15 @@ impl Reader<'_> {
     }
 }
 
+/// How to write a price. A number that would be one in quotes is repeated in them.
+fn price_remedy(found: &Value) -> String {
+    let text = found.as_number().map(ToString::to_string).unwrap_or_default();
+    if UsdPerMillion::parse(&text).is_ok() {
+        return format!("put it in quotes: `\"{text}\"`");
+    }
+    "write US dollars per million tokens, digits and at most one point, in quotes: `\"2.50\"`".to_owned()
+}
+
 fn fault(place: Place, message: impl Into<String>, remedy: impl Into<String>) -> Fault {
     Fault {
         finding: Finding::new(place.clone(), message, remedy),
@@ -280,8 +301,10 @@ fn wrong_type(place: Place, expected: &str, found: &Value) -> Fault {
         ("string", Value::Null) => ("text", "write a value, or remove the key"),
         ("string", _) => ("text", "write one value"),
         ("boolean", _) => ("true or false", "write `true` or `false`, without quotes"),
-        ("integer" | "number", Value::String(_)) => ("a whole number", "write digits only, without quotes or unit"),
-        ("integer" | "number", _) => ("a whole number", "write digits only"),
+        ("integer", Value::String(_)) => ("a whole number", "write digits only, without quotes or unit"),
+        ("integer", _) => ("a whole number", "write digits only"),
+        ("number", Value::String(_)) => ("a number", "write digits, without quotes or unit: `1.5`"),
+        ("number", _) => ("a number", "write digits: `1.5`"),
         ("array", Value::Object(_)) => ("a list", "begin each element with `- `"),
         ("array", _) => ("a list", "write `[ … ]`, or one line with `- ` per element"),
         ("object", Value::Null) => ("keys and values", "write its keys below it, indented, or remove it"),
@@ -323,6 +346,12 @@ fn missing(place: Place, key: &str) -> Fault {
         "kind" => ("kind: openai", json!("openai")),
         "path" if probe => ("path: /health", json!("/")),
         "path" => ("path: /v1/files", json!("/v1/-")),
+        "name" => ("name: NAME-OF-THE-RULE", json!("")),
+        "on" => ("on: metadata.region", json!("")),
+        "cases" => ("cases: { VALUE: NAME-OF-A-MODEL }", json!({})),
+        "to" => ("to: NAME-OF-A-MODEL", json!("")),
+        "input" => ("input: \"2.50\"", json!("0")),
+        "output" => ("output: \"10.00\"", json!("0")),
         "pool" => ("pool: NAME-OF-A-MODEL", json!("")),
         "cert" => ("cert: /etc/cirque/cert.pem", json!("")),
         "key" => ("key: /etc/cirque/key.pem", json!("")),

@@ -4,11 +4,14 @@
 //! the file; each speaks in [`Place`]s.
 
 mod credentials;
+mod fallbacks;
 mod limits;
 mod listeners;
 mod models;
 mod passthrough;
 mod providers;
+mod resilience;
+mod routes;
 
 use super::model::{Config, Listen, ListenItem, Provider};
 use super::problem::{Finding, Place, Problem, Step};
@@ -30,6 +33,9 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     providers::check(config, &mut out);
     credentials::check(config, &mut out);
     models::check(config, names, &mut out);
+    fallbacks::check(config, names, &mut out);
+    resilience::check(config, &mut out);
+    routes::check(config, names, &mut out);
     passthrough::check(config, names, &mut out);
     limits::check(config, &mut out);
     if !config.insecure.open_access {
@@ -50,6 +56,7 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     listeners::warn(config, &mut out);
     providers::warn(config, &mut out);
     credentials::warn(config, &mut out);
+    resilience::warn(config, &mut out);
     out
 }
 

@@ -3,11 +3,11 @@
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{InFlight, Outcome, RouteMeter};
+use crate::telemetry::{ArmMeter, InFlight, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Dialect, Operation};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Pingora's per-request context.
@@ -88,6 +88,20 @@ pub struct Record {
     pub meter: Option<RouteMeter>,
     /// Calls made to targets.
     pub attempts: u32,
+    /// Those that did not answer, in the order they ended.
+    pub tries: Vec<Try>,
+    /// Why the target that answered was asked.
+    pub purpose: Purpose,
+    /// The arm of a comparison it belongs to.
+    pub arm: Option<ArmMeter>,
+    /// The rule that sent the request where it went.
+    pub rule: Option<Arc<str>>,
+    /// How long it waited for a turn.
+    pub queued: Option<Duration>,
+    /// Streams that the answer was pieced together from, less one.
+    pub seams: u32,
+    /// Its copy in another pool.
+    pub comparison: Option<Arc<Comparison>>,
     /// What the target could not take, for `x-cirque-dropped`.
     pub dropped: Option<http::HeaderValue>,
     /// The answer is a count made here.
@@ -116,7 +130,74 @@ pub struct Record {
     pub uncounted: Option<Uncounted>,
 }
 
+/// A request and its copy in another pool, until both are over.
+pub struct Comparison {
+    meters: Arc<Meters>,
+    model: Arc<str>,
+    to: Arc<str>,
+    first: Mutex<Option<(bool, Side)>>,
+}
+
+impl Comparison {
+    /// Neither is over.
+    pub fn new(meters: Arc<Meters>, model: Arc<str>, to: Arc<str>) -> Self {
+        Self {
+            meters,
+            model,
+            to,
+            first: Mutex::new(None),
+        }
+    }
+
+    /// The client's own request is over.
+    pub fn own(&self, side: Side) {
+        self.is_over(false, side);
+    }
+
+    /// The copy is over.
+    pub fn copy(&self, side: Side) {
+        self.is_over(true, side);
+    }
+
+    fn is_over(&self, copy: bool, side: Side) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match first.take() {
+            None => *first = Some((copy, side)),
+            Some((_, other)) => {
+                let (own, copied) = if copy { (other, side) } else { (side, other) };
+                self.meters.routing.mirrored(&self.model, &self.to, &own, &copied);
+            }
+        }
+    }
+}
+
+/// A call that did not answer the request.
+#[derive(Debug, Clone)]
+pub struct Try {
+    /// Who was asked.
+    pub target: Arc<Target>,
+    /// Why.
+    pub purpose: Purpose,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub took: Duration,
+    /// What it used, where that is known.
+    pub usage: Option<Usage>,
+}
+
 impl Record {
+    /// A call ended without being the answer.
+    pub fn fell(&mut self, target: &Arc<Target>, purpose: Purpose, outcome: Outcome, took: Duration) {
+        self.tries.push(Try {
+            target: Arc::clone(target),
+            purpose,
+            outcome,
+            took,
+            usage: None,
+        });
+    }
+
     /// Count an attempt's outcome.
     pub fn count(&self, outcome: Outcome) {
         if let Some(target) = &self.target {

@@ -9,6 +9,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use pingora_timeout::fast_timeout::fast_sleep;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Why a wait was cut short.
@@ -44,6 +45,11 @@ impl<'a> Downstream<'a> {
     /// The session, for what only Pingora knows.
     pub fn session(&mut self) -> &mut Session {
         self.session
+    }
+
+    /// Where the client connects from.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        Some(self.session.client_addr()?.as_inet()?.ip().to_canonical())
     }
 
     /// Whether the client speaks HTTP/2.
@@ -98,6 +104,16 @@ impl<'a> Downstream<'a> {
         };
         self.waited += began.elapsed();
         outcome
+    }
+
+    /// Wait for `work`, but not for a client that has left. Does not count as waiting: `work` has its own deadlines, and knows
+    /// what of its time was spent on waiting.
+    pub async fn or_left<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            output = work => Ok(output),
+            () = gone(self.session) => Err(Stop::ClientLeft),
+        }
     }
 
     /// Send the response header.

@@ -23,7 +23,7 @@ pub enum Lane {
 }
 
 /// Take a request whose header has been read.
-pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContext) -> Lane {
+pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestContext) -> Lane {
     let snapshot = app.snapshot.load_full();
     ctx.snapshot = Some(Arc::clone(&snapshot));
     ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
@@ -86,21 +86,21 @@ pub async fn serve(app: &App, down: &mut Downstream<'_>, ctx: &mut RequestContex
 type Answered = Result<pingora::Result<()>, GatewayError>;
 
 async fn call(
-    app: &App,
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     endpoint: Endpoint,
 ) -> Answered {
     ctx.record.asked = Asked::Api(endpoint.operation);
-    let _principal = authenticate::run(snapshot)?;
+    let principal = authenticate::run(snapshot)?;
     let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
     let call = received.call;
     let found = snapshot
         .find(&call.envelope.model)
         .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
     ctx.record.model = Some(Arc::clone(&found.model.name));
-    let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
+    let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
     let sent = relay::run(down, ctx, &call, reply).await;
     drop(received.room);
     Ok(sent)

@@ -87,6 +87,8 @@ pub enum Blame {
     Client,
     /// The gateway's own credential: try elsewhere.
     Credential,
+    /// This target alone: the credential may not use its model, or the model is not there. Try elsewhere.
+    Target,
     /// Too much asked of this target: leave it alone for a while, try elsewhere.
     RateLimit,
     /// The provider's: counts against the target, try elsewhere.
@@ -100,6 +102,17 @@ pub struct Verdict {
     pub blame: Blame,
     /// When the provider says to try again.
     pub retry_after: Option<Duration>,
+    /// Why, where that makes a difference.
+    pub reason: Option<Reason>,
+}
+
+/// Why a provider refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The conversation is too long for the model.
+    ContextLength,
+    /// A content filter.
+    ContentFilter,
 }
 
 /// A call, as far as the way to its answer depends on it.
@@ -174,6 +187,7 @@ pub trait Provider: Send + Sync {
         Verdict {
             blame: usual_blame(status, body),
             retry_after: retry_after::read(headers, now),
+            reason: None,
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Everything that is not a request: readiness, reloads, name look-ups, health probes, gauges, the admin API, the watchdog.
 //! One thread; nothing here may block it for long.
 
+use super::control::Controls;
 use super::reload::Reloader;
 use super::signals;
 use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
 use crate::gateway::App;
+use crate::gateway::stages::dispatch::probe;
+use crate::ids::TargetId;
 use crate::notify::Notifier;
 use crate::telemetry::BreakerLevel;
 use crate::upstream::AddressBook;
@@ -14,6 +17,7 @@ use crate::upstream::address::RESOLVE_EVERY;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -79,6 +83,7 @@ impl Housekeeping {
             meters: Arc::clone(&self.app.meters),
             readiness: Arc::clone(&self.readiness),
             facts: Arc::new(move || app.snapshot.load().facts()),
+            control: Arc::new(Controls(Arc::clone(&self.app))),
             started: Instant::now(),
         };
         // The admin API outlives the shutdown signal: draining is when an operator looks.
@@ -125,6 +130,28 @@ impl Housekeeping {
                 }
                 let book = Arc::clone(book);
                 tokio::spawn(async move { book.probe().await });
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Ask targets whose breaker is open for one token, where that is their provider's health check.
+    async fn probe_targets(&self) {
+        let mut due: HashMap<TargetId, Instant> = HashMap::new();
+        loop {
+            let snapshot = self.app.snapshot.load_full();
+            let now = Instant::now();
+            due.retain(|_, at| *at > now);
+            for (model, public) in snapshot.models.iter().enumerate() {
+                for (member, target) in public.targets.iter().enumerate() {
+                    let Some(interval) = target.one_token else { continue };
+                    if target.breaker.state(now) == BreakerState::Closed || due.contains_key(&target.id) {
+                        continue;
+                    }
+                    due.insert(target.id.clone(), now + interval);
+                    let (app, snapshot) = (Arc::clone(&self.app), Arc::clone(&snapshot));
+                    tokio::spawn(async move { probe::run(&app, &snapshot, model, member).await });
+                }
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -194,6 +221,7 @@ impl BackgroundService for Housekeeping {
             self.serve_admin(shutdown),
             self.keep_addresses(),
             self.probe_addresses(),
+            self.probe_targets(),
             self.show_gauges(),
             self.feed_watchdog(),
         );

@@ -5,6 +5,7 @@
 //! `signals.rs` for stopping.
 
 mod banner;
+mod control;
 mod housekeeping;
 mod reload;
 mod signals;

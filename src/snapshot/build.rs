@@ -2,7 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, PublicModel, State, credentials};
+use super::{Limits, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 pub(super) struct Builder<'a> {
     config: &'a Config,
@@ -144,10 +145,25 @@ impl<'a> Builder<'a> {
                 by_name.insert(alias.clone(), index);
             }
         }
-        for index in 0..models.len() {
-            let chain = chain(index, &kept, &by_name);
+        for (index, configured) in kept.iter().enumerate() {
+            let own = chain(&[index], &kept, &by_name);
+            let beside = |names: &[String]| -> Vec<usize> {
+                let first: Vec<usize> = names.iter().filter_map(|name| by_name.get(name).copied()).collect();
+                chain(&first, &kept, &by_name)
+            };
+            let too_long = beside(&configured.context_fallback);
+            let filtered = beside(&configured.content_filter_fallback);
             if let Some(model) = models.get_mut(index) {
-                model.chain = chain;
+                model.mirror = configured.mirror.as_ref().and_then(|mirror| {
+                    Some(MirrorTerms {
+                        to: *by_name.get(&mirror.to)?,
+                        percent: mirror.percent.unwrap_or(100.0),
+                        slots: Arc::new(Semaphore::new(mirror.concurrency.unwrap_or(16))),
+                    })
+                });
+                model.chain = own;
+                model.context_chain = too_long;
+                model.filter_chain = filtered;
             }
         }
         (models, by_name)
@@ -158,6 +174,7 @@ impl<'a> Builder<'a> {
         let mut targets: Vec<Arc<Target>> = Vec::new();
         let mut meters = Vec::new();
         let mut passing = Vec::new();
+        let mut arms = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -167,8 +184,7 @@ impl<'a> Builder<'a> {
                 id: built.id.clone(),
                 weight: target.weight,
                 tier: target.tier,
-                // Prices come with the ledger; until then no strategy asks for them.
-                cost: u64::MAX,
+                cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
             });
             meters.push(
@@ -178,15 +194,25 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            if let Some(arm) = &target.arm {
+                arms.resize_with(targets.len(), || None);
+                arms.push(Some(self.state.meters.routing.arm(name, arm)));
+            }
             targets.push(built);
         }
         PublicModel {
             name: name.into(),
             strict: model.strict,
-            session_header: session_header(model),
+            sticks: terms::sticks(model),
             pool: Pool::new(members, strategy(model)),
             targets,
             chain: Vec::new(),
+            context_chain: Vec::new(),
+            filter_chain: Vec::new(),
+            retry: terms::retry(&model.retry),
+            hedge: model.hedge.as_ref().map(terms::hedge),
+            mirror: None,
+            arms,
             meters,
             passing,
         }
@@ -222,6 +248,8 @@ impl<'a> Builder<'a> {
             model: ModelName::parse(target.model.as_deref(), public),
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
+            price: target.price.as_ref().map(terms::price),
+            one_token: self.config.providers.get(&target.provider).and_then(terms::one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,
             breaker,
@@ -287,25 +315,15 @@ fn strategy(model: &config::Model) -> balance::Strategy {
     }
 }
 
-/// The header that names a session, where requests stick by one.
-fn session_header(model: &config::Model) -> Option<HeaderName> {
-    let sticky = model.sticky.as_ref()?;
-    let name = sticky.header.as_deref().unwrap_or("x-session-id");
-    (sticky.by == config::StickyBy::SessionHeader).then(|| HeaderName::from_bytes(name.as_bytes()).ok())?
-}
-
-/// The model itself, then its fallbacks depth first, each once.
-fn chain(start: usize, models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
-    let mut chain = vec![start];
-    let mut stack: Vec<&String> = models
-        .get(start)
-        .map(|m| m.fallback.iter().rev().collect())
-        .unwrap_or_default();
-    while let Some(name) = stack.pop() {
-        let Some(&index) = by_name.get(name) else { continue };
+/// These models, each followed by its fallbacks depth first, each once.
+fn chain(start: &[usize], models: &[&config::Model], by_name: &HashMap<String, usize>) -> Vec<usize> {
+    let mut chain = Vec::new();
+    let mut stack: Vec<usize> = start.iter().rev().copied().collect();
+    while let Some(index) = stack.pop() {
         if !chain.contains(&index) {
             chain.push(index);
-            stack.extend(models.get(index).map(|m| m.fallback.iter().rev()).into_iter().flatten());
+            let fallbacks = models.get(index).map(|model| model.fallback.iter().rev());
+            stack.extend(fallbacks.into_iter().flatten().filter_map(|name| by_name.get(name)));
         }
     }
     chain

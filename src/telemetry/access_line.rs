@@ -8,7 +8,10 @@
 //! {"time":"2026-01-31T12:00:00.123Z","request_id":"…","operation":"chat","method":"POST","path":"/v1/chat/completions",
 //!  "model":"gpt-4o","target":"openai/gpt-4o","attempts":1,"status":200,"duration_ms":812.345,"ttft_ms":210.004,
 //!  "own_ms":0.041,"input_tokens":12,"output_tokens":34,"tokens_estimated":true,"bytes_in":1024,"bytes_out":2048,
-//!  "stream":true,"error":"provider_timeout","upstream_request_id":"req_…","client_left":true}
+//!  "stream":true,"error":"provider_timeout","upstream_request_id":"req_…","client_left":true,
+//!  "rule":"long-context","arm":"canary","purpose":"fallback","queued_ms":12.000,"seams":1,"cost_usd":0.002100000,
+//!  "tries":[{"target":"azure/gpt-4o","purpose":"first","outcome":"server_error","duration_ms":31.500,"input_tokens":12,
+//!  "output_tokens":0,"cost_usd":0.000030000}]}
 //! ```
 
 use std::borrow::Cow;
@@ -17,6 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest value of a free-text key, in characters.
 const MAX_TEXT: usize = 256;
+/// Most calls named in one line.
+const MAX_TRIES: usize = 20;
 /// Longest path, in characters.
 const MAX_PATH: usize = 128;
 
@@ -74,6 +79,44 @@ pub struct AccessRecord {
     pub upstream_request_id: Option<Box<str>>,
     /// The client went away before the answer was complete.
     pub client_left: bool,
+    /// What happened on the way that does not happen to most requests.
+    pub detours: Option<Box<Detours>>,
+}
+
+/// What happened to a request on its way to an answer, beyond one call to one target.
+#[derive(Debug, Clone, Default)]
+pub struct Detours {
+    /// The rule that sent it where it went.
+    pub rule: Option<Arc<str>>,
+    /// The arm of the comparison that answered.
+    pub arm: Option<Arc<str>>,
+    /// Why the target that answered was asked, unless it was simply its turn.
+    pub purpose: Option<&'static str>,
+    /// How long it waited for a turn.
+    pub queued: Option<Duration>,
+    /// Streams that the answer was pieced together from, less one.
+    pub seams: u32,
+    /// What all its calls cost, in nano-dollars, where prices are known.
+    pub cost: Option<u64>,
+    /// Calls that did not answer.
+    pub tries: Vec<TriedCall>,
+}
+
+/// A call that did not answer.
+#[derive(Debug, Clone)]
+pub struct TriedCall {
+    /// Who was asked.
+    pub target: Arc<str>,
+    /// Why.
+    pub purpose: &'static str,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// Its tokens, in and out, where known.
+    pub tokens: Option<(u64, u64)>,
+    /// What it cost, in nano-dollars, where known.
+    pub cost: Option<u64>,
 }
 
 /// The path as the log keeps it: no query, and no more than is ever written.
@@ -144,6 +187,9 @@ impl LineWriter {
             line.text("upstream_request_id", id, MAX_TEXT);
         }
         line.flag("client_left", record.client_left);
+        if let Some(detours) = &record.detours {
+            line.detours(detours);
+        }
         line.close();
     }
 
@@ -252,6 +298,69 @@ impl Line<'_> {
         ]);
     }
 
+    fn detours(&mut self, detours: &Detours) {
+        for (key, text) in [("rule", &detours.rule), ("arm", &detours.arm)] {
+            if let Some(text) = text {
+                self.text(key, text, MAX_TEXT);
+            }
+        }
+        if let Some(purpose) = detours.purpose {
+            self.text("purpose", purpose, MAX_TEXT);
+        }
+        if let Some(queued) = detours.queued {
+            self.millis("queued_ms", queued);
+        }
+        if detours.seams > 0 {
+            self.number("seams", u64::from(detours.seams));
+        }
+        if let Some(cost) = detours.cost {
+            self.dollars("cost_usd", cost);
+        }
+        if !detours.tries.is_empty() {
+            self.tries(&detours.tries);
+        }
+    }
+
+    /// An array of objects, or in text `target/purpose/outcome/ms` with commas between.
+    fn tries(&mut self, tries: &[TriedCall]) {
+        if self.format == LineFormat::Text {
+            let shown = tries.iter().take(MAX_TRIES).map(|tried| {
+                let (purpose, outcome, ms) = (tried.purpose, tried.outcome, tried.took.as_millis());
+                format!("{} {purpose} {outcome} {ms}ms", clip(&tried.target, MAX_TEXT))
+            });
+            let text = shown.collect::<Vec<_>>().join(", ");
+            return self.text("tries", &text, MAX_TEXT * MAX_TRIES);
+        }
+        self.key("tries");
+        self.out.push(b'[');
+        for (index, tried) in tries.iter().take(MAX_TRIES).enumerate() {
+            self.out.extend_from_slice(if index == 0 { b"{" } else { b",{" });
+            self.first = true;
+            self.text("target", &tried.target, MAX_TEXT);
+            self.text("purpose", tried.purpose, MAX_TEXT);
+            self.text("outcome", tried.outcome, MAX_TEXT);
+            self.millis("duration_ms", tried.took);
+            if let Some((input, output)) = tried.tokens {
+                self.number("input_tokens", input);
+                self.number("output_tokens", output);
+            }
+            if let Some(cost) = tried.cost {
+                self.dollars("cost_usd", cost);
+            }
+            self.out.push(b'}');
+        }
+        self.first = false;
+        self.out.push(b']');
+    }
+
+    /// Nano-dollars as dollars.
+    fn dollars(&mut self, key: &'static str, nano: u64) {
+        self.key(key);
+        self.integer(nano / 1_000_000_000);
+        let digits = format!(".{:09}", nano % 1_000_000_000);
+        self.out.extend_from_slice(digits.as_bytes());
+    }
+
     fn text(&mut self, key: &'static str, value: &str, max: usize) {
         self.key(key);
         let value = clip(value, max);
@@ -312,132 +421,5 @@ fn hidden(c: char) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    pub fn record() -> AccessRecord {
-        AccessRecord {
-            time: UNIX_EPOCH + Duration::from_millis(1_769_860_800_007),
-            request_id: "01J".into(),
-            operation: "chat",
-            method: "POST".into(),
-            path: "/v1/chat/completions".into(),
-            model: Some("gpt-4o".into()),
-            target: Some("openai/gpt-4o".into()),
-            attempts: 1,
-            status: 200,
-            duration: Duration::from_micros(812_345),
-            ttft: Some(Duration::from_micros(210_004)),
-            own: Duration::from_nanos(41_900),
-            input_tokens: Some(12),
-            output_tokens: Some(34),
-            estimated: false,
-            bytes_in: 1024,
-            bytes_out: 2048,
-            stream: true,
-            error: None,
-            upstream_request_id: Some("req_1".into()),
-            client_left: false,
-        }
-    }
-
-    fn line(format: LineFormat, record: &AccessRecord) -> String {
-        let mut out = Vec::new();
-        LineWriter::default().write(&mut out, format, record);
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn text_line() {
-        assert_eq!(
-            line(LineFormat::Text, &record()),
-            "time=2026-01-31T12:00:00.007Z request_id=01J operation=chat method=POST path=/v1/chat/completions \
-             model=gpt-4o target=openai/gpt-4o attempts=1 status=200 duration_ms=812.345 ttft_ms=210.004 own_ms=0.041 \
-             input_tokens=12 output_tokens=34 bytes_in=1024 bytes_out=2048 stream=true upstream_request_id=req_1\n"
-        );
-    }
-
-    #[test]
-    fn json_line_parses_and_leaves_out_what_is_not_known() {
-        let record = AccessRecord {
-            model: None,
-            target: None,
-            ttft: None,
-            input_tokens: None,
-            output_tokens: None,
-            upstream_request_id: None,
-            status: 499,
-            client_left: true,
-            error: Some("client_left"),
-            ..record()
-        };
-        let value: serde_json::Value = serde_json::from_str(&line(LineFormat::Json, &record)).unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({"time": "2026-01-31T12:00:00.007Z", "request_id": "01J", "operation": "chat",
-                "method": "POST", "path": "/v1/chat/completions", "attempts": 1, "status": 499, "duration_ms": 812.345,
-                "own_ms": 0.041, "bytes_in": 1024, "bytes_out": 2048, "stream": true, "error": "client_left",
-                "client_left": true})
-        );
-    }
-
-    #[test]
-    fn nothing_a_client_sends_can_forge_a_line_or_a_key() {
-        let nasty = "a\nstatus=200 \"x\\\r\u{1b}[31m\u{202e}\u{2028}\u{0}\u{e0041}é=";
-        let record = AccessRecord {
-            path: nasty.into(),
-            request_id: "".into(),
-            upstream_request_id: Some("x y".into()),
-            ..record()
-        };
-        for format in [LineFormat::Text, LineFormat::Json] {
-            let line = line(format, &record);
-            assert_eq!(line.matches('\n').count(), 1, "{line}");
-            assert!(!line.trim_end().chars().any(hidden), "{line:?}");
-        }
-        let value: serde_json::Value = serde_json::from_str(&line(LineFormat::Json, &record)).unwrap();
-        assert_eq!(value["path"], nasty);
-        let text = line(LineFormat::Text, &record);
-        assert!(
-            text.contains(r#"path="a\nstatus=200 \"x\\\r\u001b[31m\u202e\u2028\u0000\udb40\udc41é=""#),
-            "{text}"
-        );
-        assert!(text.contains(r#"request_id="" "#) && text.contains(r#"id="x y""#));
-    }
-
-    #[test]
-    fn long_values_are_cut_at_a_character() {
-        let long = "é".repeat(1000);
-        assert_eq!(clip_path(&long).chars().count(), 128);
-        assert_eq!(&*clip_path("/v1/files?key=sk-1"), "/v1/files");
-        let record = AccessRecord {
-            request_id: long.into(),
-            ..record()
-        };
-        assert_eq!(line(LineFormat::Text, &record).matches('é').count(), 256);
-    }
-
-    #[test]
-    fn the_cached_second_follows_the_clock() {
-        let mut writer = LineWriter::default();
-        let mut out = Vec::new();
-        for millis in [999, 1000, 1001, 500] {
-            let record = AccessRecord {
-                time: UNIX_EPOCH + Duration::from_millis(millis),
-                ..record()
-            };
-            writer.write(&mut out, LineFormat::Text, &record);
-        }
-        let text = String::from_utf8(out).unwrap();
-        let stamps: Vec<&str> = text.lines().map(|line| &line[5..29]).collect();
-        assert_eq!(
-            stamps,
-            [
-                "1970-01-01T00:00:00.999Z",
-                "1970-01-01T00:00:01.000Z",
-                "1970-01-01T00:00:01.001Z",
-                "1970-01-01T00:00:00.500Z"
-            ]
-        );
-    }
-}
+#[path = "access_line_tests.rs"]
+pub(super) mod tests;

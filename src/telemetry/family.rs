@@ -6,7 +6,7 @@
 //! gets and does not look up again.
 
 use prometheus::core::Collector;
-use prometheus::{Error, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use prometheus::{Counter, Error, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -30,6 +30,12 @@ pub(super) trait Kind: Collector + Clone + 'static {
 }
 
 impl Kind for IntCounter {
+    fn build(shape: &Shape, labels: HashMap<String, String>) -> Result<Self, Error> {
+        Self::with_opts(Opts::new(shape.name, shape.help).const_labels(labels))
+    }
+}
+
+impl Kind for Counter {
     fn build(shape: &Shape, labels: HashMap<String, String>) -> Result<Self, Error> {
         Self::with_opts(Opts::new(shape.name, shape.help).const_labels(labels))
     }

@@ -10,6 +10,7 @@
 use super::family::{Family, Shape};
 use super::process::{ProcessMeters, unix_seconds};
 use super::route::{AttemptMeter, RouteKey, RouteMeter, Series};
+use super::routing::RoutingMeters;
 use prometheus::core::Collector;
 use prometheus::{Error, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
 use std::collections::HashMap;
@@ -112,6 +113,8 @@ pub struct Meters {
     reload_time: Gauge,
     in_flight: IntGauge,
     refresh: OnceLock<Refresh>,
+    /// What happens between a request and its answer.
+    pub routing: RoutingMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Bytes of request and response bodies held now.
@@ -174,6 +177,7 @@ impl Meters {
                 "Requests being answered now, streams included.",
             )?,
             refresh: OnceLock::new(),
+            routing: RoutingMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
             buffered_bytes: gauge(
                 "cirque_buffered_bytes",
@@ -260,6 +264,7 @@ impl Meters {
         self.series.tokens.retain(|values| at(values, 0, &model));
         self.series.attempts.retain(|values| at(values, 1, &target));
         self.breakers.retain(|values| at(values, 0, &target));
+        self.routing.retain(&model, &target);
     }
 
     /// Have gauges whose figures are kept elsewhere (buffered bytes, breakers) set just before every scrape. Once.

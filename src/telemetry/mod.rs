@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`metrics`] | every Prometheus name and label |
 //! | [`route`] | the handles requests count through |
+//! | [`routing`] | calls beyond the first, costs, comparisons, waiting |
 //! | `family` | series made on first use, dropped when unconfigured |
 //! | `process` | memory, CPU, descriptors at scrape time |
 //! | [`access_log`], [`access_line`] | one line a request: the queue and its thread; the format |
@@ -24,10 +25,12 @@ pub mod logging;
 pub mod metrics;
 mod process;
 pub mod route;
+pub mod routing;
 
-pub use access_line::{AccessRecord, LineFormat};
+pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, InFlight, Meters, NONE};
-pub use route::{AttemptMeter, Finished, Outcome, RouteMeter};
+pub use route::{AttemptMeter, Finished, Outcome, Purpose, RouteMeter};
+pub use routing::{ArmMeter, RoutingMeters, Side};

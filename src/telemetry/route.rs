@@ -226,13 +226,59 @@ pub enum Outcome {
     Disconnected,
     /// The client left.
     Cancelled,
+    /// Another target was quicker.
+    Overtaken,
     /// Given up without a verdict.
     Abandoned,
 }
 
+/// Why a target was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Its turn.
+    #[default]
+    First,
+    /// Another of the pool failed.
+    Retry,
+    /// It failed itself, a moment ago.
+    Again,
+    /// The model's own pool failed.
+    Fallback,
+    /// The conversation was too long for the model.
+    ContextFallback,
+    /// A content filter refused.
+    FilterFallback,
+    /// Nobody else was left, whatever its breaker says.
+    LastResort,
+    /// Another was slow.
+    Hedge,
+    /// Another's stream broke.
+    Continuation,
+    /// To compare.
+    Mirror,
+}
+
+impl Purpose {
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Retry => "retry",
+            Self::Again => "again",
+            Self::Fallback => "fallback",
+            Self::ContextFallback => "context_fallback",
+            Self::FilterFallback => "filter_fallback",
+            Self::LastResort => "last_resort",
+            Self::Hedge => "hedge",
+            Self::Continuation => "continuation",
+            Self::Mirror => "mirror",
+        }
+    }
+}
+
 impl Outcome {
     /// Every outcome, in the order of their discriminants.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Ok,
         Self::ConnectError,
         Self::ConnectTimeout,
@@ -247,6 +293,7 @@ impl Outcome {
         Self::BadResponse,
         Self::Disconnected,
         Self::Cancelled,
+        Self::Overtaken,
         Self::Abandoned,
     ];
 
@@ -267,6 +314,7 @@ impl Outcome {
             Self::BadResponse => "bad_response",
             Self::Disconnected => "disconnected",
             Self::Cancelled => "cancelled",
+            Self::Overtaken => "overtaken",
             Self::Abandoned => "abandoned",
         }
     }

@@ -4,6 +4,7 @@ use super::site::Site;
 use crate::balance::Breaker;
 use crate::ids::TargetId;
 use crate::telemetry::AttemptMeter;
+use crate::units::Price;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,10 @@ pub struct Target {
     pub model: ModelName,
     /// Its deadlines.
     pub deadlines: Deadlines,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
+    /// How often it is asked for one token while its breaker is open.
+    pub one_token: Option<Duration>,
     /// Where it is.
     pub backend: Backend,
     /// Counts its attempts.

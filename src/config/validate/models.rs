@@ -1,4 +1,4 @@
-//! Models: names, targets, fallbacks that exist and end.
+//! Models: names, aliases, targets, what requests stick by. Where models name each other: `fallbacks`.
 
 use super::super::model::{Config, Model, StickyBy, Strategy, Target};
 use super::super::problem::{Finding, Place, nearest, quoted};
@@ -24,10 +24,8 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
         }
         targets(names, name, model, &place, out);
         sticky(model, &place, out);
-        fallbacks(config, names, name, model, &place, out);
     }
     aliases(config, names, &models, out);
-    cycles(&config.models, &models, out);
 }
 
 fn sticky(model: &Model, place: &Place, out: &mut Vec<Finding>) {
@@ -95,12 +93,29 @@ fn targets(names: &Names, name: &str, model: &Model, place: &Place, out: &mut Ve
         }
         target_model(name, target, &at, out);
     }
-    if !model.targets.is_empty() && model.targets.iter().all(|target| target.weight == 0) {
-        out.push(Finding::new(
-            place,
-            "every weight is 0, so that nothing is ever chosen",
-            "give one target a weight of 1",
-        ));
+    weights(model, &place, out);
+}
+
+/// Within a tier someone must be chosen: a tier of zeros is never asked, and what stands behind it neither.
+fn weights(model: &Model, place: &Place, out: &mut Vec<Finding>) {
+    let mut tiers: BTreeMap<u32, u64> = BTreeMap::new();
+    for target in &model.targets {
+        *tiers.entry(target.tier).or_default() += u64::from(target.weight);
+    }
+    let several = tiers.len() > 1;
+    for (tier, _) in tiers.iter().filter(|(_, sum)| **sum == 0) {
+        let (message, remedy) = if several {
+            (
+                format!("every weight of tier {tier} is 0, so that nothing of it is ever chosen"),
+                "give one target of the tier a weight of 1",
+            )
+        } else {
+            (
+                "every weight is 0, so that nothing is ever chosen".to_owned(),
+                "give one target a weight of 1",
+            )
+        };
+        out.push(Finding::new(place.clone(), message, remedy));
     }
 }
 
@@ -134,52 +149,6 @@ fn target_model(name: &str, target: &Target, at: &Place, out: &mut Vec<Finding>)
     }
 }
 
-fn fallbacks(config: &Config, names: &Names, name: &str, model: &Model, place: &Place, out: &mut Vec<Finding>) {
-    let list = place.key("fallback");
-    for (index, to) in model.fallback.iter().enumerate() {
-        let at = list.index(index);
-        if to == name {
-            out.push(Finding::new(at, "a model cannot be its own fallback", "remove it"));
-        } else if model.fallback.iter().take(index).any(|earlier| earlier == to) {
-            out.push(Finding::new(
-                at,
-                format!("{} is listed twice", quoted(to)),
-                "remove one",
-            ));
-        } else if !names.models.contains(to) {
-            let owner = config.models.iter().find(|(_, model)| model.aliases.contains(to));
-            let remedy = match owner {
-                Some((owner, _)) => {
-                    format!("an alias cannot be a fallback; write {}", quoted(owner))
-                }
-                None => unknown_remedy(to, &names.models, "model", "models"),
-            };
-            out.push(Finding::new(at, format!("no model {}", quoted(to)), remedy));
-        } else if to.contains('*') && !name.contains('*') && needs_match(config, to) {
-            let message = format!(
-                "{} uses what its `*` matched, and as a fallback of {} it matched nothing",
-                quoted(to),
-                quoted(name)
-            );
-            out.push(Finding::new(
-                at,
-                message,
-                "name a model without `*`, or give its targets models without `*`",
-            ));
-        }
-    }
-}
-
-/// Whether a pattern's targets are named after what the pattern matched.
-fn needs_match(config: &Config, pattern: &str) -> bool {
-    let model = config.models.get(pattern);
-    let mut named = model
-        .into_iter()
-        .flat_map(|model| &model.targets)
-        .filter_map(|target| target.model.as_deref());
-    named.any(|name| name.contains('*'))
-}
-
 fn aliases(config: &Config, names: &Names, models: &Place, out: &mut Vec<Finding>) {
     let mut owners: HashMap<&str, &str> = HashMap::new();
     for (name, model) in &config.models {
@@ -201,61 +170,6 @@ fn aliases(config: &Config, names: &Names, models: &Place, out: &mut Vec<Finding
                 out.push(Finding::new(at, message, "remove one of the two"));
             }
         }
-    }
-}
-
-/// Fallbacks that lead back to where they began. Each cycle is reported once, at the reference that closes it.
-///
-/// Depth-first with an explicit stack, since a file may chain thousands of models.
-fn cycles(all: &BTreeMap<String, Model>, models: &Place, out: &mut Vec<Finding>) {
-    let mut done: HashMap<&str, bool> = HashMap::new();
-    for start in all.keys() {
-        let mut path: Vec<(&str, usize)> = Vec::new();
-        if !done.contains_key(start.as_str()) {
-            path.push((start, 0));
-            done.insert(start, false);
-        }
-        while let Some((name, next)) = path.last_mut() {
-            let (name, index) = (*name, *next);
-            *next += 1;
-            let Some(to) = all.get(name).and_then(|model| model.fallback.get(index)) else {
-                done.insert(name, true);
-                path.pop();
-                continue;
-            };
-            match done.get(to.as_str()) {
-                Some(true) => {}
-                Some(false) if to == name => {} // said already: its own fallback
-                Some(false) => {
-                    let from = path.iter().position(|(on_path, _)| on_path == to).unwrap_or(0);
-                    let round = path.iter().skip(from).map(|(on_path, _)| *on_path).chain([to.as_str()]);
-                    let shown = show_cycle(&round.collect::<Vec<_>>());
-                    let at = models.key(name).key("fallback").index(index);
-                    out.push(Finding::new(
-                        at,
-                        format!("the fallbacks go in a circle: {shown}"),
-                        "remove one of them",
-                    ));
-                }
-                None => {
-                    if all.contains_key(to) {
-                        done.insert(to, false);
-                        path.push((to, 0));
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn show_cycle(round: &[&str]) -> String {
-    const MOST: usize = 8;
-    let names: Vec<String> = round.iter().map(|name| quoted(name)).collect();
-    match (names.get(..MOST), names.last()) {
-        (Some(head), Some(last)) if names.len() > MOST + 1 => {
-            format!("{} → … → {last}", head.join(" → "))
-        }
-        _ => names.join(" → "),
     }
 }
 

@@ -1,46 +1,58 @@
 //! From a call to an answer: pick a target, ask it, judge what came back, go on to the next one while that can help.
 //!
 //! ```text
-//! for each pool of the model's chain (itself, then its fallbacks)
-//!   for each member that may be asked: attempt
+//! for each pool of the model's chain (itself, then its fallbacks)          search.rs
+//!   for each member that may be asked: attempt, hedged if it is slow      race.rs, attempt.rs
 //!       answer, or first stream event decoded ─► commit
 //!       the client is wrong (400, 404, 413, 422 …) ─► passed on, nobody else is asked
+//!                   … too long, or filtered ─► the fallbacks for that, if there are
 //!       anything else ─► next member, next pool
+//! nobody left ─► the last resort; ask again after a pause; wait for a turn (wait.rs)
 //! ```
-//! Nothing has been sent to the client yet, so every failure here can still go elsewhere. One attempt is `attempt.rs`.
+//! Nothing has been sent to the client yet, so every failure here can still go elsewhere.
 
 mod attempt;
 mod count;
 mod demo;
 mod failure;
+mod forward;
+mod judge;
+mod mirror;
+pub mod probe;
+mod race;
 mod schema;
+mod search;
 mod send;
 mod translate;
 
-use self::attempt::Attempt;
-use self::failure::Report;
+use self::attempt::{Common, Notes};
+use self::race::{Fallen, Finished};
+use self::search::{Chosen, Search};
 use super::super::App;
 use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
-use super::super::downstream::Downstream;
+use super::super::downstream::{Downstream, sleep_until};
 use super::super::live::LiveStream;
-use crate::balance::{Ask, KeyHash, Permit, Pick};
-use crate::error::{ErrorKind, GatewayError};
-use crate::snapshot::{Found, PublicModel, Snapshot};
+use super::authenticate::Principal;
+use crate::balance::{KeyHash, Permit};
+use crate::error::GatewayError;
+use crate::providers::Reason;
+use crate::snapshot::{Found, PublicModel, Snapshot, Sticks};
+use crate::telemetry::{Outcome, Purpose};
 use crate::upstream::Target;
 use crate::wire::Call;
 use crate::wire::beginning::Beginning;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderName;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+pub(in crate::gateway) use self::forward::Forwarded;
+
 const TIMEOUT: HeaderName = HeaderName::from_static("x-cirque-timeout-ms");
-/// Most calls one request may cause.
-const MAX_ATTEMPTS: u32 = 16;
-/// Answers that do not decode are asked for again once; a second one is the client's answer.
-const MAX_BAD_RESPONSES: u32 = 2;
 
 /// An answer, ready to be relayed.
 pub enum Reply {
@@ -57,6 +69,8 @@ pub enum Reply {
         status: StatusCode,
         /// An error body that may be shown.
         body: Bytes,
+        /// Why, where that may be mended by another target.
+        reason: Option<Reason>,
     },
     /// A stream whose first event has decoded.
     Live(Box<Live>),
@@ -71,7 +85,7 @@ pub struct Live {
     /// Who sends it.
     pub target: Arc<Target>,
     /// To be reported at its end.
-    pub permit: Permit,
+    pub permit: Option<Permit>,
     /// When it must be over.
     pub total: Instant,
     /// For counting, should the provider give no usage.
@@ -80,10 +94,11 @@ pub struct Live {
 
 /// Get an answer.
 pub async fn run(
-    app: &App,
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
+    principal: Principal,
     call: &Call,
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
@@ -94,62 +109,181 @@ pub async fn run(
         deadlines.total
     };
     let total = ctx.started + asked_timeout(down)?.map_or(configured, |asked| asked.min(configured));
-    let mut search = Search {
-        last: None,
-        cooling: None,
-        open: None,
-        bad_responses: 0,
-        only_limits: true,
-        unasked: None,
+    let headers = Forwarded::of(&down.request().headers);
+    let id = ctx.id.clone();
+    let common = Common {
+        app,
+        snapshot,
+        call,
+        id: id.as_str(),
+        headers: &headers,
+        matched: found.matched,
+        strict: found.model.strict,
+        total,
+        calls: AtomicU32::new(0),
     };
+    let _active = app.state.retries.enter();
+    let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, call.streamed());
     for &index in &found.model.chain {
-        let Some(model) = snapshot.models.get(index) else {
-            continue;
-        };
-        let mut tried = Vec::new();
-        let ask = Ask {
-            key: sticks_by(model, down, call, snapshot.limits.json_depth),
-            stream: call.streamed(),
-        };
-        loop {
-            let pick = match model.pool.pick(&tried, ask, Instant::now) {
-                Ok(pick) => pick,
-                Err(why) => {
-                    search.nobody(index, why);
-                    break;
-                }
-            };
-            tried.push(pick.index);
-            if let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
-            {
-                return Ok(reply);
-            }
+        if let Some(model) = snapshot.models.get(index)
+            && let Some(key) = sticks_by(model, down, principal, call, snapshot.limits.json_depth)
+        {
+            search.stick(index, key);
         }
     }
-    // Everybody's breaker is open: the last resort is asked all the same, rather than refusing without having tried.
-    if let (0, Some((index, member))) = (ctx.record.attempts, search.open)
-        && let Some((model, pick)) = snapshot
-            .models
-            .get(index)
-            .and_then(|m| Some((m, m.pool.pick_anyway(member)?)))
-        && let Some(reply) = try_one(app, down, ctx, snapshot, call, found, model, pick, total, &mut search).await?
-    {
-        return Ok(reply);
+    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
+    let outcome = look(&common, down, ctx, &mut search, found.model).await;
+    ctx.record.attempts = common.calls();
+    match outcome {
+        Ok(Some(reply)) => Ok(reply),
+        Ok(None) => Err(search.verdict(None)),
+        Err(error) => Err(error),
     }
-    Err(search.verdict())
 }
 
-/// What a request sticks to a target by: the session it names, else the beginning of its conversation.
-fn sticks_by(model: &PublicModel, down: &Downstream<'_>, call: &Call, max_depth: usize) -> Option<u64> {
+/// Ask until somebody answers; nothing when nobody does.
+async fn look<'a>(
+    common: &Common<'_>,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    search: &mut Search<'a>,
+    model: &'a PublicModel,
+) -> Result<Option<Reply>, GatewayError> {
+    let mut rounds = 0;
+    // What the first pool said of the request: of more use to the client than how its fallbacks failed.
+    let mut refusal = None;
+    loop {
+        let next = search.next(common.calls());
+        let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
+            if rounds < model.retry.same_target && search.is_worth_asking_again() {
+                let wake = Instant::now() + model.retry.backoff.wait(rounds);
+                if wake >= common.total {
+                    return Ok(refusal);
+                }
+                rounds += 1;
+                pause(down, wake).await?;
+                search.again(Some(Purpose::Again));
+                continue;
+            }
+            return Ok(refusal);
+        };
+        match ask(common, down, ctx, search, model, chosen).await {
+            Ok(Asked::Answered(reply)) => return Ok(Some(reply)),
+            Ok(Asked::Turned(reply)) => refusal = Some(reply),
+            Ok(Asked::Failed) => {}
+            Err(error) => return refusal.map(Some).ok_or(error),
+        }
+    }
+}
+
+/// What came of asking.
+enum Asked {
+    Answered(Reply),
+    /// A refusal; other pools may take what this one does not.
+    Turned(Reply),
+    Failed,
+}
+
+/// Ask one (or two).
+async fn ask<'a>(
+    common: &Common<'_>,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    search: &mut Search<'a>,
+    model: &'a PublicModel,
+    chosen: Chosen<'a>,
+) -> Result<Asked, GatewayError> {
+    ctx.record.target = Some(Arc::clone(chosen.target));
+    ctx.record.meter = chosen.model.meter(chosen.member, common.call.operation).cloned();
+    let mut fallen = Vec::new();
+    let raced = {
+        // Pinned here: an argument that is moved into a future takes its room twice.
+        let race = pin!(race::run(common, search, chosen, &mut fallen));
+        down.or_left(race).await
+    };
+    // Also of a client that left: its calls were made.
+    ctx.record.attempts = common.calls();
+    let Finished { who, result, notes } = raced.map_err(|_| GatewayError::client_left())?;
+    down.waited += notes.waited;
+    for Fallen { who, outcome, took } in fallen {
+        ctx.record.fell(who.target, who.purpose, outcome, took);
+    }
+    match result {
+        Ok(Reply::Refused { status, body, reason }) if turns(search, model, reason) => {
+            let took = who.began.elapsed();
+            ctx.record.fell(who.target, who.purpose, Outcome::ClientError, took);
+            Ok(Asked::Turned(Reply::Refused { status, body, reason }))
+        }
+        Ok(reply) => {
+            ctx.record.target = Some(Arc::clone(who.target));
+            ctx.record.meter = who.model.meter(who.member, common.call.operation).cloned();
+            ctx.record.purpose = who.purpose;
+            ctx.record.arm = who.model.arm(who.member).cloned();
+            note(ctx, notes);
+            Ok(Asked::Answered(reply))
+        }
+        Err(failure) => {
+            let outcome = failure.outcome;
+            if !failure.unasked {
+                ctx.record.fell(who.target, who.purpose, outcome, who.began.elapsed());
+            }
+            if let Some(detail) = &failure.error.internal {
+                tracing::debug!(request_id = %ctx.id, target = %who.target.id, outcome = outcome.as_str(), detail, "an attempt failed");
+            }
+            // What the provider called this request is of use to whoever looks for it there.
+            ctx.record.upstream_request_id = notes.upstream_request_id;
+            search.failed(failure)?;
+            Ok(Asked::Failed)
+        }
+    }
+}
+
+/// What the answering attempt learnt becomes the request's.
+fn note(ctx: &mut RequestContext, notes: Notes) {
+    let record = &mut ctx.record;
+    record.dropped = notes.dropped;
+    record.upstream_request_id = notes.upstream_request_id;
+    record.usage = notes.usage;
+    record.uncounted = notes.uncounted;
+    record.estimated = notes.estimated;
+}
+
+/// Whether a refusal sends the search to other pools: those for what is too long, or for what a filter refused.
+fn turns<'a>(search: &mut Search<'a>, model: &'a PublicModel, reason: Option<Reason>) -> bool {
+    match reason {
+        Some(Reason::ContextLength) => search.detour(&model.context_chain, Purpose::ContextFallback),
+        Some(Reason::ContentFilter) => search.detour(&model.filter_chain, Purpose::FilterFallback),
+        _ => false,
+    }
+}
+
+async fn pause(down: &mut Downstream<'_>, until: Instant) -> Result<(), GatewayError> {
+    let began = Instant::now();
+    let slept = down.or_left(sleep_until(until)).await;
+    down.waited += began.elapsed();
+    slept.map_err(|_| GatewayError::client_left())
+}
+
+/// What a request sticks to a target by: the session it names, who calls, or the beginning of its conversation.
+fn sticks_by(
+    model: &PublicModel,
+    down: &Downstream<'_>,
+    principal: Principal,
+    call: &Call,
+    max_depth: usize,
+) -> Option<u64> {
     if !model.pool.keyed() {
         return None;
     }
-    let session = model
-        .session_header
-        .as_ref()
-        .and_then(|name| down.request().headers.get(name));
-    if let Some(session) = session.filter(|session| !session.is_empty()) {
-        return Some(KeyHash::default().part(session.as_bytes()).finish());
+    match &model.sticks {
+        Sticks::Prefix => {}
+        Sticks::Caller => return Some(principal.caller(down)),
+        Sticks::Header(name) => {
+            let session = down.request().headers.get(name);
+            if let Some(session) = session.filter(|session| !session.is_empty()) {
+                return Some(KeyHash::default().part(session.as_bytes()).finish());
+            }
+        }
     }
     let beginning = Beginning::of(&call.body, max_depth);
     if beginning.is_empty() {
@@ -175,115 +309,5 @@ fn asked_timeout(down: &Downstream<'_>) -> Result<Option<Duration>, GatewayError
             "x-cirque-timeout-ms must be a whole number of milliseconds greater than 0",
         )
         .param("x-cirque-timeout-ms")),
-    }
-}
-
-/// What is known while looking for somebody who answers.
-struct Search {
-    last: Option<GatewayError>,
-    cooling: Option<Duration>,
-    open: Option<(usize, usize)>,
-    bad_responses: u32,
-    only_limits: bool,
-    /// Why a target could not even be asked: told when nobody was.
-    unasked: Option<GatewayError>,
-}
-
-impl Search {
-    fn nobody(&mut self, model: usize, why: crate::balance::pool::NoPick) {
-        self.open = self.open.or(why.open.map(|member| (model, member)));
-        self.cools(why.cooling);
-    }
-
-    fn cools(&mut self, left: Option<Duration>) {
-        self.cooling = match (self.cooling, left) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-    }
-
-    /// What the client is told when nobody answered.
-    fn verdict(self) -> GatewayError {
-        match (self.last, self.cooling) {
-            // All that was heard is "later": say the soonest.
-            (last, Some(left)) if self.only_limits => {
-                let error = last.unwrap_or_else(|| {
-                    GatewayError::new(
-                        ErrorKind::RateLimited,
-                        "every target of this model is rate limited by its provider",
-                    )
-                });
-                error.retry_after(left)
-            }
-            (Some(error), _) => error,
-            (None, _) => self.unasked.unwrap_or_else(|| {
-                GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this model can be asked now")
-                    .retry_after(Duration::from_secs(5))
-            }),
-        }
-    }
-}
-
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one call site apart from the last resort; a struct would only rename them"
-)]
-async fn try_one(
-    app: &App,
-    down: &mut Downstream<'_>,
-    ctx: &mut RequestContext,
-    snapshot: &Snapshot,
-    call: &Call,
-    found: Found<'_>,
-    model: &PublicModel,
-    pick: Pick,
-    total: Instant,
-    search: &mut Search,
-) -> Result<Option<Reply>, GatewayError> {
-    let Some(target) = model.targets.get(pick.index) else {
-        return Ok(None);
-    };
-    if ctx.record.attempts >= MAX_ATTEMPTS {
-        return Ok(None);
-    }
-    ctx.record.target = Some(Arc::clone(target));
-    ctx.record.meter = model.meter(pick.index, call.operation).cloned();
-    let attempt = Attempt {
-        app,
-        limits: &snapshot.limits,
-        call,
-        target,
-        asked: &call.envelope.model,
-        matched: found.matched,
-        mixed: snapshot.mixed,
-        strict: found.model.strict,
-        began: Instant::now(),
-        total,
-    };
-    match attempt.run(down, ctx, pick.permit).await {
-        Ok(reply) => Ok(Some(reply)),
-        Err(failure) => {
-            target.attempts.count(failure.outcome);
-            if failure.unasked && failure.elsewhere {
-                // What this one cannot take another may: those that were asked, or will be, say more.
-                search.unasked.get_or_insert(failure.error);
-                return Ok(None);
-            }
-            if failure.error.kind == ErrorKind::ProviderBadResponse {
-                search.bad_responses += 1;
-            }
-            search.only_limits &= matches!(failure.report, Report::Cool(_));
-            if let Report::Cool(left) = failure.report {
-                search.cools(Some(left));
-            }
-            if !failure.elsewhere || search.bad_responses >= MAX_BAD_RESPONSES {
-                return Err(failure.error);
-            }
-            if let Some(detail) = &failure.error.internal {
-                tracing::debug!(request_id = %ctx.id, target = %target.id, outcome = failure.outcome.as_str(), detail, "an attempt failed");
-            }
-            search.last = Some(failure.error);
-            Ok(None)
-        }
     }
 }

@@ -14,6 +14,7 @@ use crate::upstream::{Backend, Target};
 use crate::wire::Call;
 use bytes::Bytes;
 use http::StatusCode;
+use std::pin::pin;
 use std::time::Instant;
 
 /// Send an answer. An error means that the client could not be written to: nothing more can be said to it.
@@ -29,7 +30,7 @@ pub async fn run(
             drop(room);
             sent
         }
-        Reply::Refused { status, body } => {
+        Reply::Refused { status, body, .. } => {
             ctx.record.error = Some(ErrorKind::InvalidRequest);
             respond::whole(down, ctx, status, JSON, body).await
         }
@@ -83,7 +84,11 @@ async fn stream(
             break live.broken.take().map_or(End::Complete, End::Broken);
         }
         let idle = live.last_event + target.deadlines.idle;
-        match down.until(idle.min(total), live.fill()).await {
+        let filled = {
+            let fill = pin!(live.fill());
+            down.until(idle.min(total), fill).await
+        };
+        match filled {
             Ok(()) => batch = live.take(),
             Err(Stop::ClientLeft) => break End::ClientLeft,
             Err(Stop::Deadline) => {
@@ -114,10 +119,10 @@ async fn stream(
         End::ClientLeft => Outcome::Cancelled,
     };
     target.attempts.count(outcome);
-    match end {
-        End::Complete => permit.success(),
-        End::ClientLeft => drop(permit),
-        End::Broken(_) | End::TimedOut(_) => permit.failure(Instant::now()),
+    match (permit, &end) {
+        (Some(permit), End::Complete) => permit.success(),
+        (Some(permit), End::Broken(_) | End::TimedOut(_)) => permit.failure(Instant::now()),
+        _ => {}
     }
     match end {
         End::Complete => {

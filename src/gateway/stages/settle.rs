@@ -1,9 +1,11 @@
 //! The end of every request, also of those whose client left: metrics, the access line, token counts.
 
+mod account;
+
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
 use crate::error::ErrorKind;
-use crate::telemetry::{AccessRecord, CountJob, Finished, RouteMeter};
+use crate::telemetry::{AccessRecord, CountJob, Finished, RouteMeter, Side};
 use http::Method;
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -27,6 +29,17 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         usage: record.usage,
         estimated: false,
     });
+    if let Some(arm) = &record.arm {
+        arm.finish(record.status, duration, record.ttft, record.usage.as_ref());
+    }
+    if let Some(comparison) = record.comparison.take() {
+        comparison.own(Side {
+            ok: record.status == 200 && record.error.is_none(),
+            duration,
+            ttft: record.ttft,
+            output: record.usage.map(|usage| usage.output),
+        });
+    }
     if let (Some(detail), Some(kind)) = (&record.internal, record.error) {
         if kind == ErrorKind::Internal {
             tracing::error!(request_id = %ctx.id, detail, "a request failed inside the gateway");
@@ -50,6 +63,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             }),
         });
     }
+    let detours = account::detours(app, record);
     if app.access_log.enabled() {
         app.access_log.push(Box::new(AccessRecord {
             time: SystemTime::now() - duration,
@@ -73,6 +87,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             error: record.error.map(ErrorKind::as_str),
             upstream_request_id: record.upstream_request_id.take(),
             client_left: record.status == 499,
+            detours,
         }));
     }
 }

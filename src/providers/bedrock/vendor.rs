@@ -75,6 +75,7 @@ impl Provider for Bedrock {
         Verdict {
             blame,
             retry_after: retry_after::read(headers, now),
+            reason: None,
         }
     }
 }

@@ -50,6 +50,7 @@ impl Provider for Cohere {
         Verdict {
             blame,
             retry_after: retry_after::read(headers, now),
+            reason: None,
         }
     }
 }

@@ -48,6 +48,7 @@ pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Syste
     Verdict {
         blame,
         retry_after: retry_after::read(headers, now).or_else(|| retry_delay(body)),
+        reason: None,
     }
 }
 

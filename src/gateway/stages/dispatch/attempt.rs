@@ -1,159 +1,274 @@
 //! One attempt: ask one target, and judge what it says.
+//!
+//! An attempt knows nothing of the client's connection: it can run beside another (`race.rs`), without a client (`mirror.rs`,
+//! `probe.rs`), and is simply dropped when nobody wants its answer any more, which closes its connection. What it learns besides
+//! its answer goes into its own [`Notes`]; only those of the attempt that answered reach the request's record.
 
 use super::super::super::App;
 use super::super::super::buffers::Room;
-use super::super::super::context::{RequestContext, Uncounted};
-use super::super::super::downstream::{Downstream, Stop};
+use super::super::super::context::Uncounted;
+use super::super::super::downstream::sleep_until;
 use super::super::super::live::{Caps, LiveStream, Source, facts_of, is_framed_as};
-use super::super::super::plan::{self, Answer, Plan, Terms};
-use super::failure::{
-    Failure, Report, bad_response, broken_connection, broken_stream, no_room, provider_error, report, unplannable,
-    unsupported,
-};
+use super::super::super::plan::{Answer, Plan, Terms};
+use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
+use super::forward::Forwarded;
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::Blame;
 use crate::providers::codec::{Framing, Undecodable};
-use crate::snapshot::Limits;
+use crate::snapshot::{Limits, Snapshot};
 use crate::telemetry::{Outcome, ResponseText};
 use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
-use crate::upstream::{Backend, Exchange, Target};
+use crate::upstream::{Backend, Exchange, Site, Target};
 use crate::wire::{Call, Operation, usage};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-/// Largest error body that is read.
-const ERROR_BODY_LIMIT: usize = 64 * 1024;
-/// Longest wait for an error body.
-const ERROR_BODY_TIME: Duration = Duration::from_secs(5);
-/// Cool-down after a 429 that names no time.
-const DEFAULT_COOL: Duration = Duration::from_secs(5);
-
-/// What one attempt needs.
-pub(super) struct Attempt<'a> {
+/// What all attempts of one request share.
+pub(in crate::gateway) struct Common<'a> {
     pub app: &'a App,
-    pub limits: &'a Limits,
+    pub snapshot: &'a Snapshot,
     pub call: &'a Call,
-    pub target: &'a Arc<Target>,
-    pub asked: &'a str,
+    /// The request's id.
+    pub id: &'a str,
+    /// Of the client's headers those that may go on.
+    pub headers: &'a Forwarded,
+    /// What the `*` of the public name matched.
     pub matched: &'a str,
-    pub mixed: bool,
+    /// Refuse what a target cannot take.
     pub strict: bool,
-    /// When this attempt began.
-    pub began: Instant,
+    /// When all of it must be over.
     pub total: Instant,
+    /// Calls made so far.
+    pub calls: AtomicU32,
+}
+
+impl Common<'_> {
+    pub fn limits(&self) -> &Limits {
+        &self.snapshot.limits
+    }
+
+    /// A call is made: here and not where a target was picked, since what cannot be planned is not asked.
+    pub fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+/// What an attempt learnt besides its answer.
+#[derive(Default)]
+pub(in crate::gateway) struct Notes {
+    /// For `x-cirque-dropped`.
+    pub dropped: Option<HeaderValue>,
+    /// The provider's id of the request.
+    pub upstream_request_id: Option<Box<str>>,
+    /// Tokens of a whole answer.
+    pub usage: Option<Usage>,
+    /// What to count when the provider gave no usage.
+    pub uncounted: Option<Uncounted>,
+    /// The answer is a count made here.
+    pub estimated: bool,
+    /// Time spent waiting for the provider.
+    pub waited: Duration,
+}
+
+/// A deadline passed.
+pub(super) struct Late;
+
+impl Notes {
+    /// Wait for `work`, but not past `deadline`.
+    pub async fn within<T>(&mut self, deadline: Instant, work: impl Future<Output = T>) -> Result<T, Late> {
+        let began = Instant::now();
+        let outcome = tokio::select! {
+            biased;
+            output = work => Ok(output),
+            () = sleep_until(deadline) => Err(Late),
+        };
+        self.waited += began.elapsed();
+        outcome
+    }
+}
+
+/// A target being asked. Dropped without a verdict (the client left, another was quicker) it says that much.
+pub(super) struct Asking {
+    permit: Option<Permit>,
+    target: Arc<Target>,
+    /// The request is on its way.
+    pub asked: bool,
+}
+
+impl Asking {
+    /// It gave a whole answer.
+    pub fn answered(mut self) {
+        self.target.attempts.count(Outcome::Ok);
+        if let Some(mut permit) = self.permit.take() {
+            permit.heard(Instant::now);
+            permit.success();
+        }
+    }
+
+    /// It works, and says that the request is wrong.
+    fn refused(mut self) {
+        self.target.attempts.count(Outcome::ClientError);
+        if let Some(permit) = self.permit.take() {
+            permit.success();
+        }
+    }
+
+    fn failed(mut self, failure: &Failure) {
+        self.target.attempts.count(failure.outcome);
+        let Some(permit) = self.permit.take() else { return };
+        match failure.report {
+            Report::Good => permit.success(),
+            Report::Bad => permit.failure(Instant::now()),
+            Report::Cool(length) => permit.cool(Instant::now(), length),
+            Report::Credential => permit.refused_credential(Instant::now()),
+            Report::Forbidden => permit.forbidden(Instant::now()),
+            Report::Nothing => permit.unanswered(Instant::now),
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take()
+            && self.asked
+        {
+            self.target.attempts.count(Outcome::Cancelled);
+            permit.unanswered(Instant::now);
+        }
+    }
+}
+
+/// One target to be asked for one request.
+pub(super) struct Attempt<'a> {
+    pub common: &'a Common<'a>,
+    pub target: &'a Arc<Target>,
+    /// When it began.
+    pub began: Instant,
+}
+
+/// What came of it, before it is said to the breaker.
+enum Came {
+    Reply(Reply),
+    Stream(LiveStream, Bytes),
 }
 
 impl Attempt<'_> {
     /// Ask, and report to the breaker.
-    pub async fn run(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &mut RequestContext,
-        mut permit: Permit,
-    ) -> Result<Reply, Failure> {
+    pub async fn run(&self, permit: Permit, notes: &mut Notes) -> Result<Reply, Failure> {
+        let mut asking = Asking {
+            permit: Some(permit),
+            target: Arc::clone(self.target),
+            asked: false,
+        };
         let site = match &self.target.backend {
-            Backend::Demo => return self.demo(down, ctx, permit).await,
+            Backend::Demo => return self.demo(notes, asking).await,
             Backend::Http(site) => site,
         };
-        let model = self.target.model.resolve(self.asked, self.matched);
+        match self.answer(site, notes, &mut asking).await {
+            Ok(Came::Stream(stream, first)) => Ok(self.commit(asking, stream, first)),
+            Ok(Came::Reply(reply)) => {
+                match &reply {
+                    Reply::Refused { .. } => asking.refused(),
+                    _ => asking.answered(),
+                }
+                Ok(reply)
+            }
+            Err(failure) => {
+                asking.failed(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn answer(&self, site: &Arc<Site>, notes: &mut Notes, asking: &mut Asking) -> Result<Came, Failure> {
+        let Common { app, call, .. } = self.common;
+        let limits = self.common.limits();
+        let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
         let terms = Terms {
             model: &model,
-            max_depth: self.limits.json_depth,
-            mixed: self.mixed,
-            strict: self.strict,
+            max_depth: limits.json_depth,
+            mixed: self.common.snapshot.mixed,
+            strict: self.common.strict,
         };
-        let plan = self.plan(down, site, terms).await?;
-        let plan = match plan {
+        let plan = match self.plan(notes, site, terms).await? {
             Ok(plan) => plan,
-            Err(no_plan) => {
-                if self.call.operation == Operation::CountTokens && no_plan.unoffered {
-                    drop(permit);
-                    return count::estimate(self, ctx, &model).await;
-                }
-                return Err(unplannable(no_plan));
+            Err(no_plan) if call.operation == Operation::CountTokens && no_plan.unoffered => {
+                return count::estimate(self, notes, &model).await.map(Came::Reply);
             }
+            Err(no_plan) => return Err(unplannable(no_plan)),
         };
-        ctx.record.dropped = dropped_header(&plan);
-        let mut room = Room::none(&self.app.buffers);
+        notes.dropped = dropped_header(&plan);
+        let mut room = Room::none(&app.buffers);
         if plan.dialect().is_some() {
             // A second body beside the client's.
-            room.grow_to(plan.body.len(), self.limits.buffered_bytes)
+            room.grow_to(plan.body.len(), limits.buffered_bytes)
                 .map_err(|_| no_room())?;
         }
-        let outcome = match self.ask(down, ctx, site, &plan).await {
-            Ok(exchange) if self.call.streamed() => return self.first_event(down, ctx, exchange, plan, permit).await,
-            Ok(exchange) => self.whole(down, ctx, exchange, plan).await,
-            Err(failure) => Err(failure),
-        };
-        match &outcome {
-            Ok(Reply::Refused { .. }) => self.target.attempts.count(Outcome::ClientError),
-            Ok(_) => {
-                permit.heard(Instant::now);
-                self.target.attempts.count(Outcome::Ok);
-            }
-            Err(_) => {}
+        self.common.count_call();
+        asking.asked = true;
+        let exchange = self.ask(notes, site, &plan).await?;
+        if exchange.status() != StatusCode::OK {
+            return self.judge(site, notes, exchange, &plan).await.map(Came::Reply);
         }
-        report(
-            permit,
-            outcome.as_ref().map_or_else(|failure| failure.report, |_| Report::Good),
-        );
-        outcome
+        if !call.streamed() {
+            return self.whole(notes, exchange, plan).await.map(Came::Reply);
+        }
+        let (stream, first) = self.first_event(notes, exchange, plan).await?;
+        Ok(Came::Stream(stream, first))
+    }
+
+    /// Hand a stream on, with what is to be reported at its end.
+    pub(super) fn commit(&self, mut asking: Asking, stream: LiveStream, first: Bytes) -> Reply {
+        if let Some(permit) = &mut asking.permit {
+            permit.heard(Instant::now);
+        }
+        Reply::Live(Box::new(Live {
+            stream,
+            first,
+            target: Arc::clone(self.target),
+            permit: asking.permit.take(),
+            total: self.common.total,
+            uncounted: self.uncounted(ResponseText::Events(Vec::new())),
+        }))
     }
 
     /// Read a whole answer.
-    async fn whole(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &mut RequestContext,
-        mut exchange: Exchange,
-        plan: Plan,
-    ) -> Result<Reply, Failure> {
-        if exchange.status() != StatusCode::OK {
-            return self.refused(down, ctx, exchange, &plan).await;
-        }
-        let mut room = Room::none(&self.app.buffers);
+    async fn whole(&self, notes: &mut Notes, mut exchange: Exchange, plan: Plan) -> Result<Reply, Failure> {
+        let limits = self.common.limits();
+        let mut room = Room::none(&self.common.app.buffers);
         let expected = exchange.content_length().unwrap_or(0);
-        if expected <= self.limits.response_body {
-            room.grow_to(expected, self.limits.buffered_bytes)
-                .map_err(|_| no_room())?;
+        if expected <= limits.response_body {
+            room.grow_to(expected, limits.buffered_bytes).map_err(|_| no_room())?;
         }
-        let deadline = (Instant::now() + self.target.deadlines.idle).min(self.total);
-        let body = match self.read_whole(down, &mut exchange, &mut room, deadline).await? {
+        let body = match self.read_whole(notes, &mut exchange, &mut room).await? {
             Ok(body) => body,
-            Err(BodyTooLarge) => {
-                let error = GatewayError::new(
-                    ErrorKind::ProviderBadResponse,
-                    "the provider's answer is larger than this gateway accepts",
-                );
-                return Err(Failure {
-                    error,
-                    outcome: Outcome::BadResponse,
-                    elsewhere: false,
-                    report: Report::Good,
-                    unasked: false,
-                });
-            }
+            Err(BodyTooLarge) => return Err(too_large()),
         };
         exchange.release().await;
         let translated = match plan.answer {
             Answer::Translated(translated) => translated,
-            Answer::Native { .. } => return self.native_whole(ctx, body, room),
+            Answer::Native { .. } => return self.native_whole(notes, body, room),
         };
         let whole = self.translate_whole(translated, &body).await?;
-        room.grow_to(body.len() + whole.body.len(), self.limits.buffered_bytes)
+        room.grow_to(body.len() + whole.body.len(), limits.buffered_bytes)
             .map_err(|_| no_room())?;
         if let Some((schema, text)) = whole.check
             && let Err(why) = schema::check(schema, text).await
         {
             return Err(bad_response(why));
         }
-        self.note_usage(ctx, whole.usage, ResponseText::Json(body));
+        self.note_usage(notes, whole.usage, ResponseText::Json(body));
         Ok(Reply::Whole { body: whole.body, room })
     }
 
@@ -161,8 +276,8 @@ impl Attempt<'_> {
         clippy::result_large_err,
         reason = "as every attempt's; boxing it would cost the async ones too"
     )]
-    fn native_whole(&self, ctx: &mut RequestContext, body: Bytes, room: Room) -> Result<Reply, Failure> {
-        let facts = facts_of(self.call.dialect, &body, self.limits.json_depth)
+    fn native_whole(&self, notes: &mut Notes, body: Bytes, room: Room) -> Result<Reply, Failure> {
+        let facts = facts_of(self.common.call.dialect, &body, self.common.limits().json_depth)
             .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
             return Err(provider_error(
@@ -170,25 +285,25 @@ impl Attempt<'_> {
                 "an error object with status 200".to_owned(),
             ));
         }
-        self.note_usage(ctx, facts.usage, ResponseText::Json(body.clone()));
+        self.note_usage(notes, facts.usage, ResponseText::Json(body.clone()));
         Ok(Reply::Whole { body, room })
     }
 
     /// The figures, or what to count where there are none and tokens mean something.
-    fn note_usage(&self, ctx: &mut RequestContext, usage: Option<Usage>, text: ResponseText) {
-        ctx.record.usage = usage;
+    fn note_usage(&self, notes: &mut Notes, usage: Option<Usage>, text: ResponseText) {
+        notes.usage = usage;
         let counted = matches!(
-            self.call.operation,
+            self.common.call.operation,
             Operation::Chat | Operation::Completions | Operation::Embeddings
         );
         if usage.is_none() && counted {
-            ctx.record.uncounted = Some(self.uncounted(text));
+            notes.uncounted = Some(self.uncounted(text));
         }
     }
 
     /// An error object with status 200 is the provider's failure; anything else that cannot be read is a bad answer.
     pub(super) fn undecodable(&self, body: &[u8], error: &Undecodable) -> Failure {
-        match usage::read(body, self.limits.json_depth) {
+        match usage::read(body, self.common.limits().json_depth) {
             Ok(facts) if facts.error => provider_error(
                 "the provider answered with an error",
                 "an error object with status 200".to_owned(),
@@ -200,85 +315,45 @@ impl Attempt<'_> {
     /// The body, with the idle deadline starting anew at every read.
     async fn read_whole(
         &self,
-        down: &mut Downstream<'_>,
+        notes: &mut Notes,
         exchange: &mut Exchange,
         room: &mut Room,
-        first: Instant,
     ) -> Result<Result<Bytes, BodyTooLarge>, Failure> {
+        let limits = self.common.limits();
         let expected = exchange.content_length().unwrap_or(0);
-        if expected > self.limits.response_body {
+        if expected > limits.response_body {
             return Ok(Err(BodyTooLarge));
         }
         let mut body = BytesMut::with_capacity(expected);
-        let mut deadline = first;
         loop {
             // What is there already costs no timer; most answers arrive with their header.
             let read = match exchange.read_ready(&mut body) {
                 Some(read) => read,
-                None => down
-                    .until(deadline, exchange.read(&mut body))
-                    .await
-                    .map_err(|stop| self.stopped(stop, Outcome::IdleTimeout))?,
+                None => {
+                    let deadline = (Instant::now() + self.target.deadlines.idle).min(self.common.total);
+                    let read = notes.within(deadline, pin!(exchange.read(&mut body))).await;
+                    read.map_err(|_| self.late(Outcome::IdleTimeout))?
+                }
             };
             match read {
                 Ok(true) => {}
                 Ok(false) => return Ok(Ok(body.freeze())),
-                Err(fault) => return Err(broken_connection(&fault)),
+                Err(fault) => return Err(super::failure::broken_connection(&fault)),
             }
-            if body.len() > self.limits.response_body {
+            if body.len() > limits.response_body {
                 return Ok(Err(BodyTooLarge));
             }
-            room.grow_to(body.len(), self.limits.buffered_bytes)
-                .map_err(|_| no_room())?;
-            deadline = (Instant::now() + self.target.deadlines.idle).min(self.total);
+            room.grow_to(body.len(), limits.buffered_bytes).map_err(|_| no_room())?;
         }
     }
 
     /// Read a stream up to its first event: from there on it is committed.
     async fn first_event(
         &self,
-        down: &mut Downstream<'_>,
-        ctx: &RequestContext,
+        notes: &mut Notes,
         exchange: Exchange,
         plan: Plan,
-        mut permit: Permit,
-    ) -> Result<Reply, Failure> {
-        match self.decode_first(down, ctx, exchange, plan).await {
-            Ok(Ok((stream, first))) => {
-                permit.heard(Instant::now);
-                let uncounted = self.uncounted(ResponseText::Events(Vec::new()));
-                let live = Live {
-                    stream,
-                    first,
-                    target: Arc::clone(self.target),
-                    permit,
-                    total: self.total,
-                    uncounted,
-                };
-                Ok(Reply::Live(Box::new(live)))
-            }
-            Ok(Err(refused)) => {
-                self.target.attempts.count(Outcome::ClientError);
-                permit.success();
-                Ok(refused)
-            }
-            Err(failure) => {
-                report(permit, failure.report);
-                Err(failure)
-            }
-        }
-    }
-
-    async fn decode_first(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &RequestContext,
-        exchange: Exchange,
-        plan: Plan,
-    ) -> Result<Result<(LiveStream, Bytes), Reply>, Failure> {
-        if exchange.status() != StatusCode::OK {
-            return self.refused(down, ctx, exchange, &plan).await.map(Err);
-        }
+    ) -> Result<(LiveStream, Bytes), Failure> {
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
             Answer::Translated(translated) => translated.framing(),
@@ -288,14 +363,15 @@ impl Attempt<'_> {
                 "a stream was asked for and something else came".to_owned(),
             ));
         }
-        let deadline = (self.began + self.target.deadlines.first_event).min(self.total);
+        let deadline = (self.began + self.target.deadlines.first_event).min(self.common.total);
         let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer);
         let mut first = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
-            down.until(deadline, stream.fill())
+            notes
+                .within(deadline, pin!(stream.fill()))
                 .await
-                .map_err(|stop| self.stopped(stop, Outcome::FirstEventTimeout))?;
+                .map_err(|_| self.late(Outcome::FirstEventTimeout))?;
             let batch = stream.take();
             // One batch is the rule; it is sent as it is, without a copy.
             match only.take() {
@@ -306,12 +382,12 @@ impl Attempt<'_> {
                 }
             }
             if stream.begun {
-                return Ok(Ok((stream, only.unwrap_or_else(|| first.freeze()))));
+                return Ok((stream, only.unwrap_or_else(|| first.freeze())));
             }
             if let Some(broken) = stream.broken.take() {
                 return Err(broken_stream(broken));
             }
-            if stream.ended || stream.is_done() || first.len() > self.limits.stream_event {
+            if stream.ended || stream.is_done() || first.len() > self.common.limits().stream_event {
                 return Err(bad_response("the stream has no events".to_owned()));
             }
         }
@@ -319,130 +395,65 @@ impl Attempt<'_> {
 
     /// The stream of an answer.
     pub(super) fn live(&self, source: Source, answer: Answer) -> LiveStream {
+        let (limits, call) = (self.common.limits(), self.common.call);
         let caps = Caps {
-            event: self.limits.stream_event,
-            depth: self.limits.json_depth,
+            event: limits.stream_event,
+            depth: limits.json_depth,
         };
         match answer {
             Answer::Translated(translated) => {
                 let framing = translated.framing();
                 match translated.stream() {
                     Some(translation) => LiveStream::translated(source, caps, framing, translation),
-                    None => LiveStream::native(source, caps, self.call.dialect, false, false),
+                    None => LiveStream::native(source, caps, call.dialect, false, false),
                 }
             }
             Answer::Native { withhold_usage } => {
-                LiveStream::native(source, caps, self.call.dialect, withhold_usage, self.call.json_array)
-            }
-        }
-    }
-
-    /// Judge a response that is not 200.
-    async fn refused(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &RequestContext,
-        mut exchange: Exchange,
-        plan: &Plan,
-    ) -> Result<Reply, Failure> {
-        let status = exchange.status();
-        let deadline = (Instant::now() + ERROR_BODY_TIME).min(self.total);
-        let body = match down.until(deadline, exchange.read_all(ERROR_BODY_LIMIT)).await {
-            Ok(Ok(Ok(body))) => body,
-            Ok(_) | Err(Stop::Deadline) => Bytes::new(),
-            Err(Stop::ClientLeft) => return Err(self.stopped(Stop::ClientLeft, Outcome::Cancelled)),
-        };
-        let empty = HeaderMap::new();
-        let Backend::Http(site) = &self.target.backend else {
-            return Err(unsupported(self.call));
-        };
-        let verdict = site
-            .provider
-            .classify(status, exchange.headers().unwrap_or(&empty), &body, SystemTime::now());
-        exchange.release().await;
-        if status == StatusCode::UNAUTHORIZED {
-            site.credential.refused(SystemTime::now());
-        }
-        let body = if site.is_betrayed_by(&body) { Bytes::new() } else { body };
-        let native = matches!(plan.answer, Answer::Native { .. });
-        let detail = format!("status {status}");
-        match verdict.blame {
-            Blame::Client => Ok(Reply::Refused {
-                status: client_status(status),
-                body: plan::refusal(self.call, native, status, body, ctx.id.as_str()),
-            }),
-            Blame::Credential => {
-                let error = GatewayError::new(
-                    ErrorKind::ProviderAuthFailed,
-                    "the provider refused the gateway's credential; its operator has to mend it",
-                )
-                .because(detail);
-                Err(Failure {
-                    error,
-                    outcome: Outcome::AuthFailed,
-                    elsewhere: true,
-                    report: Report::Bad,
-                    unasked: false,
-                })
-            }
-            Blame::RateLimit => {
-                let after = verdict.retry_after.unwrap_or(DEFAULT_COOL);
-                let error = GatewayError::new(ErrorKind::RateLimited, "the provider's rate limit is reached")
-                    .because(detail)
-                    .retry_after(after);
-                Err(Failure {
-                    error,
-                    outcome: Outcome::RateLimited,
-                    elsewhere: true,
-                    report: Report::Cool(after),
-                    unasked: false,
-                })
-            }
-            Blame::Server => {
-                let mut failure = provider_error("the provider failed on this request", detail);
-                // A provider that fails and says when to come back means it.
-                if let Some(after) = verdict.retry_after {
-                    failure.error = failure.error.retry_after(after);
-                }
-                Err(failure)
+                LiveStream::native(source, caps, call.dialect, withhold_usage, call.json_array)
             }
         }
     }
 
     pub(super) fn uncounted(&self, response: ResponseText) -> Uncounted {
+        let call = self.common.call;
+        let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
         Uncounted {
-            model: self.target.model.resolve(self.asked, self.matched).into_owned(),
-            request: self.call.body.clone(),
-            dialect: self.call.dialect,
+            model: model.into_owned(),
+            request: call.body.clone(),
+            dialect: call.dialect,
             output_only: false,
             response,
         }
     }
 
-    /// A wait that was cut short. `outcome` says which deadline, unless it was the total one.
-    pub(super) fn stopped(&self, stop: Stop, outcome: Outcome) -> Failure {
-        match stop {
-            Stop::ClientLeft => Failure {
-                error: GatewayError::client_left(),
-                outcome: Outcome::Cancelled,
-                elsewhere: false,
-                report: Report::Nothing,
-                unasked: false,
-            },
-            Stop::Deadline => {
-                let over = Instant::now() >= self.total;
-                let outcome = if over { Outcome::TotalTimeout } else { outcome };
-                let error = GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time")
-                    .because(outcome.as_str());
-                Failure {
-                    error,
-                    outcome,
-                    elsewhere: !over,
-                    report: Report::Bad,
-                    unasked: false,
-                }
-            }
+    /// A deadline passed; `outcome` says which, unless it was the total one.
+    pub(super) fn late(&self, outcome: Outcome) -> Failure {
+        let over = Instant::now() >= self.common.total;
+        let outcome = if over { Outcome::TotalTimeout } else { outcome };
+        let error = GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time")
+            .because(outcome.as_str());
+        Failure {
+            error,
+            outcome,
+            elsewhere: !over,
+            report: Report::Bad,
+            unasked: false,
         }
+    }
+}
+
+/// An answer beyond `limits.response_body`: the target works, and another's would be no smaller.
+fn too_large() -> Failure {
+    let error = GatewayError::new(
+        ErrorKind::ProviderBadResponse,
+        "the provider's answer is larger than this gateway accepts",
+    );
+    Failure {
+        error,
+        outcome: Outcome::BadResponse,
+        elsewhere: false,
+        report: Report::Good,
+        unasked: false,
     }
 }
 
@@ -456,13 +467,4 @@ fn dropped_header(plan: &Plan) -> Option<HeaderValue> {
         return None;
     }
     HeaderValue::from_str(&plan.dropped.header()).ok()
-}
-
-/// Only statuses that mean the same to a client of this gateway are passed on.
-fn client_status(status: StatusCode) -> StatusCode {
-    if status.is_client_error() {
-        status
-    } else {
-        StatusCode::BAD_REQUEST
-    }
 }

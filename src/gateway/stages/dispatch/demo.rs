@@ -1,20 +1,16 @@
 //! The embedded demo as a target.
 
 use super::super::super::buffers::Room;
-use super::super::super::context::RequestContext;
-use super::super::super::downstream::Downstream;
 use super::super::super::live::Source;
 use super::super::super::plan::{Answer, Translated};
-use super::attempt::Attempt;
+use super::attempt::{Asking, Attempt, Notes};
 use super::failure::{Failure, bad_response, unplannable, unsupported};
-use super::{Live, Reply, count};
-use crate::balance::Permit;
+use super::{Reply, count};
 use crate::providers::Speaks;
 use crate::providers::chat::ChatCodec;
 use crate::providers::demo::{self, DemoAnswer, TOKEN_PACE};
-use crate::telemetry::{Outcome, ResponseText};
+use crate::telemetry::Outcome;
 use crate::wire::{Dialect, Operation, usage};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 /// What reads the demo's answers for clients of other dialects.
@@ -24,50 +20,42 @@ const DEMO_CODEC: ChatCodec = ChatCodec {
 
 impl Attempt<'_> {
     /// Let the demo answer.
-    pub(super) async fn demo(
-        &self,
-        down: &mut Downstream<'_>,
-        ctx: &mut RequestContext,
-        permit: Permit,
-    ) -> Result<Reply, Failure> {
-        if self.call.operation == Operation::CountTokens {
-            drop(permit);
-            return count::estimate(self, ctx, "demo").await;
+    pub(super) async fn demo(&self, notes: &mut Notes, mut asking: Asking) -> Result<Reply, Failure> {
+        let call = self.common.call;
+        let depth = self.common.limits().json_depth;
+        if call.operation == Operation::CountTokens {
+            return count::estimate(self, notes, "demo").await;
         }
-        if !demo::supports(self.call.operation) {
-            drop(permit);
-            return Err(unsupported(self.call));
+        if !demo::supports(call.operation) {
+            return Err(unsupported(call));
         }
         // The demo speaks OpenAI's dialect; its answers are translated like any other target's.
-        let answer = if self.call.dialect == Dialect::OpenAi && self.call.operation == Operation::Chat {
+        let answer = if call.dialect == Dialect::OpenAi && call.operation == Operation::Chat {
             Answer::Native { withhold_usage: false }
         } else {
-            let translated =
-                Translated::of(self.call, Speaks::Chat(DEMO_CODEC), self.limits.json_depth).map_err(unplannable)?;
+            let translated = Translated::of(call, Speaks::Chat(DEMO_CODEC), depth).map_err(unplannable)?;
             Answer::Translated(translated)
         };
-        ctx.record.attempts += 1;
+        self.common.count_call();
+        asking.asked = true;
         let created = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());
         let foreign = matches!(answer, Answer::Translated(_));
-        match demo::answer(self.call, ctx.id.as_str(), created, foreign) {
+        match demo::answer(call, self.common.id, created, foreign) {
             DemoAnswer::Whole(body) => {
-                permit.success();
-                self.target.attempts.count(Outcome::Ok);
-                ctx.record.usage = usage::read(&body, self.limits.json_depth)
-                    .ok()
-                    .and_then(|facts| facts.usage);
+                notes.usage = usage::read(&body, depth).ok().and_then(|facts| facts.usage);
                 let body = match answer {
                     Answer::Native { .. } => body,
                     Answer::Translated(translated) => {
-                        let whole = translated.whole(self.call, &body, self.limits.json_depth);
+                        let whole = translated.whole(call, &body, depth);
                         whole.map_err(|error| bad_response(error.to_string()))?.body
                     }
                 };
+                asking.answered();
                 Ok(Reply::Whole {
                     body,
-                    room: Room::none(&self.app.buffers),
+                    room: Room::none(&self.common.app.buffers),
                 })
             }
             DemoAnswer::Events(events) => {
@@ -76,19 +64,12 @@ impl Attempt<'_> {
                     pace: TOKEN_PACE,
                 };
                 let mut stream = self.live(source, answer);
-                down.until(self.total, stream.fill())
+                notes
+                    .within(self.common.total, stream.fill())
                     .await
-                    .map_err(|stop| self.stopped(stop, Outcome::Cancelled))?;
+                    .map_err(|_| self.late(Outcome::TotalTimeout))?;
                 let first = stream.take();
-                let uncounted = self.uncounted(ResponseText::Events(Vec::new()));
-                Ok(Reply::Live(Box::new(Live {
-                    stream,
-                    first,
-                    target: Arc::clone(self.target),
-                    permit,
-                    total: self.total,
-                    uncounted,
-                })))
+                Ok(self.commit(asking, stream, first))
             }
         }
     }

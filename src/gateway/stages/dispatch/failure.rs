@@ -2,12 +2,11 @@
 
 use super::super::super::live::Broken;
 use super::super::super::plan::NoPlan;
-use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::telemetry::Outcome;
 use crate::upstream::{CredentialFault, Fault};
 use crate::wire::Call;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why one attempt failed, and what that means for the next.
 pub(super) struct Failure {
@@ -32,17 +31,12 @@ pub(super) enum Report {
     Bad,
     /// Leave it alone for a while.
     Cool(Duration),
-    /// Nothing: the client left, or our own time was up.
+    /// It refused the credential: leave alone whoever uses that.
+    Credential,
+    /// It does not let this credential use this model: leave the target alone.
+    Forbidden,
+    /// Nothing: it was not asked, or our own time was up.
     Nothing,
-}
-
-pub(super) fn report(permit: Permit, report: Report) {
-    match report {
-        Report::Good => permit.success(),
-        Report::Bad => permit.failure(Instant::now()),
-        Report::Cool(length) => permit.cool(Instant::now(), length),
-        Report::Nothing => permit.unanswered(Instant::now),
-    }
 }
 
 /// How the connection failed, for metrics and the client.

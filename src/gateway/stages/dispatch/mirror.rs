@@ -1,0 +1,202 @@
+//! Copies of requests to another pool: asked beside the client's own, compared in metrics, and dropped.
+//!
+//! A copy is a search of its own, without hedging, waiting or a mirror of its own; it has no client, so nobody can leave. It is
+//! bounded by its pool's slots, and what it holds of the client's body is paid for like any other body. Nothing of it is
+//! reported to whoever pays for the client's request.
+
+use super::super::super::App;
+use super::super::super::buffers::Room;
+use super::super::super::context::Comparison;
+use super::super::super::downstream::sleep_until;
+use super::attempt::{Common, Notes};
+use super::forward::Forwarded;
+use super::race::{self, Finished};
+use super::search::Search;
+use super::{Live, Reply};
+use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
+use crate::telemetry::{Purpose, Side};
+use crate::wire::{Call, Operation};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A copy that may be sent.
+struct Copy {
+    app: Arc<App>,
+    snapshot: Arc<Snapshot>,
+    call: Call,
+    headers: Forwarded,
+    id: String,
+    to: usize,
+    strict: bool,
+    matched: String,
+    comparison: Arc<Comparison>,
+    _slot: OwnedSemaphorePermit,
+    _room: Room,
+}
+
+/// Send a copy of this request, if it is one of those that are mirrored and there is room for it.
+pub(super) fn send(
+    app: &Arc<App>,
+    snapshot: &Arc<Snapshot>,
+    model: &PublicModel,
+    common: &Common<'_>,
+) -> Option<Arc<Comparison>> {
+    let terms = model.mirror.as_ref()?;
+    if common.call.operation == Operation::CountTokens {
+        return None;
+    }
+    if fastrand::f64() * 100.0 >= terms.percent {
+        return None;
+    }
+    let to = snapshot.models.get(terms.to)?;
+    let Some((slot, room)) = admitted(app, snapshot, terms, common.call.body.len()) else {
+        app.meters.routing.not_mirrored(&model.name, &to.name);
+        return None;
+    };
+    let comparison = Arc::new(Comparison::new(
+        Arc::clone(&app.meters),
+        Arc::clone(&model.name),
+        Arc::clone(&to.name),
+    ));
+    let copy = Copy {
+        app: Arc::clone(app),
+        snapshot: Arc::clone(snapshot),
+        call: common.call.clone(),
+        headers: common.headers.clone(),
+        id: format!("{}-mirror", common.id),
+        to: terms.to,
+        strict: to.strict,
+        matched: common.matched.to_owned(),
+        comparison: Arc::clone(&comparison),
+        _slot: slot,
+        _room: room,
+    };
+    tokio::spawn(copy.run());
+    Some(comparison)
+}
+
+fn admitted(
+    app: &Arc<App>,
+    snapshot: &Snapshot,
+    terms: &MirrorTerms,
+    body: usize,
+) -> Option<(OwnedSemaphorePermit, Room)> {
+    let slot = Arc::clone(&terms.slots).try_acquire_owned().ok()?;
+    let mut room = Room::none(&app.buffers);
+    room.grow_to(body, snapshot.limits.buffered_bytes).ok()?;
+    Some((slot, room))
+}
+
+impl Copy {
+    async fn run(self) {
+        let began = Instant::now();
+        let side = self.ask(began).await.unwrap_or(Side {
+            duration: began.elapsed(),
+            ..Side::default()
+        });
+        self.comparison.copy(side);
+    }
+
+    /// Ask until somebody answers.
+    async fn ask(&self, began: Instant) -> Option<Side> {
+        let model = self.snapshot.models.get(self.to)?;
+        let deadlines = model.deadlines();
+        let longest = if self.call.streamed() {
+            deadlines.stream_total
+        } else {
+            deadlines.total
+        };
+        let common = Common {
+            app: &self.app,
+            snapshot: &self.snapshot,
+            call: &self.call,
+            id: &self.id,
+            headers: &self.headers,
+            matched: &self.matched,
+            strict: self.strict,
+            total: began + longest,
+            calls: AtomicU32::new(0),
+        };
+        let mut search = Search::new(
+            &self.snapshot,
+            &self.app.state.retries,
+            &model.chain,
+            self.call.streamed(),
+        );
+        loop {
+            let mut chosen = search.next(common.calls())?;
+            chosen.purpose = Purpose::Mirror;
+            let Finished { who, result, notes } = race::single(&common, chosen).await;
+            match result {
+                Ok(Reply::Live(live)) => return Some(self.listen(*live, began).await),
+                Ok(Reply::Whole { .. }) => {
+                    self.account(&who.target.id, &notes);
+                    return Some(Side {
+                        ok: true,
+                        duration: began.elapsed(),
+                        ttft: None,
+                        output: notes.usage.map(|usage| usage.output),
+                    });
+                }
+                Ok(Reply::Refused { .. }) => return None,
+                Err(failure) => search.failed(failure).ok()?,
+            }
+        }
+    }
+
+    /// Take a stream to its end.
+    async fn listen(&self, live: Live, began: Instant) -> Side {
+        let Live {
+            mut stream,
+            target,
+            permit,
+            total,
+            ..
+        } = live;
+        let ttft = Some(began.elapsed());
+        let mut in_time = true;
+        while in_time && !(stream.broken.is_some() || stream.is_done() || stream.ended) {
+            let deadline = (stream.last_event + target.deadlines.idle).min(total);
+            in_time = tokio::select! {
+                () = stream.fill() => true,
+                () = sleep_until(deadline) => false,
+            };
+            drop(stream.take());
+        }
+        let ok = in_time && stream.broken.is_none();
+        if let Some(permit) = permit {
+            if ok {
+                permit.success();
+            } else {
+                permit.failure(Instant::now());
+            }
+        }
+        let notes = Notes {
+            usage: stream.usage,
+            ..Notes::default()
+        };
+        self.account(&target.id, &notes);
+        let output = stream.usage.map(|usage| usage.output);
+        stream.release().await;
+        Side {
+            ok,
+            duration: began.elapsed(),
+            ttft,
+            output,
+        }
+    }
+
+    fn account(&self, target: &crate::ids::TargetId, notes: &Notes) {
+        let routing = &self.app.meters.routing;
+        routing.call(target.as_str(), Purpose::Mirror, notes.usage.as_ref());
+        let targets = self.snapshot.models.iter().flat_map(|model| &model.targets);
+        let price = targets
+            .filter(|known| &known.id == target)
+            .find_map(|known| known.price);
+        if let (Some(price), Some(usage)) = (price, &notes.usage) {
+            routing.cost(target.as_str(), Purpose::Mirror, &price, usage);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One target after the other, or two beside each other: hedging.
+//!
+//! A request whose first target has not produced an event within the target's own usual time is sent to a second one as well. The
+//! first to produce a decoded event (a whole answer, if it is no stream) wins; the other is dropped, which closes its connection,
+//! and recorded with what it cost. A failure of one leaves the other running.
+
+use super::Reply;
+use super::attempt::{Attempt, Common, Notes};
+use super::failure::Failure;
+use super::search::{Chosen, Search};
+use crate::snapshot::{HedgeTerms, PublicModel};
+use crate::telemetry::{Outcome, Purpose};
+use crate::upstream::Target;
+use crate::wire::Operation;
+use futures::future::{Either, select};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An attempt that is over.
+pub(super) struct Finished<'a> {
+    pub who: Who<'a>,
+    pub result: Result<Reply, Failure>,
+    pub notes: Notes,
+}
+
+/// Who was asked, when, and why.
+#[derive(Clone, Copy)]
+pub(super) struct Who<'a> {
+    pub model: &'a PublicModel,
+    pub member: usize,
+    pub target: &'a Arc<Target>,
+    pub purpose: Purpose,
+    pub began: Instant,
+}
+
+/// What became of attempts that did not answer.
+pub(super) struct Fallen<'a> {
+    pub who: Who<'a>,
+    pub outcome: Outcome,
+    pub took: Duration,
+}
+
+fn who<'a>(chosen: &Chosen<'a>) -> Who<'a> {
+    Who {
+        model: chosen.model,
+        member: chosen.member,
+        target: chosen.target,
+        purpose: chosen.purpose,
+        began: Instant::now(),
+    }
+}
+
+async fn attempt<'a>(common: &Common<'_>, who: Who<'a>, chosen: Chosen<'a>) -> Finished<'a> {
+    let mut notes = Notes::default();
+    let attempt = Attempt {
+        common,
+        target: who.target,
+        began: who.began,
+    };
+    let result = attempt.run(chosen.permit, &mut notes).await;
+    Finished { who, result, notes }
+}
+
+/// Ask the chosen one and nobody else.
+pub(super) async fn single<'a>(common: &Common<'_>, chosen: Chosen<'a>) -> Finished<'a> {
+    attempt(common, who(&chosen), chosen).await
+}
+
+/// Ask the chosen one, and a second one when that takes long. Attempts that fell by the way are added to `fallen`; a hedge's
+/// failure is learnt by the search.
+pub(super) async fn run<'a>(
+    common: &Common<'_>,
+    search: &mut Search<'a>,
+    chosen: Chosen<'a>,
+    fallen: &mut Vec<Fallen<'a>>,
+) -> Finished<'a> {
+    let first = who(&chosen);
+    match patience(common, &first) {
+        None => attempt(common, first, chosen).await,
+        // Boxed: it has room for two attempts, which every request would carry with it otherwise.
+        Some((terms, patience)) => Box::pin(hedged(common, search, chosen, terms, patience, fallen)).await,
+    }
+}
+
+async fn hedged<'a>(
+    common: &Common<'_>,
+    search: &mut Search<'a>,
+    chosen: Chosen<'a>,
+    terms: &HedgeTerms,
+    patience: Duration,
+    fallen: &mut Vec<Fallen<'a>>,
+) -> Finished<'a> {
+    let first = who(&chosen);
+    let mut leading = pin!(attempt(common, first, chosen));
+    tokio::select! {
+        biased;
+        finished = &mut leading => return finished,
+        // Tokio's timer, not the coarse one: tens of milliseconds are what this is about.
+        () = tokio::time::sleep(patience) => {}
+    }
+    let Some(mut second) = terms.budget.take().then(|| search.next(common.calls())).flatten() else {
+        return leading.await;
+    };
+    second.purpose = Purpose::Hedge;
+    let hedge = who(&second);
+    let hedging = pin!(attempt(common, hedge, second));
+    // Whoever is not done when the other has answered is dropped here, and with it its connection.
+    let (done, other) = match select(leading, hedging).await {
+        Either::Left((done, rest)) => (done, Either::Left((rest, hedge))),
+        Either::Right((done, rest)) => (done, Either::Right((rest, first))),
+    };
+    let failure = match &done.result {
+        Ok(_) => {
+            let lost = match &other {
+                Either::Left((_, who)) | Either::Right((_, who)) => *who,
+            };
+            common.app.meters.routing.hedge(
+                &lost.model.name,
+                if lost.purpose == Purpose::Hedge { "lost" } else { "won" },
+            );
+            fallen.push(Fallen {
+                who: lost,
+                outcome: Outcome::Overtaken,
+                took: lost.began.elapsed(),
+            });
+            return done;
+        }
+        Err(failure) => failure.outcome,
+    };
+    fallen.push(Fallen {
+        who: done.who,
+        outcome: failure,
+        took: done.who.began.elapsed(),
+    });
+    let learnt = match done.result {
+        Err(failure) => search.failed(failure),
+        Ok(_) => Ok(()),
+    };
+    let mut rest = match other {
+        Either::Left((rest, _)) => rest.await,
+        Either::Right((rest, _)) => rest.await,
+    };
+    // What the failed one says goes to the client only if the other fails as well.
+    if let (Err(error), Err(failure)) = (learnt, &mut rest.result) {
+        failure.error = error;
+        failure.elsewhere = false;
+    }
+    rest
+}
+
+/// How long to wait for the first target before a second is asked; nothing when none will be.
+fn patience<'a>(common: &Common<'_>, first: &Who<'a>) -> Option<(&'a HedgeTerms, Duration)> {
+    let terms = first.model.hedge.as_ref()?;
+    let call = common.call;
+    if !matches!(
+        call.operation,
+        Operation::Chat | Operation::Completions | Operation::Embeddings
+    ) || common.calls() > 0
+    {
+        return None;
+    }
+    terms.budget.pay();
+    let own = match terms.after {
+        Some(fixed) => fixed,
+        None => first.target.breaker.latency().quantile(call.streamed(), 0.95)?,
+    };
+    Some((terms, own.clamp(terms.at_least, terms.at_most.max(terms.at_least))))
+}

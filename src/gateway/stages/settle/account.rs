@@ -1,0 +1,74 @@
+//! Every call a request caused, with its tokens and what it cost: also those that did not answer it.
+//!
+//! Of a call that another overtook, no provider says what it used; its prompt was read all the same, so it counts with the
+//! prompt's tokens as the answering call gave them. A call that failed counts with what its stream had reported, if anything.
+
+use super::super::super::App;
+use super::super::super::context::{Record, Try};
+use crate::telemetry::{Detours, Outcome, Purpose, TriedCall};
+use crate::units::Usage;
+
+/// Account for the calls of a request; what of it belongs on its access line.
+pub(super) fn detours(app: &App, record: &mut Record) -> Option<Box<Detours>> {
+    let price = record.target.as_ref().and_then(|target| target.price);
+    let usual = record.tries.is_empty()
+        && price.is_none()
+        && record.purpose == Purpose::First
+        && record.rule.is_none()
+        && record.arm.is_none()
+        && record.queued.is_none()
+        && record.seams == 0;
+    if usual {
+        return None;
+    }
+    let routing = &app.meters.routing;
+    let mut cost = None;
+    let mut add = |one: u64| cost = Some(cost.unwrap_or(0u64).saturating_add(one));
+    let tries: Vec<TriedCall> = std::mem::take(&mut record.tries)
+        .into_iter()
+        .map(|tried| {
+            let usage = used(&tried, record.usage.as_ref());
+            let target = tried.target.id.as_str();
+            routing.call(target, tried.purpose, usage.as_ref());
+            let cost = tried.target.price.as_ref().zip(usage.as_ref());
+            let cost = cost.map(|(price, usage)| routing.cost(target, tried.purpose, price, usage));
+            cost.into_iter().for_each(&mut add);
+            TriedCall {
+                target: tried.target.id.shared(),
+                purpose: tried.purpose.as_str(),
+                outcome: tried.outcome.as_str(),
+                took: tried.took,
+                tokens: usage.map(|usage| (usage.input, usage.output)),
+                cost,
+            }
+        })
+        .collect();
+    if let Some(target) = &record.target {
+        if record.purpose != Purpose::First {
+            routing.call(target.id.as_str(), record.purpose, record.usage.as_ref());
+        }
+        if let (Some(price), Some(usage)) = (&price, &record.usage) {
+            add(routing.cost(target.id.as_str(), record.purpose, price, usage));
+        }
+    }
+    Some(Box::new(Detours {
+        rule: record.rule.take(),
+        arm: record.arm.as_ref().map(|arm| arm.name().clone()),
+        purpose: (record.purpose != Purpose::First).then(|| record.purpose.as_str()),
+        queued: record.queued,
+        seams: record.seams,
+        cost,
+        tries,
+    }))
+}
+
+fn used(tried: &Try, answer: Option<&Usage>) -> Option<Usage> {
+    match (tried.usage, tried.outcome) {
+        (Some(usage), _) => Some(usage),
+        (None, Outcome::Overtaken) => Some(Usage {
+            input: answer?.input,
+            ..Usage::default()
+        }),
+        _ => None,
+    }
+}

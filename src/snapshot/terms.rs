@@ -1,0 +1,104 @@
+//! The terms of a pool beyond choosing, as run: defaults filled in.
+
+use crate::balance::{Backoff, HedgeBudget};
+use crate::config;
+use crate::units::Price;
+use http::header::HeaderName;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How often and how soon a pool is asked again when nobody is left.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetryTerms {
+    /// Times.
+    pub same_target: u32,
+    /// The pause before each.
+    pub backoff: Backoff,
+}
+
+/// When a second target is asked.
+#[derive(Debug)]
+pub struct HedgeTerms {
+    /// Fixed time, instead of the target's own.
+    pub after: Option<Duration>,
+    /// The least.
+    pub at_least: Duration,
+    /// The most.
+    pub at_most: Duration,
+    /// What it may cost.
+    pub budget: HedgeBudget,
+}
+
+/// What requests that go to one target have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticks {
+    /// The beginning of the conversation.
+    Prefix,
+    /// A header that names a session; without it the beginning.
+    Header(http::HeaderName),
+    /// Who calls.
+    Caller,
+}
+
+/// Copies of requests to another pool.
+#[derive(Debug)]
+pub struct MirrorTerms {
+    /// Index of the model whose pool gets them.
+    pub to: usize,
+    /// Share of the requests.
+    pub percent: f64,
+    /// Copies under way at one time.
+    pub slots: Arc<Semaphore>,
+}
+
+pub(super) fn sticks(model: &config::Model) -> Sticks {
+    let sticky = model.sticky.clone().unwrap_or_default();
+    let header = sticky.header.as_deref().unwrap_or("x-session-id");
+    match (sticky.by, HeaderName::from_bytes(header.as_bytes())) {
+        (config::StickyBy::SessionHeader, Ok(header)) => Sticks::Header(header),
+        (config::StickyBy::Key, _) => Sticks::Caller,
+        _ => Sticks::Prefix,
+    }
+}
+
+pub(super) fn price(price: &config::Price) -> Price {
+    Price {
+        input: price.input.nano(),
+        output: price.output.nano(),
+        cached: price.cached.unwrap_or(price.input).nano(),
+    }
+}
+
+/// How often a target is asked for one token, where that is its provider's health check.
+pub(super) fn one_token(provider: &config::Provider) -> Option<Duration> {
+    match &provider.health_check {
+        Some(config::HealthCheck::OneToken { interval }) => {
+            Some(interval.map_or(Duration::from_secs(10), |interval| interval.as_duration()))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn retry(retry: &config::Retry) -> RetryTerms {
+    let default = Backoff::default();
+    RetryTerms {
+        same_target: retry.same_target,
+        backoff: Backoff {
+            first: retry.backoff.map_or(default.first, |first| first.as_duration()),
+            at_most: retry.backoff_at_most.map_or(default.at_most, |most| most.as_duration()),
+        },
+    }
+}
+
+pub(super) fn hedge(hedge: &config::Hedge) -> HedgeTerms {
+    let time = |interval: Option<config::Interval>, default: u64| {
+        interval.map_or(Duration::from_millis(default), |i| i.as_duration())
+    };
+    HedgeTerms {
+        after: hedge.after.map(|after| after.as_duration()),
+        at_least: time(hedge.at_least, 50),
+        at_most: time(hedge.at_most, 30_000),
+        budget: HedgeBudget::new(hedge.budget_percent.unwrap_or(5)),
+    }
+}
