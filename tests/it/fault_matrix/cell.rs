@@ -6,7 +6,7 @@
 use super::caller::{Caller, Protocol, Reply};
 use super::row::{Blame, Expected, Form, Row, Then, Want};
 use super::voice::{Heard, INTERNAL, Lane, Voice};
-use crate::support::Upstream;
+use crate::support::{PATIENCE, Upstream};
 use serde_json::Value;
 use std::fmt;
 use std::net::SocketAddr;
@@ -408,9 +408,15 @@ impl Cell {
         );
         let breaker = [format!("target=\"f{n}/up\"")];
         match (self.row.blame, self.company) {
-            (Blame::Target, Company::Spare) => add("cirque_breaker_state", &breaker, 2.0, 2.0),
+            // Open; half-open if it was long ago.
+            (Blame::Target, Company::Spare) => add("cirque_breaker_state", &breaker, 1.0, 2.0),
             (Blame::Client | Blame::Nobody | Blame::Limit, _) => add("cirque_breaker_state", &breaker, 0.0, 0.0),
             _ => {}
+        }
+        if self.row.blame == Blame::Credential {
+            // What the operator is alerted by.
+            let ours = [format!("provider=\"f{n}\"")];
+            add("cirque_credential_quarantined", &ours, 1.0, 1.0);
         }
         if self.row.partial {
             let made = [
@@ -496,8 +502,12 @@ pub fn clipped(text: &str) -> String {
 }
 
 /// As [`crate::support::eventually`], for whoever collects failures instead of panicking.
-pub fn eventually_some<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + LONG;
+pub fn eventually_some<T>(condition: impl FnMut() -> Option<T>) -> Option<T> {
+    within(PATIENCE, condition)
+}
+
+pub fn within<T>(patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
     loop {
         let found = condition();
         if found.is_some() || Instant::now() > deadline {

@@ -1,7 +1,7 @@
 //! Many clients that do nothing, and many large bodies at once.
 
 use super::caller::{Caller, Protocol, Reply};
-use super::cell::{ensure, eventually_some, is_in_form};
+use super::cell::{LONG, ensure, is_in_form, within};
 use super::grid::{Failures, each};
 use super::row::{FULL, Then};
 use super::scene::{Scene, Stage, is_whole, kinds, model};
@@ -140,7 +140,7 @@ fn large_bodies() -> Failures {
         });
         // Those that fit are with the provider, the others were answered.
         let fit = || stage.calls() >= FIT && replies.lock().unwrap().len() >= AT_ONCE - FIT;
-        eventually_some(|| fit().then_some(()));
+        within(LONG, || fit().then_some(()));
         open.open();
     });
     let (mut answered, mut refused) = (0, 0);
