@@ -3,7 +3,7 @@
 //! HTTP/2 connections are driven by a runtime of their own, so that a client that does not read still answers pings and
 //! window updates as a real one does, and a reset leaves at once.
 
-use super::cell::LONG;
+use super::check::LONG;
 use crate::support::client::{Client, post};
 use bytes::Bytes;
 use std::net::SocketAddr;

@@ -4,9 +4,10 @@
 //! own series of metrics.
 
 use super::caller::{Caller, Protocol, Reply};
+use super::check::{clipped, ensure, eventually_some, is_in_form, same};
 use super::row::{Blame, Expected, Form, Row, Then, Want};
 use super::voice::{Heard, INTERNAL, Lane, Voice};
-use crate::support::{PATIENCE, Upstream};
+use crate::support::Upstream;
 use serde_json::Value;
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Failures in a row that open a breaker, by the design.
 const OPENS_AFTER: usize = 5;
-/// As [`crate::support::PATIENCE`], for a machine on which all cells and scenes run at once.
-pub const LONG: Duration = Duration::from_secs(30);
 /// How soon a provider must see that it is no longer listened to.
 pub const CLOSED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -459,60 +458,5 @@ impl Want {
             Self::Passed(status) => status,
             _ => 200,
         }
-    }
-}
-
-/// Whether an error says this in the form of the lane's client.
-pub fn is_in_form(lane: Lane, json: &Value, expected: &Expected) -> Result<(), String> {
-    let error = &json["error"];
-    ensure(error["message"].as_str().is_some_and(|text| !text.is_empty()), || {
-        "no text".to_owned()
-    })?;
-    if lane == Lane::Chat {
-        let keys: Vec<_> = error
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.as_str())
-            .collect();
-        ensure(keys.len() == 4 && error.get("param").is_some(), || {
-            format!("not the four keys: {keys:?}")
-        })?;
-        return same("type and code", (error["type"].as_str(), error["code"].as_str()), {
-            (Some(expected.openai.0), Some(expected.openai.1))
-        });
-    }
-    same("outer type", json["type"].as_str(), Some("error"))?;
-    same("type", error["type"].as_str(), Some(expected.anthropic))?;
-    ensure(json.get("request_id").is_none_or(|id| id.is_string()), || {
-        "request_id is no text".to_owned()
-    })
-}
-
-pub fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(why()) }
-}
-
-pub fn same<T: PartialEq + fmt::Debug>(what: &str, is: T, wanted: T) -> Result<(), String> {
-    ensure(is == wanted, || format!("{what} is {is:?}, not {wanted:?}"))
-}
-
-pub fn clipped(text: &str) -> String {
-    text.chars().take(240).collect()
-}
-
-/// As [`crate::support::eventually`], for whoever collects failures instead of panicking.
-pub fn eventually_some<T>(condition: impl FnMut() -> Option<T>) -> Option<T> {
-    within(PATIENCE, condition)
-}
-
-pub fn within<T>(patience: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + patience;
-    loop {
-        let found = condition();
-        if found.is_some() || Instant::now() > deadline {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(5));
     }
 }

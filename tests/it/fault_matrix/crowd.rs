@@ -1,7 +1,7 @@
 //! Many clients that do nothing, and many large bodies at once.
 
 use super::caller::{Caller, Protocol, Reply};
-use super::cell::{LONG, ensure, is_in_form, within};
+use super::check::{LONG, ensure, is_in_form, within};
 use super::grid::{Failures, each};
 use super::row::{FULL, Then};
 use super::scene::{Scene, Stage, is_whole, kinds, model};

@@ -2,7 +2,7 @@
 //! and is answered.
 
 use super::caller::{Caller, Protocol};
-use super::cell::{ensure, eventually_some};
+use super::check::{ensure, eventually_some};
 use super::grid::{Failures, caught};
 use super::row::{SLOW_CLIENT, Then};
 use super::scene::{Kind, Scene, Stage, kinds, model};
@@ -151,7 +151,7 @@ fn slow_body(protocol: Protocol, address: SocketAddr) -> Result<(), String> {
         format!("status {}", reply.status)
     })?;
     let json = serde_json::from_str(&reply.text()).map_err(|error| error.to_string())?;
-    super::cell::is_in_form(lane, &json, &SLOW_CLIENT)
+    super::check::is_in_form(lane, &json, &SLOW_CLIENT)
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

@@ -1,11 +1,12 @@
 //! All cells against one process: its configuration, the workers that run cells, the one look at its metrics.
 
-use super::cell::{Cell, Metered, eventually_some};
+use super::cell::{Cell, Metered};
+use super::check::eventually_some;
 use super::row::Row;
 use super::voice::INTERNAL;
 use crate::support::Gateway;
 use crate::support::gateway::Builder;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,14 +26,17 @@ pub fn run(rows: &[Row]) -> Failures {
         cells.iter().map(Cell::models).collect::<String>(),
     );
     let gateway = Builder::new(body).listen("{ address: ADDRESS, h2c: true }").start();
-    let failures = Mutex::new(Failures::new());
+    let failed: Mutex<BTreeMap<usize, String>> = Mutex::default();
     each(&cells, WORKERS, |cell| {
         if let Err(why) = caught(|| cell.run(gateway.address)) {
-            failures.lock().unwrap().push(format!("{cell}: {why}"));
+            failed.lock().unwrap().insert(cell.number, format!("{cell}: {why}"));
         }
     });
-    let mut failures = failures.into_inner().unwrap();
-    failures.extend(metrics(&gateway, &cells));
+    let failed = failed.into_inner().unwrap();
+    // What a cell that failed came to in figures says nothing more.
+    let others: Vec<&Cell> = cells.iter().filter(|cell| !failed.contains_key(&cell.number)).collect();
+    let mut failures: Failures = failed.into_values().collect();
+    failures.extend(metrics(&gateway, &others));
     failures.extend(left_over(&gateway));
     eprintln!("fault matrix: {} rows, {} cells", rows.len(), cells.len());
     failures
@@ -88,24 +92,23 @@ fn value(lines: Option<&Vec<&str>>, claim: &Metered) -> f64 {
     })
 }
 
-/// Requests are counted after their answer is sent, tokens later still: look until all claims hold.
-fn metrics(gateway: &Gateway, cells: &[Cell]) -> Failures {
-    let claims: Vec<(&Cell, Metered)> = cells
-        .iter()
-        .flat_map(|cell| cell.metered().into_iter().map(move |claim| (cell, claim)))
-        .collect();
+/// Requests are counted after their answer is sent, tokens later still: look until all claims hold. A line a cell.
+fn metrics(gateway: &Gateway, cells: &[&Cell]) -> Failures {
+    let claims: Vec<(&Cell, Vec<Metered>)> = cells.iter().map(|cell| (*cell, cell.metered())).collect();
     let mut failures = Failures::new();
     eventually_some(|| {
         let scrape = gateway.metrics();
         let found = by_cell(&scrape);
         failures.clear();
-        for (cell, claim) in &claims {
-            let value = value(found.get(&cell.number), claim);
-            if value < claim.at_least || value > claim.at_most {
-                failures.push(format!(
-                    "{cell}: {} {:?} is {value}, not {}",
-                    claim.name, claim.labels, claim.at_least
-                ));
+        for (cell, claims) in &claims {
+            let wrong = claims.iter().filter_map(|claim| {
+                let value = value(found.get(&cell.number), claim);
+                let right = (claim.at_least..=claim.at_most).contains(&value);
+                (!right).then(|| format!("{} {:?} is {value}, not {}", claim.name, claim.labels, claim.at_least))
+            });
+            let wrong: Vec<String> = wrong.collect();
+            if !wrong.is_empty() {
+                failures.push(format!("{cell}: {}", wrong.join("; ")));
             }
         }
         failures.is_empty().then_some(())

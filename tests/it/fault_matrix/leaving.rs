@@ -1,7 +1,8 @@
 //! Clients that leave, and clients that do not read.
 
 use super::caller::{Caller, Reply};
-use super::cell::{CLOSED_WITHIN, ensure, eventually_some};
+use super::cell::CLOSED_WITHIN;
+use super::check::{ensure, eventually_some};
 use super::grid::{Failures, each};
 use super::row::Then;
 use super::scene::{Kind, Scene, Stage, kinds, model};
@@ -63,11 +64,12 @@ fn a_thousand_leave() -> Failures {
     let left: Mutex<HashMap<String, Instant>> = Mutex::default();
     let failures = Mutex::new(Failures::new());
     each(&groups, 6, |&(kind, moment)| {
-        for batch in 0..CLIENTS / BATCH {
-            if let Err(why) = leave_together(&stage, kind, moment, batch, &left) {
-                failures.lock().unwrap().push(format!("{kind:?} {moment:?}: {why}"));
-            }
-        }
+        // The first batch that fails says what there is to say.
+        let failed = (0..CLIENTS / BATCH).find_map(|batch| leave_together(&stage, kind, moment, batch, &left).err());
+        failures
+            .lock()
+            .unwrap()
+            .extend(failed.map(|why| format!("{kind:?} {moment:?}: {why}")));
     });
     stage.failures.extend(failures.into_inner().unwrap());
     let left = left.into_inner().unwrap();
@@ -76,9 +78,12 @@ fn a_thousand_leave() -> Failures {
         "clients that left",
         ensure(left.len() == all, || format!("{} of {all}", left.len())),
     );
-    for why in closed_late(&stage, &left) {
-        stage.failures.push(why);
-    }
+    let late = closed_late(&stage, &left);
+    let shown = late.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+    stage.check(
+        "upstream connections",
+        ensure(late.is_empty(), || format!("{} of {all}: {shown}", late.len())),
+    );
     stage.metric("cirque_requests_total", &["status=\"499\""], all as f64);
     stage.metric("cirque_upstream_attempts_total", &["outcome=\"cancelled\""], all as f64);
     stage.metric("cirque_upstream_attempts_total", &[], all as f64);
@@ -141,7 +146,8 @@ fn leave_together(
             .into_iter()
             .filter(|r| ids.iter().any(|id| has(r, id)));
         ours.into_iter().all(|r| closed.contains(&r.connection)).then_some(())
-    });
+    })
+    .ok_or("upstream connections stay open")?;
     drop(connections);
     Ok(())
 }

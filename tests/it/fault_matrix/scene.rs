@@ -1,7 +1,7 @@
 //! Faults of a whole process or of its clients, which no cell can hold: each has a process of its own.
 
 use super::caller::{Caller, Protocol, Reply};
-use super::cell::ensure;
+use super::check::ensure;
 use super::grid::{Failures, caught, left_over};
 use super::row::Then;
 use super::voice::{Heard, Lane, Voice};
@@ -123,7 +123,7 @@ impl Stage {
     /// A metric reaches a value.
     pub fn metric(&mut self, name: &str, labels: &[&str], value: f64) {
         let mut last = f64::NAN;
-        super::cell::eventually_some(|| {
+        super::check::eventually_some(|| {
             last = self.gateway.metric(name, labels);
             (last == value).then_some(())
         });
@@ -143,7 +143,7 @@ impl Stage {
 /// A whole answer or stream.
 pub fn is_whole(lane: Lane, stream: bool, reply: &Reply) -> Result<(), String> {
     let text = reply.text();
-    let wrong = |what: &str| format!("{what}: {} {}", reply.status, super::cell::clipped(&text));
+    let wrong = |what: &str| format!("{what}: {} {}", reply.status, super::check::clipped(&text));
     ensure(reply.status == 200 && reply.complete, || wrong("not answered"))?;
     if stream {
         let heard = Heard::of(lane.client(), &text)?;

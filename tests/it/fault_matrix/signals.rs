@@ -1,7 +1,7 @@
 //! A file that cannot be read again, an orderly stop, and one that is not.
 
 use super::caller::{Caller, Reply};
-use super::cell::{ensure, eventually_some, same};
+use super::check::{ensure, eventually_some, same};
 use super::grid::Failures;
 use super::row::Then;
 use super::scene::{Kind, Scene, Stage, is_whole, kinds};

@@ -71,6 +71,21 @@ fn failures() -> Vec<Row> {
 }
 
 fn credentials() -> Vec<Row> {
+    // As vendors do, it repeats what it was given.
+    macro_rules! refusal {
+        ($status:literal) => {
+            |conn, voice| {
+                says(
+                    conn,
+                    voice,
+                    $status,
+                    "",
+                    "authentication_error",
+                    "no such key: sk-ours",
+                )
+            }
+        };
+    }
     let row = |name, script: Script| Row {
         design: STATUS,
         name,
@@ -82,9 +97,9 @@ fn credentials() -> Vec<Row> {
         ..ROW
     };
     vec![
-        row("401", status!(401, "")),
-        row("402", status!(402, "")),
-        row("403", status!(403, "")),
+        row("401", refusal!(401)),
+        row("402", refusal!(402)),
+        row("403", refusal!(403)),
         row("429 insufficient_quota", |conn, voice| {
             let body = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
             let _ = voice;
