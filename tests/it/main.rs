@@ -21,7 +21,6 @@ mod dialects;
 mod fault_matrix;
 mod faults;
 mod fidelity;
-mod floods;
 mod hostile;
 mod passthrough;
 mod reload;
