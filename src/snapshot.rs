@@ -10,11 +10,14 @@
 
 mod build;
 mod credentials;
+pub mod routes;
 mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-pub use self::terms::{HedgeTerms, MirrorTerms, RetryTerms, Sticks};
+use self::routes::Routes;
+pub use self::terms::{Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
@@ -35,6 +38,8 @@ pub struct State {
     /// Bounds the calls that failing targets cause.
     pub retries: RetryBudget,
     breakers: DashMap<TargetId, Arc<Breaker>>,
+    /// By public model.
+    lines: DashMap<String, Arc<Queue>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
     tokens: DashMap<TokenKey, Weak<TokenSource>>,
 }
@@ -46,6 +51,7 @@ impl State {
             meters,
             retries: RetryBudget::default(),
             breakers: DashMap::new(),
+            lines: DashMap::new(),
             books: DashMap::new(),
             tokens: DashMap::new(),
         }
@@ -53,6 +59,13 @@ impl State {
 
     fn breaker(&self, id: &TargetId) -> Arc<Breaker> {
         Arc::clone(&self.breakers.entry(id.clone()).or_default())
+    }
+
+    fn line(&self, model: &str, size: usize) -> Arc<Queue> {
+        let entry = self.lines.entry(model.to_owned());
+        let queue = Arc::clone(&entry.or_insert_with(|| Arc::new(Queue::new(size))));
+        queue.resize(size);
+        queue
     }
 
     fn book(&self, key: AddressKey) -> Arc<AddressBook> {
@@ -68,6 +81,12 @@ impl State {
     pub fn retain(&self, snapshot: &Snapshot) {
         let targets = || snapshot.models.iter().flat_map(|model| &model.targets);
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
+        self.lines.retain(|name, _| {
+            snapshot
+                .models
+                .iter()
+                .any(|model| *model.name == **name && model.line.is_some())
+        });
         self.books
             .retain(|key, _| snapshot.books.iter().any(|book| book.key() == key));
         self.retain_tokens();
@@ -101,8 +120,12 @@ pub struct PublicModel {
     pub retry: RetryTerms,
     /// Asking a second target.
     pub hedge: Option<HedgeTerms>,
+    /// Waiting for a turn when all targets are full.
+    pub line: Option<LineTerms>,
     /// Copies to another pool.
     pub mirror: Option<MirrorTerms>,
+    /// By target: what it can take; empty when each takes anything.
+    pub fits: Vec<Fit>,
     /// By target: the arm of a comparison it belongs to; empty when there is none.
     arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
@@ -195,6 +218,8 @@ pub struct Snapshot {
     /// Patterns, the most specific first.
     patterns: Vec<(String, String, usize)>,
     passthrough: Vec<PassthroughRule>,
+    /// Rules on who answers; nothing when there are none.
+    pub routes: Option<Routes>,
     /// Caps.
     pub limits: Limits,
     /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
@@ -228,6 +253,10 @@ impl Snapshot {
                 })
             })
             .collect();
+        let routes = Routes::build(config, |name| by_name.get(name).copied()).unwrap_or_else(|found| {
+            builder.problems.extend(found);
+            None
+        });
         if !builder.problems.is_empty() {
             return Err(builder.problems);
         }
@@ -239,6 +268,7 @@ impl Snapshot {
             by_name,
             patterns,
             passthrough,
+            routes,
             limits: build::limits(&config.limits),
             mixed: config.providers.values().any(build::is_foreign),
             open_access: config.insecure.open_access,

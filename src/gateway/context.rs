@@ -6,9 +6,13 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{ArmMeter, InFlight, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
+use crate::wire::needs::Seen;
 use crate::wire::{Dialect, Operation};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Priority of a request of which nothing else is said.
+pub const DEFAULT_PRIORITY: u8 = 5;
 
 /// Pingora's per-request context.
 pub struct RequestContext {
@@ -20,6 +24,10 @@ pub struct RequestContext {
     pub dialect: Dialect,
     /// The configuration it runs under.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// 0 to 9; 9 is shed last and leaves a line first.
+    pub priority: u8,
+    /// What was seen in the body, if somebody looked.
+    pub seen: Option<Seen>,
     /// Facts gathered on the way.
     pub record: Record,
     /// Set when the request is in the passthrough lane.
@@ -36,6 +44,8 @@ impl RequestContext {
             id: RequestId::unset(),
             dialect: Dialect::OpenAi,
             snapshot: None,
+            priority: DEFAULT_PRIORITY,
+            seen: None,
             record: Record::default(),
             passthrough: None,
             in_flight: None,

@@ -5,7 +5,7 @@ use super::context::{Asked, RequestContext};
 use super::downstream::Downstream;
 use super::respond::{self, JSON};
 use super::stages::receive::{self, Route};
-use super::stages::{admit, authenticate, dispatch, relay, settle};
+use super::stages::{admit, authenticate, dispatch, relay, rules, settle};
 use crate::error::{ErrorKind, GatewayError};
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
@@ -95,10 +95,17 @@ async fn call(
     ctx.record.asked = Asked::Api(endpoint.operation);
     let principal = authenticate::run(snapshot)?;
     let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
-    let call = received.call;
-    let found = snapshot
-        .find(&call.envelope.model)
-        .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
+    let mut call = received.call;
+    let ruled = match &snapshot.routes {
+        None => None,
+        Some(routes) => rules::run(app, down, ctx, snapshot, routes, &mut call)?,
+    };
+    let found = match ruled {
+        Some(found) => found,
+        None => snapshot
+            .find(&call.envelope.model)
+            .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?,
+    };
     ctx.record.model = Some(Arc::clone(&found.model.name));
     let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
     let sent = relay::run(down, ctx, &call, reply).await;

@@ -2,7 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, MirrorTerms, PublicModel, State, credentials, terms};
+use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
+use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
 use crate::ids::TargetId;
@@ -24,7 +25,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -175,6 +176,7 @@ impl<'a> Builder<'a> {
         let mut meters = Vec::new();
         let mut passing = Vec::new();
         let mut arms = Vec::new();
+        let mut fits = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -186,6 +188,7 @@ impl<'a> Builder<'a> {
                 tier: target.tier,
                 cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
+                quarantine: None,
             });
             meters.push(
                 Operation::ALL
@@ -194,28 +197,53 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            fits.push(Fit {
+                lacks: target.lacks.clone(),
+                context_tokens: target.context_tokens,
+            });
             if let Some(arm) = &target.arm {
                 arms.resize_with(targets.len(), || None);
                 arms.push(Some(self.state.meters.routing.arm(name, arm)));
             }
             targets.push(built);
         }
+        let line = self.line(name, model, &targets);
         PublicModel {
             name: name.into(),
             strict: model.strict,
             sticks: terms::sticks(model),
-            pool: Pool::new(members, strategy(model)),
+            pool: Pool::new(members, strategy(model), model.hedge.is_some()),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
             filter_chain: Vec::new(),
+            line,
             retry: terms::retry(&model.retry),
             hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
             arms,
+            fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },
             meters,
             passing,
         }
+    }
+
+    /// The line of a pool, told by every target when somebody else may pass.
+    fn line(&self, name: &str, model: &config::Model, targets: &[Arc<Target>]) -> Option<LineTerms> {
+        let configured = model.queue.as_ref()?;
+        let queue = self.state.line(name, configured.size.unwrap_or(100));
+        for target in targets {
+            let listener: Weak<Queue> = Arc::downgrade(&queue);
+            let listener: Weak<dyn balance::Released> = listener;
+            target.breaker.on_release(listener);
+        }
+        Some(LineTerms {
+            queue,
+            wait: configured
+                .wait
+                .map_or(Duration::from_secs(10), |wait| wait.as_duration()),
+            before_fallback: configured.before_fallback,
+        })
     }
 
     fn target(

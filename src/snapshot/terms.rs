@@ -1,5 +1,6 @@
 //! The terms of a pool beyond choosing, as run: defaults filled in.
 
+use crate::balance::queue::Queue;
 use crate::balance::{Backoff, HedgeBudget};
 use crate::config;
 use crate::units::Price;
@@ -39,6 +40,33 @@ pub enum Sticks {
     Header(http::HeaderName),
     /// Who calls.
     Caller,
+}
+
+/// Waiting for a turn.
+#[derive(Debug)]
+pub struct LineTerms {
+    /// Who waits; survives reloads.
+    pub queue: Arc<Queue>,
+    /// The longest wait.
+    pub wait: Duration,
+    /// Wait before the fallbacks are asked.
+    pub before_fallback: bool,
+}
+
+/// What a target can take.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// What it cannot do.
+    pub lacks: Vec<config::Need>,
+    /// The longest prompt it takes, in tokens.
+    pub context_tokens: Option<u64>,
+}
+
+impl Fit {
+    /// Whether it takes any request.
+    pub fn is_any(&self) -> bool {
+        self.lacks.is_empty() && self.context_tokens.is_none()
+    }
 }
 
 /// Copies of requests to another pool.

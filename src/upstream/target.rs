@@ -64,6 +64,11 @@ impl ModelName {
         }
     }
 
+    /// Whether the client says what the provider is asked for.
+    pub fn is_the_clients(&self) -> bool {
+        !matches!(self, Self::Fixed(_))
+    }
+
     /// For a request for `asked`, of which the public name's `*` matched `matched`.
     pub fn resolve<'a>(&'a self, asked: &'a str, matched: &str) -> Cow<'a, str> {
         match self {

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attempts;
 mod bad_input;
 mod breaker;
 mod connections;

@@ -24,10 +24,12 @@ mod schema;
 mod search;
 mod send;
 mod translate;
+mod wait;
 
 use self::attempt::{Common, Notes};
 use self::race::{Fallen, Finished};
 use self::search::{Chosen, Search};
+use self::wait::{Waited, Waiter};
 use super::super::App;
 use super::super::buffers::Room;
 use super::super::context::{RequestContext, Uncounted};
@@ -123,7 +125,12 @@ pub async fn run(
         calls: AtomicU32::new(0),
     };
     let _active = app.state.retries.enter();
-    let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, call.streamed());
+    // Waiting before the fallbacks are asked: they are looked at when waiting was in vain.
+    let chain = match &found.model.line {
+        Some(line) if line.before_fallback => found.model.chain.get(..1).unwrap_or_default(),
+        _ => &found.model.chain,
+    };
+    let mut search = Search::new(snapshot, &app.state.retries, chain, call.streamed());
     for &index in &found.model.chain {
         if let Some(model) = snapshot.models.get(index)
             && let Some(key) = sticks_by(model, down, principal, call, snapshot.limits.json_depth)
@@ -132,11 +139,16 @@ pub async fn run(
         }
     }
     ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
-    let outcome = look(&common, down, ctx, &mut search, found.model).await;
+    let waiter = Waiter {
+        priority: ctx.priority,
+        caller: found.model.line.as_ref().map_or(0, |_| principal.caller(down)),
+    };
+    let mut soonest = None;
+    let outcome = look(&common, down, ctx, &mut search, found.model, waiter, &mut soonest).await;
     ctx.record.attempts = common.calls();
     match outcome {
         Ok(Some(reply)) => Ok(reply),
-        Ok(None) => Err(search.verdict(None)),
+        Ok(None) => Err(search.verdict(soonest)),
         Err(error) => Err(error),
     }
 }
@@ -148,12 +160,34 @@ async fn look<'a>(
     ctx: &mut RequestContext,
     search: &mut Search<'a>,
     model: &'a PublicModel,
+    waiter: Waiter,
+    soonest: &mut Option<Duration>,
 ) -> Result<Option<Reply>, GatewayError> {
     let mut rounds = 0;
+    let mut line = model.line.as_ref();
     // What the first pool said of the request: of more use to the client than how its fallbacks failed.
     let mut refusal = None;
     loop {
-        let next = search.next(common.calls());
+        // Who waits already is not overtaken.
+        let behind = line.is_some_and(|line| line.queue.is_waiting()) && common.calls() == 0;
+        let mut next = if behind { None } else { search.next(common.calls()) };
+        if next.is_none()
+            && let Some(terms) = line
+            && (behind || search.is_worth_waiting())
+        {
+            match wait::run(common, down, ctx, search, model, terms, waiter).await? {
+                Waited::Turn(chosen) => next = Some(chosen),
+                Waited::Vain => line = None,
+                Waited::Over(left) => {
+                    line = None;
+                    *soonest = Some(left);
+                }
+            }
+            if next.is_none() && (behind || terms.before_fallback) {
+                search.widen(&model.chain);
+                next = search.next(common.calls());
+            }
+        }
         let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
             if rounds < model.retry.same_target && search.is_worth_asking_again() {
                 let wake = Instant::now() + model.retry.backoff.wait(rounds);
@@ -162,7 +196,7 @@ async fn look<'a>(
                 }
                 rounds += 1;
                 pause(down, wake).await?;
-                search.again(Some(Purpose::Again));
+                search.once_more();
                 continue;
             }
             return Ok(refusal);
@@ -232,7 +266,7 @@ async fn ask<'a>(
             }
             // What the provider called this request is of use to whoever looks for it there.
             ctx.record.upstream_request_id = notes.upstream_request_id;
-            search.failed(failure)?;
+            search.failed(who.index, who.member, failure)?;
             Ok(Asked::Failed)
         }
     }

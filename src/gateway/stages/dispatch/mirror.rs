@@ -141,7 +141,7 @@ impl Copy {
                     });
                 }
                 Ok(Reply::Refused { .. }) => return None,
-                Err(failure) => search.failed(failure).ok()?,
+                Err(failure) => search.failed(who.index, who.member, failure).ok()?,
             }
         }
     }

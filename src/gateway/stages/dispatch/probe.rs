@@ -20,7 +20,10 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
     let Some(public) = snapshot.models.get(model) else {
         return;
     };
-    let (Some(target), Some(pick)) = (public.targets.get(member), public.pool.pick_anyway(member)) else {
+    let (Some(target), Some(pick)) = (
+        public.targets.get(member),
+        public.pool.pick_anyway(member, std::time::Instant::now),
+    ) else {
         return;
     };
     let name = target.model.resolve(&public.name, "");
@@ -44,6 +47,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         calls: AtomicU32::new(0),
     };
     let chosen = Chosen {
+        index: model,
         model: public,
         member,
         target,

@@ -27,6 +27,7 @@ pub(super) struct Finished<'a> {
 /// Who was asked, when, and why.
 #[derive(Clone, Copy)]
 pub(super) struct Who<'a> {
+    pub index: usize,
     pub model: &'a PublicModel,
     pub member: usize,
     pub target: &'a Arc<Target>,
@@ -43,6 +44,7 @@ pub(super) struct Fallen<'a> {
 
 fn who<'a>(chosen: &Chosen<'a>) -> Who<'a> {
     Who {
+        index: chosen.index,
         model: chosen.model,
         member: chosen.member,
         target: chosen.target,
@@ -134,7 +136,7 @@ async fn hedged<'a>(
         took: done.who.began.elapsed(),
     });
     let learnt = match done.result {
-        Err(failure) => search.failed(failure),
+        Err(failure) => search.failed(done.who.index, done.who.member, failure),
         Ok(_) => Ok(()),
     };
     let mut rest = match other {

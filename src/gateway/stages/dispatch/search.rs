@@ -25,6 +25,8 @@ const MAX_CALLS: u32 = 16;
 
 /// Somebody to ask.
 pub(super) struct Chosen<'a> {
+    /// Which model of the snapshot.
+    pub index: usize,
     pub model: &'a PublicModel,
     pub member: usize,
     pub target: &'a Arc<Target>,
@@ -44,6 +46,8 @@ pub(super) struct Search<'a> {
     keys: Vec<(usize, u64)>,
     /// Members that cannot take this request, by model.
     unfit: Vec<(usize, usize)>,
+    /// Members that failed on it.
+    failed: Vec<(usize, usize)>,
     /// Why somebody of this chain is asked, other than that it is their turn.
     detour: Option<Purpose>,
     last: Option<GatewayError>,
@@ -67,6 +71,7 @@ impl<'a> Search<'a> {
             tried: Vec::new(),
             keys: Vec::new(),
             unfit: Vec::new(),
+            failed: Vec::new(),
             detour: None,
             last: None,
             cooling: None,
@@ -98,8 +103,9 @@ impl<'a> Search<'a> {
                 self.at += 1;
                 continue;
             };
-            if self.tried.is_empty() && !self.unfit.is_empty() {
-                let here = self.unfit.iter().filter(|(model, _)| *model == index);
+            if self.tried.is_empty() {
+                let out = self.unfit.iter().chain(&self.failed);
+                let here = out.filter(|(model, _)| *model == index);
                 self.tried.extend(here.map(|(_, member)| *member));
             }
             let first = self.keys.iter().find(|(model, _)| *model == index);
@@ -117,6 +123,7 @@ impl<'a> Search<'a> {
                         continue;
                     };
                     return Some(Chosen {
+                        index,
                         model,
                         member: pick.index,
                         target,
@@ -152,10 +159,11 @@ impl<'a> Search<'a> {
         let (index, member) = self.open.take()?;
         let model = self.snapshot.models.get(index)?;
         Some(Chosen {
+            index,
             model,
             member,
             target: model.targets.get(member)?,
-            permit: model.pool.pick_anyway(member)?.permit,
+            permit: model.pool.pick_anyway(member, Instant::now)?.permit,
             purpose: Purpose::LastResort,
         })
     }
@@ -163,6 +171,19 @@ impl<'a> Search<'a> {
     /// Whether the pools are only full or cooling: waiting helps then.
     pub fn is_worth_waiting(&self) -> bool {
         self.full || (self.only_limits && self.cooling.is_some())
+    }
+
+    /// The soonest cool-down is over.
+    pub fn forget_cooling(&mut self) {
+        self.cooling = None;
+    }
+
+    /// Look in all pools of this chain but the first, which is full or cooling.
+    pub fn widen(&mut self, chain: &'a [usize]) {
+        self.chain = chain;
+        self.at = 1;
+        self.full = true;
+        self.tried.clear();
     }
 
     /// How long until a cooling target may be asked again.
@@ -173,6 +194,12 @@ impl<'a> Search<'a> {
     /// Whether asking those again who failed can help.
     pub fn is_worth_asking_again(&self) -> bool {
         self.last.is_some() && !self.only_limits && self.bad_responses < MAX_BAD_RESPONSES
+    }
+
+    /// Begin anew, and ask those who failed too.
+    pub fn once_more(&mut self) {
+        self.failed.clear();
+        self.again(Some(Purpose::Again));
     }
 
     /// Begin anew, with what was learnt.
@@ -195,8 +222,9 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// Learn from a failure; an error is the client's answer.
-    pub fn failed(&mut self, failure: Failure) -> Result<(), GatewayError> {
+    /// Learn from the failure of this member; an error is the client's answer.
+    pub fn failed(&mut self, model: usize, member: usize, failure: Failure) -> Result<(), GatewayError> {
+        self.failed.push((model, member));
         if failure.unasked && failure.elsewhere {
             // What this one cannot take another may: those that were asked, or will be, say more.
             self.unasked.get_or_insert(failure.error);
