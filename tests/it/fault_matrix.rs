@@ -6,8 +6,9 @@
 //! cells share one process. Faults of clients and of the process are [`scene::Scene`]s with a process each. Every failure
 //! is a line; the test fails at its end with all of them.
 //!
-//! Rows of the design that are not here:
+//! Rows of the design that are not here, or not whole:
 //! * Redis, PostgreSQL or disk gone: there is no store before the ledger; to be added with it.
+//! * kill -9: there is no record to lose and no reservation to expire yet; the next start is what is looked at.
 //! * Panic in a request: nothing that a client or a provider can send is known to cause one, so it cannot be scripted from
 //!   outside. `gateway/proxy.rs` catches, `telemetry/logging.rs` tests that it is counted; every cell and scene here checks
 //!   that `cirque_panics_total` stayed 0.

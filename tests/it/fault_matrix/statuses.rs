@@ -1,7 +1,7 @@
 //! Rows of what providers answer instead of 200: whose fault each status is, by the design's paragraph on attempts.
 
 use super::row::{AUTH, Blame, FAILED, ROW, Row, Script, Then, Want};
-use super::voice::{INTERNAL, Voice};
+use super::voice::{Dialect, INTERNAL, Voice};
 use crate::support::Conn;
 use crate::support::upstream::answer;
 use std::time::{Duration, SystemTime};
@@ -100,10 +100,21 @@ fn credentials() -> Vec<Row> {
         row("401", refusal!(401)),
         row("402", refusal!(402)),
         row("403", refusal!(403)),
-        row("429 insufficient_quota", |conn, voice| {
-            let body = r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
-            let _ = voice;
-            conn.send(answer(429, "content-type: application/json\r\n", body));
+        // Each vendor in its own words.
+        row("an account without money", |conn, voice| {
+            let (status, r#type, text) = match voice.dialect {
+                Dialect::Chat => (429, "insufficient_quota", "You exceeded your current quota"),
+                Dialect::Messages => (
+                    400,
+                    "invalid_request_error",
+                    "Your credit balance is too low to access the Anthropic API.",
+                ),
+            };
+            let body = voice
+                .dialect
+                .error(r#type, text)
+                .replace("\"code\":null", "\"code\":\"insufficient_quota\"");
+            conn.send(answer(status, "content-type: application/json\r\n", &body));
             Then::Keep
         }),
     ]
@@ -153,6 +164,23 @@ fn limits() -> Vec<Row> {
                 "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 1m20s\r\n"
             ),
             (50, 80),
+        ),
+        row(
+            "429 anthropic-ratelimit-reset",
+            |conn, voice| {
+                let at = time::OffsetDateTime::now_utc() + Duration::from_secs(40);
+                let at = at.format(&time::format_description::well_known::Rfc3339).unwrap();
+                let headers = format!(
+                    "anthropic-ratelimit-input-tokens-remaining: 0\r\nanthropic-ratelimit-input-tokens-reset: {at}\r\n"
+                );
+                says(conn, voice, 429, &headers, "rate_limit_error", INTERNAL)
+            },
+            (10, 41),
+        ),
+        row(
+            "429 a time in the body",
+            |conn, voice| says(conn, voice, 429, "", "rate_limit_error", "Please try again in 40s."),
+            (10, 40),
         ),
         row("429 without a time", status!(429, ""), (1, 60)),
     ]
