@@ -54,7 +54,7 @@ pub trait Strings {
     fn item(&self, at: usize) -> Option<&str>;
 }
 
-impl<T: AsRef<str>> Strings for [T] {
+impl<T: AsRef<str>> Strings for &[T] {
     fn count(&self) -> usize {
         self.len()
     }

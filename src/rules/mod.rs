@@ -14,6 +14,7 @@ mod clock;
 mod eval;
 mod explain;
 mod facts;
+mod operators;
 mod overlap;
 mod text;
 mod tree;
@@ -36,6 +37,9 @@ use cel::parser::{ParseErrors, Parser};
 
 /// Longest expression, in bytes.
 pub const LONGEST: usize = 4096;
+
+/// Stack of the thread that compiles, in bytes.
+const STACK: usize = 32 << 20;
 
 /// A rule as written.
 #[derive(Debug, Clone)]
@@ -156,6 +160,17 @@ impl Choice {
 impl Rules {
     /// Check and compile rules; every fault of every rule is told.
     pub fn compile(sources: &[Source<'_>], known: &Known<'_>) -> Result<Self, Vec<Fault>> {
+        // The parser recurses through a dozen frames for a bracket: it gets a stack that the deepest expression fits on.
+        std::thread::scope(|scope| {
+            let roomy = std::thread::Builder::new().stack_size(STACK);
+            match roomy.spawn_scoped(scope, || Self::compile_here(sources, known)) {
+                Ok(running) => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => Self::compile_here(sources, known),
+            }
+        })
+    }
+
+    fn compile_here(sources: &[Source<'_>], known: &Known<'_>) -> Result<Self, Vec<Fault>> {
         let (mut rules, mut places, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (place, source) in sources.iter().enumerate() {
             match compile(place, source) {

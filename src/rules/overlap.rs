@@ -89,7 +89,7 @@ fn ways_to(node: &Bool, value: bool) -> Vec<Vec<Atom<'_>>> {
         (Bool::And(parts), false) | (Bool::Or(parts), true) => {
             parts.iter().flat_map(|part| ways_to(part, value)).collect()
         }
-        (Bool::If(parts), _) => {
+        (Bool::If(parts), _) if plain(&parts.0) => {
             let mut ways = product(&ways_to(&parts.0, true), &ways_to(&parts.1, value));
             ways.extend(product(&ways_to(&parts.0, false), &ways_to(&parts.2, value)));
             ways
@@ -100,6 +100,16 @@ fn ways_to(node: &Bool, value: bool) -> Vec<Vec<Atom<'_>>> {
         vec![vec![(node, value)]]
     } else {
         ways
+    }
+}
+
+/// Whether a condition holds no other choice: one that does is looked at twice on each level.
+fn plain(node: &Bool) -> bool {
+    match node {
+        Bool::If(_) => false,
+        Bool::And(parts) | Bool::Or(parts) => parts.iter().all(plain),
+        Bool::Not(part) => plain(part),
+        _ => true,
     }
 }
 
@@ -348,7 +358,7 @@ impl<'t> Bounds<'t> {
             (Bool::And(parts), false) | (Bool::Or(parts), true) => {
                 parts.iter().any(|part| self.imply(part, value)) || self.known_to(node, value)
             }
-            (Bool::If(parts), _) => {
+            (Bool::If(parts), _) if plain(&parts.0) => {
                 (self.imply(&parts.0, true) && self.imply(&parts.1, value))
                     || (self.imply(&parts.0, false) && self.imply(&parts.2, value))
                     || self.known_to(node, value)

@@ -118,6 +118,7 @@ fn load(path: Option<&Path>) -> Result<Config, Problems> {
 fn build_app(config: &Config, meters: &Arc<Meters>) -> anyhow::Result<Arc<App>> {
     let state = Arc::new(State::new(Arc::clone(meters)));
     let snapshot = Snapshot::build(config, &state).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+    state.adopt(&snapshot);
     meters.config_loaded(true, true);
     let keepalive = config.server.upstream_keepalive_connections.unwrap_or(1024);
     let format = config.log.access.unwrap_or(true).then(|| line_format(config));

@@ -19,7 +19,7 @@ use crate::providers::openai::{OpenAi, Preferred};
 use crate::providers::vertex::Vertex;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
-use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
+use crate::upstream::{Backend, BaseUrl, BreakerTerms, Deadlines, ModelName, Site, Target};
 use crate::wire::Operation;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
@@ -121,6 +121,7 @@ impl<'a> Builder<'a> {
             http2: provider.http2,
             headers,
             credential,
+            quarantine: credentials::fingerprint(provider)?.map(|credential| self.state.quarantine(name, credential)),
         })
     }
 
@@ -188,7 +189,7 @@ impl<'a> Builder<'a> {
                 tier: target.tier,
                 cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
-                quarantine: None,
+                quarantine: built.site().and_then(|site| site.quarantine.clone()),
             });
             meters.push(
                 Operation::ALL
@@ -277,6 +278,16 @@ impl<'a> Builder<'a> {
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
             price: target.price.as_ref().map(terms::price),
+            terms: BreakerTerms {
+                settings: terms::breaker(
+                    self.config
+                        .providers
+                        .get(&target.provider)
+                        .map(|provider| &provider.breaker),
+                    &self.config.breaker,
+                ),
+                max_in_flight: target.max_in_flight,
+            },
             one_token: self.config.providers.get(&target.provider).and_then(terms::one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,

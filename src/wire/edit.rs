@@ -198,6 +198,18 @@ fn edit_level(
         }
         ended = value.end;
     })?;
+    add_missing(&mut targets, depth, inside, kept, out);
+    for (place, value) in nested {
+        if let Some(target) = targets.get(place) {
+            let below = self::targets(target.tasks.iter().copied(), depth + 1);
+            edit_level(body, value, below, depth + 1, max_depth, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Write what the object at `inside` does not have: over a `null` of it, or as new first members.
+fn add_missing(targets: &mut [Target<'_>], depth: usize, inside: usize, kept: bool, out: &mut Vec<Splice>) {
     let mut added = String::new();
     for target in targets.iter_mut().filter(|target| !target.there) {
         let Some(value) = written(&target.tasks, depth) else {
@@ -214,13 +226,6 @@ fn edit_level(
         added.push_str(if kept { "," } else { "" });
         out.push(splice(inside..inside, added));
     }
-    for (place, value) in nested {
-        if let Some(target) = targets.get(place) {
-            let below = self::targets(target.tasks.iter().copied(), depth + 1);
-            edit_level(body, value, below, depth + 1, max_depth, out)?;
-        }
-    }
-    Ok(())
 }
 
 #[derive(Debug)]

@@ -121,6 +121,14 @@ fn rules_that_are_never_reached_are_told_with_the_rule_before_them() {
 }
 
 #[test]
+fn choices_within_choices_are_not_taken_apart_for_ever() {
+    let nested = (0..16).fold("stream".to_owned(), |inner, n| {
+        format!("({inner} ? tokens > {n} : needs.tools)")
+    });
+    assert!(compiled(&[rule("first", &nested), rule("second", &nested)]).is_err());
+}
+
+#[test]
 fn faults_of_all_rules_come_at_once_and_in_order() {
     let faults = compiled(&[
         rule("a", "stream"),
@@ -208,7 +216,7 @@ fn worlds(mut see: impl FnMut(&Facts<'_>)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn what_is_told_never_happens(conditions in prop::collection::vec((condition(), any::<bool>()), 1..5)) {
