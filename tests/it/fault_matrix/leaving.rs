@@ -187,10 +187,11 @@ const IN_SOCKETS: usize = 16 << 20;
 const OF_A_KIND: usize = 6;
 /// What a round may cost beside what is counted.
 const BESIDE: usize = 16 << 20;
-/// The most that is held of a stream, by the design, as seen from outside: an allocator's power of two above it.
-const OF_A_STREAM: usize = 512 << 10;
+/// What a stream may cost as seen from outside, of the 128 MB that are sent: 256 KiB of buffers and as much kept for counting
+/// tokens, twice that while they grow, and what an allocator leaves between.
+const OF_A_STREAM: usize = 2 << 20;
 /// The same of a line that does not end: its cap, in a buffer that grows by doubling.
-const OF_A_LINE: usize = 3 << 20;
+const OF_A_LINE: usize = 4 << 20;
 
 /// Ask for so many streams of each kind, have `meanwhile` seen to them, and give what the process grew by at its peak.
 fn round(stage: &mut Stage, of_a_kind: usize, meanwhile: impl FnOnce(&mut Stage, Vec<(Kind, Caller)>)) -> usize {
