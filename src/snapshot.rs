@@ -221,6 +221,12 @@ pub struct Limits {
     pub json_depth: usize,
     /// Open client connections.
     pub connections: usize,
+    /// Open client connections of one address.
+    pub connections_per_ip: Option<usize>,
+    /// Requests under way at one time.
+    pub in_flight: usize,
+    /// The highest priority a request may turn out to have once the routing rules have seen it: at least the default.
+    pub highest_priority: u8,
     /// Streams of an HTTP/2 connection.
     pub http2_streams: u32,
     /// Time for a header block.
@@ -304,7 +310,7 @@ impl Snapshot {
             patterns,
             passthrough,
             routes,
-            limits: build::limits(&config.limits),
+            limits: build::limits(config),
             mixed: config.providers.values().any(build::is_foreign),
             retry_budget: (
                 config.retry_budget.percent.unwrap_or(20),

@@ -1,9 +1,10 @@
 //! What must outlive the walk of one request: its id, the snapshot it pinned, and the record of facts for settling.
 
+use super::stages::admit::Admission;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{ArmMeter, InFlight, Meters, Outcome, Purpose, RouteMeter, Side};
+use crate::telemetry::{ArmMeter, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::needs::Seen;
@@ -32,8 +33,8 @@ pub struct RequestContext {
     pub record: Record,
     /// Set when the request is in the passthrough lane.
     pub passthrough: Option<super::passthrough::Passing>,
-    /// Counted as in flight while this lives.
-    pub in_flight: Option<InFlight>,
+    /// Counted as in flight while this lives; knows its priority.
+    pub admission: Option<Admission>,
 }
 
 impl RequestContext {
@@ -48,7 +49,7 @@ impl RequestContext {
             seen: None,
             record: Record::default(),
             passthrough: None,
-            in_flight: None,
+            admission: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
 use crate::gateway::App;
+use crate::gateway::door::Gate;
 use crate::gateway::stages::dispatch::probe;
 use crate::ids::TargetId;
 use crate::notify::Notifier;
@@ -27,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) struct Housekeeping {
     app: Arc<App>,
     running: Running,
+    gate: Arc<Gate>,
     reloader: Arc<tokio::sync::Mutex<Reloader>>,
     readiness: Arc<Readiness>,
     notifier: Option<Arc<Notifier>>,
@@ -37,6 +39,7 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     pub fn new(
         app: Arc<App>,
+        gate: Arc<Gate>,
         reloader: Reloader,
         readiness: Arc<Readiness>,
         notifier: Option<Arc<Notifier>>,
@@ -52,6 +55,7 @@ impl Housekeeping {
         Self {
             app,
             running: Arc::clone(&reloader.running),
+            gate,
             reloader: Arc::new(tokio::sync::Mutex::new(reloader)),
             readiness,
             notifier,
@@ -201,6 +205,13 @@ impl Housekeeping {
         }
     }
 
+    async fn watch_descriptors(&self) {
+        loop {
+            self.gate.look();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     async fn feed_watchdog(&self) {
         let Some((notifier, interval)) = self.notifier.as_ref().and_then(|n| Some((n, n.watchdog_interval()?))) else {
             return;
@@ -247,6 +258,7 @@ impl BackgroundService for Housekeeping {
             self.probe_addresses(),
             self.probe_targets(),
             self.show_gauges(),
+            self.watch_descriptors(),
             self.feed_watchdog(),
         );
     }

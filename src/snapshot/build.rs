@@ -430,8 +430,11 @@ fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// Defaults filled in.
-pub(super) fn limits(limits: &config::Limits) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     const KIB: u64 = 1024;
+    const DEFAULT_PRIORITY: u8 = 5;
+    let limits = &config.limits;
+    let by_rule = config.routes.iter().filter_map(|rule| rule.priority).max();
     let bytes = |size: Option<config::ByteSize>, default: u64| size.map_or(default as usize, |s| s.as_bytes());
     let time = |interval: Option<config::Interval>, default: u64| {
         interval.map_or(Duration::from_secs(default), |i| i.as_duration())
@@ -445,6 +448,9 @@ pub(super) fn limits(limits: &config::Limits) -> Limits {
         request_header_count: limits.request_header_count.unwrap_or(100),
         json_depth: limits.json_depth.unwrap_or(128),
         connections: limits.connections.unwrap_or(20_000),
+        connections_per_ip: limits.connections_per_ip,
+        in_flight: limits.in_flight.unwrap_or(20_000),
+        highest_priority: by_rule.unwrap_or(DEFAULT_PRIORITY).max(DEFAULT_PRIORITY),
         http2_streams: limits.http2_streams.unwrap_or(100),
         header_timeout: time(limits.header_timeout, 10),
         body_timeout: time(limits.body_timeout, 30),

@@ -23,6 +23,7 @@ mod fault_matrix;
 mod faults;
 mod fidelity;
 mod hostile;
+mod overload;
 mod passthrough;
 mod reload;
 mod stop;

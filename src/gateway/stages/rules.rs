@@ -4,6 +4,8 @@
 use super::super::App;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
+use super::super::overload::Priority;
+use super::admit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::routes::{Asked, Routes};
 use crate::snapshot::{Found, Snapshot};
@@ -33,12 +35,11 @@ pub fn run<'a>(
     }
     ctx.record.rule = decision.rule.cloned();
     ctx.seen = decision.seen;
-    if let Some(priority) = decision.priority {
-        ctx.priority = priority;
-    }
     if let Some(text) = decision.refuse {
         return Err(GatewayError::new(ErrorKind::Forbidden, text.to_string()).code("route_refused"));
     }
+    let priority = decision.priority.map_or(Priority::DEFAULT, Priority::new);
+    admit::reconsider(app, ctx, &snapshot.limits, priority)?;
     for edits in decision.edits {
         let edited = edits
             .apply(&call.body, call.operation, call.dialect, depth)
