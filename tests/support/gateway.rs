@@ -373,7 +373,7 @@ impl Gateway {
     pub fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        (self.child, self.stdout, self.stderr) = spawn(&self.config, &[], &self.environment);
+        (self.child, self.stdout, self.stderr) = spawn(&self.config, &[], &self.environment, None);
         self.wait_ready();
     }
 
