@@ -15,7 +15,7 @@ use super::respond;
 use super::stages::settle;
 use crate::balance::{Ask, NoPick, Permit};
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::{Body, Verdict};
+use crate::providers::{Blame, Body, Verdict};
 use crate::telemetry::Outcome;
 use crate::upstream::{Backend, Credential, Site, Target};
 use http::header::{HeaderName, HeaderValue};
@@ -283,6 +283,13 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
             .site()
             .map(|site| site.provider.classify(status, &response.headers, &[], now))
             .filter(|_| speaks(status.as_u16(), &response.headers));
+        let at_once = |verdict: Verdict| matches!(verdict.blame, Blame::RateLimit | Blame::Credential);
+        if passing.verdict.is_some_and(at_once)
+            && let (Some(permit), Some(target)) = (passing.permit.take(), &passing.target)
+        {
+            // Before the client hears of it, who may ask again at once.
+            report(target, permit, passing, Ending::Answered(status.as_u16()));
+        }
     } else if let Some(permit) = &mut passing.permit {
         permit.begun();
     }

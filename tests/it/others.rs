@@ -64,7 +64,7 @@ fn under_a_pattern_the_limit_of_one_model_does_not_cool_the_others() {
         upstream.url()
     ));
     let refused = gateway.post("/v1/chat/completions", chat("up-limited"));
-    refused.expect_error(429, "rate_limit_error", "rate_limited");
+    refused.expect_error(429, "rate_limit_error", "rate_limit_exceeded");
     gateway.post("/v1/chat/completions", chat("up-other")).ok();
     let long = format!("up-{}", "x".repeat(600));
     assert_eq!(gateway.post("/v1/chat/completions", chat(&long)).status, 404);
@@ -153,7 +153,7 @@ fn in_the_passthrough_lane_a_limited_pool_answers_429_with_the_time() {
     let gateway = lane(&[("a", &limited, 1)]);
     assert_eq!(gateway.get("/v1/files").status, 429);
     let response = gateway.get("/v1/files");
-    response.expect_error(429, "rate_limit_error", "rate_limited");
+    response.expect_error(429, "rate_limit_error", "rate_limit_exceeded");
     let seconds: u64 = response.header("retry-after").unwrap().parse().unwrap();
     assert!((30..=40).contains(&seconds), "{seconds}");
     assert_eq!(limited.count(), 1);

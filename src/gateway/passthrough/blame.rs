@@ -27,15 +27,8 @@ pub(super) fn report(target: &Target, permit: Permit, passing: &Passing, ending:
     let count = |outcome| target.attempts.count(outcome);
     match ending {
         Ending::ClientLeft => count(Outcome::Cancelled),
-        Ending::Failed(_) if passing.auth_failed => {
-            count(Outcome::AuthFailed);
-            if passing
-                .verdict
-                .is_some_and(|verdict| verdict.blame == Blame::Credential)
-            {
-                permit.refused_credential(now);
-            }
-        }
+        // No verdict: one would have been reported when it came.
+        Ending::Failed(_) if passing.auth_failed => count(Outcome::AuthFailed),
         // Of our own making: a path that cannot be forwarded, a token that could not be had.
         Ending::Failed(ErrorType::HTTPStatus(_)) => count(Outcome::Abandoned),
         Ending::Failed(ErrorType::ReadTimedout) => {

@@ -117,6 +117,7 @@ impl Copy {
             headers: &self.headers,
             matched: &self.matched,
             strict: self.strict,
+            continuation: None,
             total: began + longest,
             allotted: Some(longest),
             calls: AtomicU32::new(0),
