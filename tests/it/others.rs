@@ -2,7 +2,7 @@
 
 use crate::support::client::{chat, post};
 use crate::support::gateway::{self, Builder};
-use crate::support::upstream::{CHAT, answer, error_body, json_answer};
+use crate::support::upstream::{CHAT, answer, error_body, json_answer, stream_answer};
 use crate::support::{Gateway, Upstream, eventually};
 
 /// Answers, unless the body says what else to do.
@@ -183,4 +183,39 @@ fn uploads_that_are_too_slow_are_not_the_targets_failures() {
     });
     gateway.wait_attempts("a", "abandoned", 7);
     assert_eq!(gateway.get("/v1/files").ok().header("x-cirque-target"), Some("a/up"));
+}
+
+#[test]
+fn an_error_inside_a_stream_is_judged_by_what_it_says() {
+    // The client's: before anything, and after the beginning.
+    let early =
+        r#"data: {"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
+    let late = "event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"id\":\"r\",\"status\":\"failed\",\"error\":{\"code\":\"invalid_prompt\",\"message\":\"no\"}}}\n\n";
+    let begun = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"status\":\"in_progress\"}}\n\n";
+    let whole = format!("{early}\n\n");
+    for (path, events, status) in [
+        ("/v1/chat/completions", vec![whole.as_str()], 400),
+        ("/v1/responses", vec![begun, late], 200),
+    ] {
+        let first = Upstream::always(stream_answer(&events));
+        let second = Upstream::ok();
+        let gateway = Gateway::with(gateway::two(&first.url(), &second.url()));
+        let body = r#"{"model":"m","stream":true,"input":"x","messages":[{"role":"user","content":"x"}]}"#;
+        for _ in 0..7 {
+            let response = gateway.post(path, body);
+            assert_eq!(response.status, status, "{}", response.text());
+        }
+        assert_eq!((first.count(), second.count()), (7, 0), "{path}");
+    }
+    // A rate limit cools, and the next target answers.
+    let limited = r#"data: {"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#;
+    let (first, second) = (
+        Upstream::always(stream_answer(&[&format!("{limited}\n\n")])),
+        Upstream::streaming(),
+    );
+    let gateway = Gateway::with(gateway::two(&first.url(), &second.url()));
+    for _ in 0..3 {
+        assert_eq!(gateway.stream().ok().header("x-cirque-target"), Some("b/spare"));
+    }
+    assert_eq!(first.count(), 1);
 }

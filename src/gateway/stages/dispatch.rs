@@ -31,6 +31,7 @@ mod wait;
 
 use self::attempt::{Common, Notes};
 use self::forward::Forwarded;
+pub(in crate::gateway) use self::judge::settle_broken;
 use self::race::{Fallen, Finished};
 use self::search::{Chosen, Search};
 use self::wait::{Waited, Waiter};

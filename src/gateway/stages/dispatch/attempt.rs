@@ -162,8 +162,7 @@ impl Attempt<'_> {
             return self.whole(notes, exchange, plan).await.map(Came::Reply);
         }
         let trail = self.trail(site, &plan).await;
-        let (stream, first) = self.first_event(notes, exchange, plan, trail).await?;
-        Ok(Came::Stream(stream, first))
+        self.first_event(notes, exchange, plan, trail).await
     }
 
     /// What decides how the call is planned for this target, under its own name of the model.
@@ -216,7 +215,10 @@ impl Attempt<'_> {
             Answer::Translated(translated) => translated,
             Answer::Native { .. } => return self.native_whole(notes, body, room),
         };
-        let whole = self.translate_whole(translated, &body).await?;
+        let whole = match self.translate_whole(translated, &body).await {
+            Ok(whole) => whole,
+            Err(failure) => return self.judge_report(false, "", &body).unwrap_or(Err(failure)),
+        };
         room.grow_to(body.len() + whole.body.len(), limits.buffered_bytes)
             .map_err(|_| no_room())?;
         if let Some((schema, text)) = whole.check
@@ -240,10 +242,12 @@ impl Attempt<'_> {
         let facts = facts_of(self.common.call.dialect, &body, self.common.limits().json_depth)
             .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
-            return Err(provider_error(
-                "the provider answered with an error",
-                "an error object with status 200".to_owned(),
-            ));
+            return self.judge_report(true, "", &body).unwrap_or_else(|| {
+                Err(provider_error(
+                    "the provider answered with an error",
+                    "an error object with status 200".to_owned(),
+                ))
+            });
         }
         self.note_usage(notes, facts.usage, ResponseText::Json(body.clone()));
         Ok(Reply::Whole { body, room })
@@ -314,7 +318,8 @@ impl Attempt<'_> {
         exchange: Exchange,
         plan: Plan,
         trail: Option<Trail>,
-    ) -> Result<(LiveStream, Bytes), Failure> {
+    ) -> Result<Came, Failure> {
+        let native = matches!(plan.answer, Answer::Native { .. });
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
             Answer::Translated(translated) => translated.framing(),
@@ -346,10 +351,13 @@ impl Attempt<'_> {
                 }
             }
             if stream.begun {
-                return Ok((stream, only.unwrap_or_else(|| first.freeze())));
+                return Ok(Came::Stream(stream, only.unwrap_or_else(|| first.freeze())));
             }
             if let Some(broken) = stream.broken.take() {
-                return Err(broken_stream(broken));
+                let judged = stream
+                    .reported
+                    .and_then(|said| self.judge_report(native, &said.name, &said.data));
+                return judged.unwrap_or_else(|| Err(broken_stream(broken))).map(Came::Reply);
             }
             if stream.ended || stream.is_done() || first.len() > self.common.limits().stream_event {
                 return Err(bad_response("the stream has no events".to_owned()));

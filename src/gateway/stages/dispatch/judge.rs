@@ -1,14 +1,16 @@
 //! An answer that is not 200: whose fault, and so what next. The table is the vendors' (`Provider::classify`, docs/blame.md);
 //! what each verdict means for the request and for the target is here.
 
+use super::super::super::live as stream;
 use super::super::super::plan::{self, Answer, Plan};
 use super::Reply;
 use super::attempt::{Attempt, Notes};
 use super::failure::{Failure, Report, provider_error};
+use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::{Blame, Reason};
+use crate::providers::{Blame, Reason, Verdict};
 use crate::telemetry::Outcome;
-use crate::upstream::{Exchange, Site};
+use crate::upstream::{Backend, Exchange, Site, Target};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
@@ -49,24 +51,37 @@ impl Attempt<'_> {
             site.credential.refused(SystemTime::now());
         }
         let body = if site.is_betrayed_by(&body) { Bytes::new() } else { body };
-        let detail = format!("status {status}");
-        let blame = match verdict.blame {
-            // Under a pattern the client names the provider's model: one that is not there is its mistake, and no reason to leave
-            // the target alone.
-            Blame::Target if self.target.model.is_the_clients() && verdict.reason.is_some_and(about_the_model) => {
-                Blame::Client
-            }
-            blame => blame,
+        let native = matches!(plan.answer, Answer::Native { .. });
+        self.weigh(verdict, native, client_status(status), body, format!("status {status}"))
+    }
+
+    /// Judge what a 200 reports: an event before the answer has begun, or a body that is an error. Nothing when it is none.
+    pub(super) fn judge_report(&self, native: bool, name: &str, data: &[u8]) -> Option<Result<Reply, Failure>> {
+        let Backend::Http(site) = &self.target.backend else {
+            return None;
         };
-        match blame {
-            Blame::Client => {
-                let native = matches!(plan.answer, Answer::Native { .. });
-                Ok(Reply::Refused {
-                    status: client_status(status),
-                    body: plan::refusal(self.common.call, native, status, body, self.common.id),
-                    reason: verdict.reason,
-                })
-            }
+        let verdict = site.provider.classify_event(name, data, SystemTime::now())?;
+        let shown = data.len() <= ERROR_BODY_LIMIT && !site.is_betrayed_by(data);
+        let body = Bytes::copy_from_slice(if shown { data } else { b"" });
+        let detail = "an error with status 200".to_owned();
+        Some(self.weigh(verdict, native, StatusCode::BAD_REQUEST, body, detail))
+    }
+
+    /// What a verdict means for the request and for the target.
+    fn weigh(
+        &self,
+        verdict: Verdict,
+        native: bool,
+        status: StatusCode,
+        body: Bytes,
+        detail: String,
+    ) -> Result<Reply, Failure> {
+        match blame(self.target, &verdict) {
+            Blame::Client => Ok(Reply::Refused {
+                status,
+                body: plan::refusal(self.common.call, native, status, body, self.common.id),
+                reason: verdict.reason,
+            }),
             Blame::Credential => Err(auth_failed(Report::Credential, detail)),
             Blame::Target => Err(auth_failed(Report::Forbidden, detail)),
             Blame::RateLimit => {
@@ -91,6 +106,34 @@ impl Attempt<'_> {
                 Err(failure)
             }
         }
+    }
+}
+
+/// Tell the breaker whose fault an error in the middle of a stream was.
+pub fn settle_broken(target: &Target, permit: Permit, reported: &stream::Report) {
+    let now = Instant::now();
+    let verdict = match &target.backend {
+        Backend::Http(site) => site
+            .provider
+            .classify_event(&reported.name, &reported.data, SystemTime::now()),
+        Backend::Demo => None,
+    };
+    match verdict.map(|verdict| (blame(target, &verdict), verdict.retry_after)) {
+        Some((Blame::Client, _)) => permit.success(),
+        Some((Blame::Credential, _)) => permit.refused_credential(now),
+        Some((Blame::Target, _)) => permit.forbidden(now),
+        Some((Blame::RateLimit, _)) if target.model.is_the_clients() => drop(permit),
+        Some((Blame::RateLimit, after)) => permit.cool(now, after.unwrap_or(DEFAULT_COOL).max(LEAST_COOL)),
+        Some((Blame::Server, _)) | None => permit.failure(now),
+    }
+}
+
+/// Under a pattern the client names the provider's model: one that is not there is its mistake, and no reason to leave the target
+/// alone.
+fn blame(target: &Target, verdict: &Verdict) -> Blame {
+    match verdict.blame {
+        Blame::Target if target.model.is_the_clients() && verdict.reason.is_some_and(about_the_model) => Blame::Client,
+        blame => blame,
     }
 }
 
