@@ -119,6 +119,8 @@ pub struct LiveStream {
     pub usage_is_whole: bool,
     /// Set when something broke; what was complete before it is still forwarded.
     pub broken: Option<Broken>,
+    /// The error that came before any event of the answer: its name and its data.
+    pub first_error: Option<(String, Bytes)>,
     /// The source has ended.
     pub ended: bool,
     /// An event of the API (not a comment) has passed.
@@ -167,6 +169,7 @@ impl LiveStream {
             usage: None,
             usage_is_whole: false,
             broken: None,
+            first_error: None,
             ended: false,
             begun: false,
             last_event: Instant::now(),

@@ -170,6 +170,9 @@ impl LiveStream {
                 false
             }
             Ok(facts) if facts.error => {
+                if !self.begun {
+                    self.first_error = Some((String::new(), Bytes::copy_from_slice(data)));
+                }
                 self.broken = Some(Broken::Reported(presentable(judge.dialect, data, raw)));
                 false
             }

@@ -267,8 +267,12 @@ impl LiveStream {
         let Passing::Translated(translation) = &mut self.passing else {
             return Ok(());
         };
+        let (name, data) = (raw.name, raw.data);
         let result = translation.event(raw, self.trail.as_deref_mut(), out);
         self.begun |= translation.seen.begun;
+        if !self.begun && matches!(result, Err(Broken::Said(_))) {
+            self.first_error = Some((name.to_owned(), Bytes::copy_from_slice(data)));
+        }
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;
         self.usage_is_whole = translation.seen.usage_is_whole;

@@ -1,10 +1,11 @@
 //! An answer that is not 200: whose fault, and so what next. The table is the vendors' (`Provider::classify`, docs/blame.md);
 //! what each verdict means for the request and for the target is here.
 
+use super::super::super::live::Broken;
 use super::super::super::plan::{self, Answer, Plan};
 use super::Reply;
 use super::attempt::{Attempt, Notes};
-use super::failure::{Failure, Report, provider_error};
+use super::failure::{Failure, Report, broken_stream, provider_error};
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::{Blame, Reason};
 use crate::telemetry::Outcome;
@@ -62,29 +63,49 @@ impl Attempt<'_> {
                     reason: verdict.reason,
                 })
             }
-            Blame::Credential => Err(auth_failed(Report::Credential, detail)),
-            Blame::Target => Err(auth_failed(Report::Forbidden, detail)),
-            Blame::RateLimit => {
-                let after = verdict.retry_after.unwrap_or(DEFAULT_COOL);
-                let error = GatewayError::new(ErrorKind::RateLimited, "the provider's rate limit is reached")
-                    .because(detail)
-                    .retry_after(after);
-                Err(Failure {
-                    error,
-                    outcome: Outcome::RateLimited,
-                    elsewhere: true,
-                    report: Report::Cool(after),
-                    unasked: false,
-                })
+            blame => Err(failure_of(blame, verdict.retry_after, detail)),
+        }
+    }
+
+    /// Judge a stream that broke before its first event: an error with status 200 may say what a status would have.
+    pub(super) fn judge_event(&self, error: Option<(String, Bytes)>, broken: Broken) -> Failure {
+        let told = error.and_then(|(name, data)| {
+            let site = self.target.site()?;
+            let verdict = site.provider.classify_event(&name, &data, SystemTime::now())?;
+            (verdict.blame != Blame::Client).then(|| {
+                let detail = format!("an error event with status 200: {:?}", verdict.reason);
+                failure_of(verdict.blame, verdict.retry_after, detail)
+            })
+        });
+        told.unwrap_or_else(|| broken_stream(broken))
+    }
+}
+
+/// What follows when it is not the client's fault.
+fn failure_of(blame: Blame, retry_after: Option<Duration>, detail: String) -> Failure {
+    match blame {
+        Blame::Credential => auth_failed(Report::Credential, detail),
+        Blame::Target => auth_failed(Report::Forbidden, detail),
+        Blame::RateLimit => {
+            let after = retry_after.unwrap_or(DEFAULT_COOL);
+            let error = GatewayError::new(ErrorKind::RateLimited, "the provider's rate limit is reached")
+                .because(detail)
+                .retry_after(after);
+            Failure {
+                error,
+                outcome: Outcome::RateLimited,
+                elsewhere: true,
+                report: Report::Cool(after),
+                unasked: false,
             }
-            Blame::Server => {
-                let mut failure = provider_error("the provider failed on this request", detail);
-                // A provider that fails and says when to come back means it.
-                if let Some(after) = verdict.retry_after {
-                    failure.error = failure.error.retry_after(after);
-                }
-                Err(failure)
+        }
+        Blame::Client | Blame::Server => {
+            let mut failure = provider_error("the provider failed on this request", detail);
+            // A provider that fails and says when to come back means it.
+            if let Some(after) = retry_after {
+                failure.error = failure.error.retry_after(after);
             }
+            failure
         }
     }
 }

@@ -117,6 +117,7 @@ impl Copy {
             matched: &self.matched,
             strict: self.strict,
             continuation: None,
+            filters: false,
             total: began + longest,
             calls: AtomicU32::new(0),
         };
