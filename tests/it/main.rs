@@ -24,6 +24,7 @@ mod fault_matrix;
 mod faults;
 mod fidelity;
 mod hostile;
+mod others;
 mod overload;
 mod passthrough;
 mod reload;

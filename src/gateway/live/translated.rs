@@ -1,7 +1,7 @@
 //! Streams of another API than the client's: each event goes through the codec's decoder and the client's writer, at once.
 
 use super::seam::Seam;
-use super::{Broken, LiveStream, Passing, Reader, Trail, batch_of, is_whole};
+use super::{Broken, LiveStream, Passing, Reader, Report, Trail, batch_of, is_whole};
 use crate::error::GatewayError;
 use crate::providers::codec::{RawEvent, StreamDecoder, Undecodable};
 use crate::units::Usage;
@@ -269,10 +269,13 @@ impl LiveStream {
         };
         let (name, data) = (raw.name, raw.data);
         let result = translation.event(raw, self.trail.as_deref_mut(), out);
-        self.begun |= translation.seen.begun;
-        if !self.begun && matches!(result, Err(Broken::Said(_))) {
-            self.first_error = Some((name.to_owned(), Bytes::copy_from_slice(data)));
+        if let Err(Broken::Said(_)) = result {
+            self.reported = Some(Box::new(Report {
+                name: name.into(),
+                data: data.into(),
+            }));
         }
+        self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;
         self.usage_is_whole = translation.seen.usage_is_whole;

@@ -31,6 +31,7 @@ mod wait;
 
 use self::attempt::{Common, Notes};
 use self::forward::Forwarded;
+pub(in crate::gateway) use self::judge::settle_broken;
 use self::race::{Fallen, Finished, Who};
 use self::search::{Chosen, Search};
 use self::wait::{Waited, Waiter};
@@ -141,6 +142,7 @@ pub async fn run(
         continuation: found.model.continuation,
         filters: !found.model.filter_chain.is_empty(),
         total,
+        allotted: (total == ctx.started + configured).then_some(configured),
         calls: AtomicU32::new(0),
     };
     let _active = app.state.retries.enter();
@@ -184,7 +186,9 @@ async fn look<'a>(
     soonest: &mut Option<Duration>,
 ) -> Result<Option<Reply>, GatewayError> {
     let mut rounds = 0;
-    let mut line = model.line.as_ref();
+    // A request that goes elsewhere from the start (it is too long) does not wait for this model's targets.
+    let mut line = model.line.as_ref().filter(|_| !search.is_detoured());
+    let mut narrow = line.is_some_and(|line| line.before_fallback);
     // What the first pool said of the request: of more use to the client than how its fallbacks failed.
     let mut refusal: Option<Box<Turned<'_>>> = None;
     loop {
@@ -203,10 +207,12 @@ async fn look<'a>(
                     *soonest = Some(left);
                 }
             }
-            if next.is_none() && (behind || terms.before_fallback) {
-                search.widen(&model.chain);
-                next = search.next(common.calls());
-            }
+        }
+        // Also when there was nothing to wait for: targets that fail are no reason to leave the fallbacks out.
+        if next.is_none() && (narrow || behind) {
+            narrow = false;
+            search.widen(&model.chain, behind);
+            next = search.next(common.calls());
         }
         let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
             if rounds < model.retry.same_target && search.is_worth_asking_again() {
@@ -223,7 +229,10 @@ async fn look<'a>(
         };
         match ask(common, down, ctx, search, model, chosen).await {
             Ok(Asked::Answered(reply)) => return Ok(Some(reply)),
-            Ok(Asked::Turned(turned)) => refusal = Some(turned),
+            Ok(Asked::Turned(turned)) => {
+                refusal = Some(turned);
+                (line, narrow) = (None, false);
+            }
             Ok(Asked::Failed) => {}
             Err(error) => {
                 let Some(turned) = refusal else { return Err(error) };

@@ -9,7 +9,7 @@ use super::super::super::context::Uncounted;
 use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
 use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
-use super::failure::{Failure, Report, bad_response, no_room, provider_error, unplannable};
+use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
@@ -73,6 +73,8 @@ impl Asking {
         match failure.report {
             Report::Good => permit.success(),
             Report::Bad => permit.failure(Instant::now()),
+            // The client names the model there, and limits are a model's: others want other models of this target.
+            Report::Cool(_) if self.target.model.is_the_clients() => permit.unanswered(Instant::now),
             Report::Cool(length) => permit.cool(Instant::now(), length),
             Report::Credential => permit.refused_credential(Instant::now()),
             Report::Forbidden => permit.forbidden(Instant::now()),
@@ -162,8 +164,7 @@ impl Attempt<'_> {
             return self.whole(site, notes, exchange, plan).await.map(Came::Reply);
         }
         let trail = self.trail(site, &plan).await;
-        let (stream, first) = self.first_event(notes, exchange, plan, trail).await?;
-        Ok(Came::Stream(stream, first))
+        self.first_event(notes, exchange, plan, trail).await
     }
 
     /// What decides how the call is planned for this target, under its own name of the model.
@@ -187,6 +188,7 @@ impl Attempt<'_> {
     pub(super) fn commit(&self, mut asking: Asking, stream: LiveStream, first: Bytes) -> Reply {
         if let Some(permit) = &mut asking.permit {
             permit.heard(Instant::now);
+            permit.begun();
         }
         Reply::Live(Box::new(Live {
             stream,
@@ -221,13 +223,20 @@ impl Attempt<'_> {
             Answer::Translated(translated) => translated,
             Answer::Native { .. } => return self.native_whole(site, notes, body, room),
         };
-        let whole = self.translate_whole(translated, &body).await?;
+        let whole = match self.translate_whole(translated, &body).await {
+            Ok(whole) => whole,
+            Err(failure) => return self.judge_report(false, "", &body).unwrap_or(Err(failure)),
+        };
         room.grow_to(body.len() + whole.body.len(), limits.buffered_bytes)
             .map_err(|_| no_room())?;
         if let Some((schema, text)) = whole.check
             && let Err(why) = schema::check(schema, text).await
         {
-            return Err(bad_response(why));
+            // The target works. A schema is the client's, who can write one that no model follows.
+            return Err(Failure {
+                report: Report::Good,
+                ..bad_response(why)
+            });
         }
         self.note_usage(notes, whole.usage, ResponseText::Json(body));
         Ok(Reply::Whole {
@@ -245,10 +254,12 @@ impl Attempt<'_> {
         let facts = facts_of(self.common.call.dialect, &body, self.common.limits().json_depth)
             .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
-            return Err(provider_error(
-                "the provider answered with an error",
-                "an error object with status 200".to_owned(),
-            ));
+            return self.judge_report(true, "", &body).unwrap_or_else(|| {
+                Err(provider_error(
+                    "the provider answered with an error",
+                    "an error object with status 200".to_owned(),
+                ))
+            });
         }
         self.note_usage(notes, facts.usage, ResponseText::Json(body.clone()));
         let filtered = self.common.filters && self.is_filtered(site, &body);
@@ -341,7 +352,8 @@ impl Attempt<'_> {
         exchange: Exchange,
         plan: Plan,
         trail: Option<Trail>,
-    ) -> Result<(LiveStream, Bytes), Failure> {
+    ) -> Result<Came, Failure> {
+        let native = matches!(plan.answer, Answer::Native { .. });
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
             Answer::Translated(translated) => translated.framing(),
@@ -373,10 +385,13 @@ impl Attempt<'_> {
                 }
             }
             if stream.begun {
-                return Ok((stream, only.unwrap_or_else(|| first.freeze())));
+                return Ok(Came::Stream(stream, only.unwrap_or_else(|| first.freeze())));
             }
             if let Some(broken) = stream.broken.take() {
-                return Err(self.judge_event(stream.first_error.take(), broken));
+                let judged = stream
+                    .reported
+                    .and_then(|said| self.judge_report(native, &said.name, &said.data));
+                return judged.unwrap_or_else(|| Err(broken_stream(broken))).map(Came::Reply);
             }
             if stream.ended || stream.is_done() || first.len() > self.common.limits().stream_event {
                 return Err(bad_response("the stream has no events".to_owned()));
@@ -417,9 +432,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// A deadline passed; `outcome` says which, unless it was the total one.
+    /// A deadline passed; `outcome` says which, unless it was the total one. That says something of the target only if it had
+    /// most of the time: neither what the client cut short nor what others used up before is its fault.
     pub(super) fn late(&self, outcome: Outcome) -> Failure {
         let over = Instant::now() >= self.common.total;
+        let had = self.began.elapsed();
+        let fair = self.common.allotted.is_some_and(|allotted| had >= allotted / 2);
         let outcome = if over { Outcome::TotalTimeout } else { outcome };
         let error = GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time")
             .because(outcome.as_str());
@@ -427,7 +445,7 @@ impl Attempt<'_> {
             error,
             outcome,
             elsewhere: !over,
-            report: Report::Bad,
+            report: if over && !fair { Report::Nothing } else { Report::Bad },
             unasked: false,
         }
     }

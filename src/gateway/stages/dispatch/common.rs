@@ -30,6 +30,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub filters: bool,
     /// When all of it must be over.
     pub total: Instant,
+    /// How long that was to be from the beginning; nothing when the client gave itself less than the configuration does.
+    pub allotted: Option<Duration>,
     /// Calls made so far.
     pub calls: AtomicU32,
 }

@@ -13,6 +13,7 @@ use super::forward::Forwarded;
 use super::race::{self, Finished};
 use super::search::Search;
 use super::{Live, Reply};
+use crate::balance::RetryBudget;
 use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
 use crate::telemetry::{Purpose, Side};
 use crate::wire::{Call, Operation};
@@ -64,7 +65,7 @@ pub(super) fn send(
         app: Arc::clone(app),
         snapshot: Arc::clone(snapshot),
         call: common.call.clone(),
-        headers: common.headers.clone(),
+        headers: common.headers.for_a_copy(),
         id: format!("{}-mirror", common.id),
         to: terms.to,
         strict: to.strict,
@@ -119,14 +120,13 @@ impl Copy {
             continuation: None,
             filters: false,
             total: began + longest,
+            allotted: Some(longest),
             calls: AtomicU32::new(0),
         };
-        let mut search = Search::new(
-            &self.snapshot,
-            &self.app.state.retries,
-            &model.chain,
-            self.call.streamed(),
-        );
+        // Not a call that a client's request could have had: a copy moves on to calm targets only.
+        let unpaid = RetryBudget::default();
+        unpaid.configure(0, 0);
+        let mut search = Search::new(&self.snapshot, &unpaid, &model.chain, self.call.streamed());
         loop {
             let mut chosen = search.next(common.calls())?;
             chosen.purpose = Purpose::Mirror;

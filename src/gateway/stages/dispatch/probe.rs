@@ -46,6 +46,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         continuation: None,
         filters: false,
         total: Instant::now() + PATIENCE,
+        allotted: Some(PATIENCE),
         calls: AtomicU32::new(0),
     };
     let chosen = Chosen {

@@ -93,6 +93,7 @@ pub async fn go_on(
         continuation: Some(terms),
         filters: false,
         total,
+        allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);
