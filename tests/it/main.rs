@@ -14,8 +14,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod attempts;
 mod bad_input;
+mod blame;
 mod breaker;
 mod connections;
 mod dialects;
@@ -23,9 +25,11 @@ mod faults;
 mod fidelity;
 mod floods;
 mod hostile;
+mod needs;
 mod overload;
 mod passthrough;
 mod reload;
+mod rules;
 mod stop;
 mod strategies;
 mod streams;
