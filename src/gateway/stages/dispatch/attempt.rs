@@ -4,99 +4,27 @@
 //! `probe.rs`), and is simply dropped when nobody wants its answer any more, which closes its connection. What it learns besides
 //! its answer goes into its own [`Notes`]; only those of the attempt that answered reach the request's record.
 
-use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::Uncounted;
-use super::super::super::downstream::sleep_until;
-use super::super::super::live::{Caps, LiveStream, Source, facts_of, is_framed_as};
+use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
 use super::super::super::plan::{Answer, Plan, Terms};
+pub(in crate::gateway) use super::common::{Common, Notes};
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
-use super::forward::Forwarded;
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::codec::{Framing, Undecodable};
-use crate::snapshot::{Limits, Snapshot};
 use crate::telemetry::{Outcome, ResponseText};
 use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
 use crate::upstream::{Backend, Exchange, Site, Target};
-use crate::wire::{Call, Operation, usage};
+use crate::wire::{Operation, usage};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
-
-/// What all attempts of one request share.
-pub(in crate::gateway) struct Common<'a> {
-    pub app: &'a App,
-    pub snapshot: &'a Snapshot,
-    pub call: &'a Call,
-    /// The request's id.
-    pub id: &'a str,
-    /// Of the client's headers those that may go on.
-    pub headers: &'a Forwarded,
-    /// What the `*` of the public name matched.
-    pub matched: &'a str,
-    /// Refuse what a target cannot take.
-    pub strict: bool,
-    /// When all of it must be over.
-    pub total: Instant,
-    /// Calls made so far.
-    pub calls: AtomicU32,
-}
-
-impl Common<'_> {
-    pub fn limits(&self) -> &Limits {
-        &self.snapshot.limits
-    }
-
-    /// A call is made: here and not where a target was picked, since what cannot be planned is not asked.
-    pub fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn calls(&self) -> u32 {
-        self.calls.load(Ordering::Relaxed)
-    }
-}
-
-/// What an attempt learnt besides its answer.
-#[derive(Default)]
-pub(in crate::gateway) struct Notes {
-    /// For `x-cirque-dropped`.
-    pub dropped: Option<HeaderValue>,
-    /// The provider's id of the request.
-    pub upstream_request_id: Option<Box<str>>,
-    /// Tokens of a whole answer.
-    pub usage: Option<Usage>,
-    /// What to count when the provider gave no usage.
-    pub uncounted: Option<Uncounted>,
-    /// The answer is a count made here.
-    pub estimated: bool,
-    /// Time spent waiting for the provider.
-    pub waited: Duration,
-}
-
-/// A deadline passed.
-pub(super) struct Late;
-
-impl Notes {
-    /// Wait for `work`, but not past `deadline`.
-    pub async fn within<T>(&mut self, deadline: Instant, work: impl Future<Output = T>) -> Result<T, Late> {
-        let began = Instant::now();
-        let outcome = tokio::select! {
-            biased;
-            output = work => Ok(output),
-            () = sleep_until(deadline) => Err(Late),
-        };
-        self.waited += began.elapsed();
-        outcome
-    }
-}
+use std::time::Instant;
 
 /// A target being asked. Dropped without a verdict (the client left, another was quicker) it says that much.
 pub(super) struct Asking {
@@ -107,6 +35,19 @@ pub(super) struct Asking {
 }
 
 impl Asking {
+    pub fn new(permit: Permit, target: &Arc<Target>) -> Self {
+        Self {
+            permit: Some(permit),
+            target: Arc::clone(target),
+            asked: false,
+        }
+    }
+
+    /// Somebody else reports.
+    pub fn into_permit(mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
     /// It gave a whole answer.
     pub fn answered(mut self) {
         self.target.attempts.count(Outcome::Ok);
@@ -124,7 +65,7 @@ impl Asking {
         }
     }
 
-    fn failed(mut self, failure: &Failure) {
+    pub fn failed(mut self, failure: &Failure) {
         self.target.attempts.count(failure.outcome);
         let Some(permit) = self.permit.take() else { return };
         match failure.report {
@@ -158,6 +99,10 @@ pub(super) struct Attempt<'a> {
 }
 
 /// What came of it, before it is said to the breaker.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives for a moment in its caller; a box would cost every stream an allocation"
+)]
 enum Came {
     Reply(Reply),
     Stream(LiveStream, Bytes),
@@ -166,11 +111,7 @@ enum Came {
 impl Attempt<'_> {
     /// Ask, and report to the breaker.
     pub async fn run(&self, permit: Permit, notes: &mut Notes) -> Result<Reply, Failure> {
-        let mut asking = Asking {
-            permit: Some(permit),
-            target: Arc::clone(self.target),
-            asked: false,
-        };
+        let mut asking = Asking::new(permit, self.target);
         let site = match &self.target.backend {
             Backend::Demo => return self.demo(notes, asking).await,
             Backend::Http(site) => site,
@@ -195,13 +136,7 @@ impl Attempt<'_> {
         let Common { app, call, .. } = self.common;
         let limits = self.common.limits();
         let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
-        let terms = Terms {
-            model: &model,
-            max_depth: limits.json_depth,
-            mixed: self.common.snapshot.mixed,
-            strict: self.common.strict,
-        };
-        let plan = match self.plan(notes, site, terms).await? {
+        let plan = match self.plan(notes, site, self.terms(&model)).await? {
             Ok(plan) => plan,
             Err(no_plan) if call.operation == Operation::CountTokens && no_plan.unoffered => {
                 return count::estimate(self, notes, &model).await.map(Came::Reply);
@@ -224,8 +159,26 @@ impl Attempt<'_> {
         if !call.streamed() {
             return self.whole(notes, exchange, plan).await.map(Came::Reply);
         }
-        let (stream, first) = self.first_event(notes, exchange, plan).await?;
+        let trail = self.trail(site, &plan).await;
+        let (stream, first) = self.first_event(notes, exchange, plan, trail).await?;
         Ok(Came::Stream(stream, first))
+    }
+
+    /// What decides how the call is planned for this target, under its own name of the model.
+    pub(super) fn terms<'m>(&self, model: &'m str) -> Terms<'m> {
+        let (max_depth, mixed, strict) = self.settings();
+        Terms {
+            model,
+            max_depth,
+            mixed,
+            strict,
+        }
+    }
+
+    /// The same without the name: depth of JSON, whether conversations may hold other vendors' parts, strictness.
+    pub(super) fn settings(&self) -> (usize, bool, bool) {
+        let common = self.common;
+        (common.limits().json_depth, common.snapshot.mixed, common.strict)
     }
 
     /// Hand a stream on, with what is to be reported at its end.
@@ -353,6 +306,7 @@ impl Attempt<'_> {
         notes: &mut Notes,
         exchange: Exchange,
         plan: Plan,
+        trail: Option<Trail>,
     ) -> Result<(LiveStream, Bytes), Failure> {
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
@@ -365,6 +319,9 @@ impl Attempt<'_> {
         }
         let deadline = (self.began + self.target.deadlines.first_event).min(self.common.total);
         let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer);
+        if let Some(trail) = trail {
+            stream.follow(trail);
+        }
         let mut first = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
@@ -457,7 +414,7 @@ fn too_large() -> Failure {
     }
 }
 
-fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
+pub(super) fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
     Some(headers?.get(CONTENT_TYPE)?.as_bytes())
 }
 
