@@ -377,3 +377,40 @@ fn the_command_says_the_same_and_its_status_says_how_it_went() {
     }
     assert_eq!(upstream.count(), 0);
 }
+
+#[test]
+fn a_name_means_the_same_model_to_an_explanation() {
+    let upstream = answering();
+    let names = ["gpt-*", "gpt-4*", "*-4o", "a*", "*z", "*", "exact"];
+    let models = names.map(|name| format!("  \"{name}\": {{ targets: [ {{ provider: p, model: up }} ] }}\n"));
+    let gateway = Gateway::with(format!(
+        "providers:\n  p: {{ kind: openai, base_url: \"{url}\" }}\n  off: {{ kind: openai, base_url: \"{url}\", enabled_if: env:CIRQUE_TEST_NOWHERE }}\nmodels:\n{}  \
+         gone: {{ targets: [ {{ provider: off }} ], aliases: [ went ] }}\n  gpt-4o-*: {{ targets: [ {{ provider: off }} ] }}\n",
+        models.concat(),
+        url = upstream.url(),
+    ));
+    for name in [
+        "gpt-4o",
+        "gpt-5",
+        "x-4o",
+        "gpt-",
+        "abcz",
+        "az",
+        "a",
+        "z",
+        "exact",
+        "exacter",
+        "gpt-*",
+        "*",
+        "a*",
+        "*z",
+        "gone",
+        "went",
+        "gpt-4o-mini",
+    ] {
+        let body = json!({"model": name, "messages": []});
+        let asked = question(CHATS, &[], &body).to_string();
+        let explanation = ask(&gateway, "POST", "/admin/v1/route/explain", &asked).ok().json();
+        same(&explanation, &gateway.post(CHATS, body.to_string()), name);
+    }
+}

@@ -233,3 +233,36 @@ fn large_values_and_deep_bodies_pass() {
             .ends_with(deep.strip_prefix(r#"{"#).unwrap())
     );
 }
+#[test]
+fn what_a_rule_takes_away_or_adds_counts_for_who_can_answer() {
+    let (weak, able) = (answering(), answering());
+    let config = |when: &str| {
+        format!(
+            "providers:\n  weak: {{ kind: openai, base_url: \"{}\" }}\n  able: {{ kind: openai, base_url: \"{}\" }}\nmodels:\n  \
+             m: {{ targets: [ {{ provider: weak, model: up, lacks: [ json-schema ] }}, {{ provider: able, model: up, tier: 1 }} ] }}\n\
+             routes:\n  - {{ name: add, when: '{when}', set: {{ response_format: {{ type: json_schema, json_schema: {{ name: x, schema: {{}} }} }} }} }}\n  \
+             - {{ name: take, when: 'headers[\"x-do\"] == \"take\"', remove: [ response_format ] }}\n",
+            weak.url(),
+            able.url()
+        )
+    };
+    // Whether a rule reads what a request needs must make no difference.
+    for when in [
+        r#"headers["x-do"] == "add""#,
+        r#"headers["x-do"] == "add" && !needs.tools"#,
+    ] {
+        let gateway = Gateway::with(config(when));
+        let schema = json!({"model": "m", "messages": [], "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}}).to_string();
+        for (what, body, target) in [
+            ("nothing", r#"{"model":"m","messages":[]}"#, "weak/up"),
+            ("nothing", schema.as_str(), "able/up"),
+            ("add", r#"{"model":"m","messages":[]}"#, "able/up"),
+            ("take", schema.as_str(), "weak/up"),
+        ] {
+            let response = gateway
+                .post_with("/v1/chat/completions", &format!("x-do: {what}\r\n"), body)
+                .ok();
+            assert_eq!(response.header("x-cirque-target"), Some(target), "{what} {when}");
+        }
+    }
+}
