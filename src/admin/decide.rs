@@ -41,6 +41,7 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
         ..Explanation::default()
     };
     let mut model = None;
+    let mut body = call.body.clone();
     if let Some(routes) = &routes {
         let told = routes.explain(asked);
         let decision = routes.decide(asked);
@@ -55,12 +56,18 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
                 explanation.edits.extend(edits(rule));
             }
         }
+        for edits in &decision.edits {
+            body = edits.apply(&body, call.operation, call.dialect, DEPTH).unwrap_or(body);
+        }
         let tried = told.iter().filter(|rule| rule.outcome != Outcome::NotReached);
         explanation.rules = tried.map(rule_tried).collect();
     }
     if explanation.refused.is_some() {
         return Ok(explanation);
     }
+    // Who fits is asked of what is sent on.
+    let seen = needs::look(&body, call.dialect, DEPTH);
+    let tokens = needs::estimate_tokens(body.len(), &seen);
     let found = model.or_else(|| find(config, &call.envelope.model).cloned());
     match found.as_ref().and_then(|name| Some((name, config.models.get(name)?))) {
         None => explanation.refused = Some(format!("there is no model `{}`", call.envelope.model)),
@@ -153,26 +160,30 @@ fn edits(rule: &Rule) -> Vec<Edit> {
     set.chain(default).chain(remove).collect()
 }
 
-/// The model a name means: an exact one, an alias, or the pattern that fits with most of it written out.
+/// The model a name means: an exact one, an alias, or the pattern that fits with most of it written out; of those that have a
+/// target, as in the snapshot.
 fn find<'a>(config: &'a Config, asked: &str) -> Option<&'a String> {
-    let exact = config.models.get_key_value(asked).map(|(name, _)| name);
-    let exact = exact.filter(|name| !name.contains('*'));
-    let alias = || {
-        let mut models = config.models.iter();
-        models.find_map(|(name, model)| model.aliases.iter().any(|alias| alias == asked).then_some(name))
+    let runs = |model: &&config::Model| {
+        let providers = model
+            .targets
+            .iter()
+            .map(|target| config.providers.get(&target.provider));
+        providers.flatten().any(config::enabled)
     };
-    let pattern = || {
-        let fits = config.models.keys().filter(|name| {
-            name.split_once('*').is_some_and(|(before, after)| {
-                asked
-                    .strip_prefix(before)
-                    .and_then(|rest| rest.strip_suffix(after))
-                    .is_some_and(|it| !it.is_empty())
-            })
-        });
-        fits.max_by_key(|name| name.len())
+    let models = || config.models.iter().filter(|(_, model)| runs(model));
+    let named = |(name, model): &(&String, &config::Model)| {
+        name.as_str() == asked || model.aliases.iter().any(|alias| alias == asked)
     };
-    exact.or_else(alias).or_else(pattern)
+    if let Some((name, _)) = models().find(named) {
+        // A pattern is no model.
+        return Some(name).filter(|_| !asked.contains('*'));
+    }
+    let patterns = models().filter_map(|(name, _)| {
+        let (before, after) = name.split_once('*')?;
+        let rest = asked.strip_prefix(before)?.strip_suffix(after)?;
+        (!rest.is_empty()).then_some((name.len(), std::cmp::Reverse(before), name))
+    });
+    patterns.max().map(|(.., name)| name)
 }
 
 /// Its targets, in the order of their tiers.

@@ -31,7 +31,7 @@ pub async fn run(
     reply: Reply,
 ) -> pingora::Result<()> {
     match reply {
-        Reply::Whole { body, room } => {
+        Reply::Whole { body, room, .. } => {
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
             drop(room);
             sent

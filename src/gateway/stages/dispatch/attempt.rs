@@ -7,17 +7,19 @@
 use super::super::super::buffers::Room;
 use super::super::super::context::Uncounted;
 use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
-use super::super::super::plan::{Answer, Plan, Terms};
+use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::codec::{Framing, Undecodable};
+use crate::providers::Asked;
+use crate::providers::codec::{Expect, Framing, Undecodable};
 use crate::telemetry::{Outcome, ResponseText};
 use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
 use crate::upstream::{Backend, Exchange, Site, Target};
+use crate::wire::json::Node;
 use crate::wire::{Operation, usage};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -159,7 +161,7 @@ impl Attempt<'_> {
             return self.judge(site, notes, exchange, &plan).await.map(Came::Reply);
         }
         if !call.streamed() {
-            return self.whole(notes, exchange, plan).await.map(Came::Reply);
+            return self.whole(site, notes, exchange, plan).await.map(Came::Reply);
         }
         let trail = self.trail(site, &plan).await;
         self.first_event(notes, exchange, plan, trail).await
@@ -199,7 +201,13 @@ impl Attempt<'_> {
     }
 
     /// Read a whole answer.
-    async fn whole(&self, notes: &mut Notes, mut exchange: Exchange, plan: Plan) -> Result<Reply, Failure> {
+    async fn whole(
+        &self,
+        site: &Site,
+        notes: &mut Notes,
+        mut exchange: Exchange,
+        plan: Plan,
+    ) -> Result<Reply, Failure> {
         let limits = self.common.limits();
         let mut room = Room::none(&self.common.app.buffers);
         let expected = exchange.content_length().unwrap_or(0);
@@ -213,7 +221,7 @@ impl Attempt<'_> {
         exchange.release().await;
         let translated = match plan.answer {
             Answer::Translated(translated) => translated,
-            Answer::Native { .. } => return self.native_whole(notes, body, room),
+            Answer::Native { .. } => return self.native_whole(site, notes, body, room),
         };
         let whole = match self.translate_whole(translated, &body).await {
             Ok(whole) => whole,
@@ -231,14 +239,18 @@ impl Attempt<'_> {
             });
         }
         self.note_usage(notes, whole.usage, ResponseText::Json(body));
-        Ok(Reply::Whole { body: whole.body, room })
+        Ok(Reply::Whole {
+            body: whole.body,
+            room,
+            filtered: whole.filtered && self.common.filters,
+        })
     }
 
     #[allow(
         clippy::result_large_err,
         reason = "as every attempt's; boxing it would cost the async ones too"
     )]
-    fn native_whole(&self, notes: &mut Notes, body: Bytes, room: Room) -> Result<Reply, Failure> {
+    fn native_whole(&self, site: &Site, notes: &mut Notes, body: Bytes, room: Room) -> Result<Reply, Failure> {
         let facts = facts_of(self.common.call.dialect, &body, self.common.limits().json_depth)
             .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
@@ -250,7 +262,29 @@ impl Attempt<'_> {
             });
         }
         self.note_usage(notes, facts.usage, ResponseText::Json(body.clone()));
-        Ok(Reply::Whole { body, room })
+        let filtered = self.common.filters && self.is_filtered(site, &body);
+        Ok(Reply::Whole { body, room, filtered })
+    }
+
+    /// Whether a content filter left nothing of an answer that passes as it is: read once more, only where it matters.
+    fn is_filtered(&self, site: &Site, body: &[u8]) -> bool {
+        let call = self.common.call;
+        let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
+        let asked = Asked {
+            operation: call.operation,
+            client: call.dialect,
+            model: &model,
+            stream: false,
+            several: false,
+        };
+        let expect = Expect::default();
+        let read = || {
+            let api = site.provider.api(asked)?;
+            let document = Node::parse(body, self.common.limits().json_depth).ok()?;
+            let response = api.codec.decode(&document, &expect).ok()?;
+            Some(is_filtered(&response))
+        };
+        matches!(call.operation, Operation::Chat) && read().unwrap_or(false)
     }
 
     /// The figures, or what to count where there are none and tokens mean something.

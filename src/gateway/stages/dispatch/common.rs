@@ -26,6 +26,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub strict: bool,
     /// Streams that break may be gone on with.
     pub continuation: Option<ContinuationTerms>,
+    /// Others are asked when a content filter leaves nothing of an answer.
+    pub filters: bool,
     /// When all of it must be over.
     pub total: Instant,
     /// How long that was to be from the beginning; nothing when the client gave itself less than the configuration does.

@@ -118,6 +118,7 @@ impl Copy {
             matched: &self.matched,
             strict: self.strict,
             continuation: None,
+            filters: false,
             total: began + longest,
             allotted: Some(longest),
             calls: AtomicU32::new(0),

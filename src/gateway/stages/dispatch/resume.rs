@@ -91,6 +91,7 @@ pub async fn go_on(
         matched: found.matched,
         strict: found.model.strict,
         continuation: Some(terms),
+        filters: false,
         total,
         allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
