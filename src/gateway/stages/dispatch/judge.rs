@@ -68,6 +68,10 @@ impl Attempt<'_> {
     }
 
     /// What a verdict means for the request and for the target.
+    #[allow(
+        clippy::result_large_err,
+        reason = "as every attempt's; boxing it would cost the async ones too"
+    )]
     fn weigh(
         &self,
         verdict: Verdict,
