@@ -114,6 +114,16 @@ impl State {
     }
 
     fn retain(&self, snapshot: &Snapshot) {
+        let rules: Vec<&str> = snapshot.routes.iter().flat_map(Routes::names).collect();
+        let providers: Vec<&str> = snapshot
+            .models
+            .iter()
+            .flat_map(|model| &model.targets)
+            .map(|target| target.provider_name())
+            .collect();
+        self.meters
+            .routing
+            .retain_named(|provider| providers.contains(&provider), |rule| rules.contains(&rule));
         let targets = || snapshot.models.iter().flat_map(|model| &model.targets);
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
         let sites = || targets().filter_map(|target| target.site()?.quarantine.as_ref());

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Longest cool-down a provider's header can impose.
-pub const COOL_AT_MOST: Duration = Duration::from_secs(600);
+pub const COOL_AT_MOST: Duration = Duration::from_secs(3600);
 /// Longest time any setting is taken to mean, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// `max_in_flight` when there is no bound.

@@ -272,8 +272,16 @@ async fn ask<'a>(
     };
     // Also of a client that left: its calls were made.
     ctx.record.attempts = common.calls();
-    let Finished { who, result, notes } = raced.map_err(|_| GatewayError::client_left())?;
-    down.waited += notes.waited;
+    let Finished { who, result, notes } = raced.map_err(|_| {
+        // What of it was waiting went with it; nearly all was.
+        down.waited = ctx.started.elapsed();
+        GatewayError::client_left()
+    })?;
+    // Two beside each other waited together: as long as the first of them.
+    down.waited += match fallen.first() {
+        Some(other) => other.who.began.min(who.began).elapsed(),
+        None => notes.waited,
+    };
     for Fallen { who, outcome, took } in fallen {
         ctx.record.fell(who.target, who.purpose, outcome, took);
     }

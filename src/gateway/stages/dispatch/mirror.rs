@@ -8,6 +8,7 @@ use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
+use super::super::super::live::Broken;
 use super::attempt::{Common, Notes};
 use super::forward::Forwarded;
 use super::race::{self, Finished};
@@ -15,7 +16,7 @@ use super::search::Search;
 use super::{Live, Reply};
 use crate::balance::RetryBudget;
 use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
-use crate::telemetry::{Purpose, Side};
+use crate::telemetry::{Outcome, Purpose, Side};
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -168,6 +169,13 @@ impl Copy {
             drop(stream.take());
         }
         let ok = in_time && stream.broken.is_none();
+        target.attempts.count(match &stream.broken {
+            _ if !in_time => Outcome::IdleTimeout,
+            None => Outcome::Ok,
+            Some(Broken::Connection(_)) => Outcome::Disconnected,
+            Some(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
+            Some(_) => Outcome::BadResponse,
+        });
         if let Some(permit) = permit {
             if ok {
                 permit.success();
