@@ -23,12 +23,20 @@ const USUAL_PRIORITY: u8 = 5;
 pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refused> {
     let (call, headers, now) = read(question)?;
     let names: Vec<&String> = config.models.keys().collect();
-    let index = |name: &str| names.iter().position(|known| known.as_str() == name);
+    // As the gateway has it: a model whose targets are all left out is none.
+    let index = |name: &str| {
+        let at = names.iter().position(|known| known.as_str() == name)?;
+        config
+            .models
+            .get(name)
+            .is_some_and(|model| is_there(config, model))
+            .then_some(at)
+    };
     let routes = Routes::build(config, index).map_err(|problems| Refused::new(problems.join("; ")))?;
     let asked = Asked {
         call: &call,
         headers: &headers,
-        ip: None,
+        ip: question.ip.as_ref().and_then(|ip| ip.parse().ok()),
         now,
         max_depth: DEPTH,
     };
@@ -51,10 +59,9 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
             .map(|name| (*name).clone());
         explanation.priority = decision.priority.unwrap_or(USUAL_PRIORITY);
         explanation.refused = decision.refuse.map(|text| text.to_string());
-        for (told, rule) in told.iter().zip(&config.routes) {
-            if told.outcome == Outcome::Held {
-                explanation.edits.extend(edits(rule));
-            }
+        for told in told.iter().filter(|told| told.outcome == Outcome::Held) {
+            let rule = config.routes.iter().find(|rule| rule.name == told.name);
+            explanation.edits.extend(rule.into_iter().flat_map(edits));
         }
         for edits in &decision.edits {
             body = edits.apply(&body, call.operation, call.dialect, DEPTH).unwrap_or(body);
@@ -62,6 +69,10 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
         let tried = told.iter().filter(|rule| rule.outcome != Outcome::NotReached);
         explanation.rules = tried.map(rule_tried).collect();
     }
+    let own = headers
+        .get("x-cirque-priority")
+        .and_then(|own| own.to_str().ok()?.parse().ok());
+    explanation.priority = explanation.priority.min(own.unwrap_or(explanation.priority));
     if explanation.refused.is_some() {
         return Ok(explanation);
     }
@@ -71,6 +82,9 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
     let found = model.or_else(|| find(config, &call.envelope.model).cloned());
     match found.as_ref().and_then(|name| Some((name, config.models.get(name)?))) {
         None => explanation.refused = Some(format!("there is no model `{}`", call.envelope.model)),
+        Some((name, model)) if !is_there(config, model) => {
+            explanation.refused = Some(format!("no target of the model `{name}` is enabled"));
+        }
         Some((name, model)) => explanation.targets = candidates(config, name, model, &seen, tokens),
     }
     explanation.model = found;
@@ -186,6 +200,13 @@ fn find<'a>(config: &'a Config, asked: &str) -> Option<&'a String> {
     patterns.max().map(|(.., name)| name)
 }
 
+fn is_there(config: &Config, model: &config::Model) -> bool {
+    model
+        .targets
+        .iter()
+        .any(|target| config.providers.get(&target.provider).is_some_and(config::enabled))
+}
+
 /// Its targets, in the order of their tiers.
 fn candidates(config: &Config, name: &str, model: &config::Model, seen: &Seen, tokens: u64) -> Vec<Candidate> {
     let enabled = |target: &&config::Target| config.providers.get(&target.provider).is_some_and(config::enabled);
@@ -201,6 +222,18 @@ fn candidates(config: &Config, name: &str, model: &config::Model, seen: &Seen, t
             fits: target.context_tokens.map(|most| tokens <= most),
         })
         .collect();
+    for at in 1..candidates.len() {
+        let (before, rest) = candidates.split_at_mut(at);
+        let Some(one) = rest.first_mut() else { continue };
+        let again = format!("{}#", one.id);
+        let repeats = before
+            .iter()
+            .filter(|known| known.id == one.id || known.id.starts_with(&again))
+            .count();
+        if repeats > 0 {
+            one.id = format!("{}#{}", one.id, repeats + 1);
+        }
+    }
     candidates.sort_by_key(|candidate| (candidate.tier, candidate.weight == 0));
     candidates
 }

@@ -27,6 +27,7 @@ mod faults;
 mod fidelity;
 mod hostile;
 mod needs;
+mod others;
 mod overload;
 mod passthrough;
 mod reload;
