@@ -318,8 +318,15 @@ async fn ask<'a>(
 fn accept(common: &Common<'_>, ctx: &mut RequestContext, answer: Turned<'_>) -> Reply {
     let (reply, notes, who) = answer;
     let record = &mut ctx.record;
-    record.target = Some(Arc::clone(who.target));
-    record.meter = who.model.meter(who.member, common.call.operation).cloned();
+    // The one that was asked first is noted already.
+    if !record
+        .target
+        .as_ref()
+        .is_some_and(|known| Arc::ptr_eq(known, who.target))
+    {
+        record.target = Some(Arc::clone(who.target));
+        record.meter = who.model.meter(who.member, common.call.operation).cloned();
+    }
     record.purpose = who.purpose;
     record.place = (who.index, who.member);
     record.arm = who.model.arm(who.member).cloned();
