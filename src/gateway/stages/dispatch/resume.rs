@@ -7,7 +7,7 @@
 use super::super::super::App;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::Downstream;
-use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as};
+use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as, tokens};
 use super::super::super::plan::{self, Answer, Continued, Plan, Terms};
 use super::attempt::{Asking, Attempt, Common, Notes, content_type};
 use super::failure::{Failure, bad_response, unplannable, unsupported};
@@ -41,6 +41,10 @@ pub struct Speaker {
     pub purpose: Purpose,
     /// When.
     pub began: Instant,
+    /// Something has come from it.
+    pub begun: bool,
+    /// Tokens of the answer that others had given before it.
+    pub given: u64,
 }
 
 /// A request whose answer may be gone on with.
@@ -134,6 +138,8 @@ pub async fn go_on(
                     uncounted: attempt.uncounted(ResponseText::Events(Vec::new())),
                     purpose: Purpose::Continuation,
                     began,
+                    begun: false,
+                    given: tokens(&said),
                 };
                 ctx.record.target = Some(Arc::clone(target));
                 ctx.record.meter = model.meter(member, call.operation).cloned();
@@ -154,6 +160,16 @@ pub async fn go_on(
     }
     routing.seam(&found.model.name, "nobody to go on");
     Ok(None)
+}
+
+impl Speaker {
+    /// An event of its has come: as when an answer is committed.
+    pub fn begun(&mut self) {
+        if let (false, Some(permit)) = (std::mem::replace(&mut self.begun, true), &mut self.permit) {
+            permit.heard(Instant::now);
+            permit.begun();
+        }
+    }
 }
 
 impl Attempt<'_> {
