@@ -10,6 +10,7 @@ use super::super::super::downstream::Downstream;
 use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as, tokens};
 use super::super::super::plan::{self, Answer, Continued, Plan, Terms};
 use super::attempt::{Asking, Attempt, Common, Notes, content_type};
+use super::doubt::Doubts;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
 use super::forward::Forwarded;
 use super::search::{Chosen, Search};
@@ -99,6 +100,7 @@ pub async fn go_on(
         total,
         allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
+        doubts: Doubts::after_a_failure(),
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);
     search.leave_out(broken.iter().chain(&ctx.unfit).copied().collect());
@@ -127,6 +129,7 @@ pub async fn go_on(
         down.waited += notes.waited;
         match asked {
             Ok((exchange, rest, asking)) => {
+                common.doubts.answered();
                 let source = Source::Upstream(Box::new(exchange));
                 if !live.splice(source, rest.framing, rest.decoder, rest.how) {
                     return Ok(None);
@@ -188,7 +191,7 @@ impl Attempt<'_> {
         match self.ask_for_rest(site, notes, said, terms, &mut asking).await {
             Ok((exchange, rest)) => Ok((exchange, rest, asking)),
             Err(failure) => {
-                asking.failed(&failure);
+                asking.failed(&failure, &self.common.doubts);
                 Err(failure)
             }
         }
