@@ -139,3 +139,64 @@ fn headings(text: &str) -> Vec<String> {
         })
         .collect()
 }
+
+#[test]
+fn every_metric_is_in_the_table_of_metrics() {
+    let table = page("docs/observe.md");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `cirque_"));
+    let mut named: Vec<String> = rows
+        .filter_map(|row| Some(format!("cirque_{}", row.split_once('`')?.0)))
+        .collect();
+    named.sort();
+    assert_eq!(named, metrics());
+}
+
+#[test]
+fn metrics_that_pages_name_exist() {
+    let known = metrics();
+    let exists = |name: &str| {
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        // `grep cirque_hedges` names several.
+        known
+            .iter()
+            .any(|known| known == name || known == family || known.starts_with(&format!("{name}_")))
+    };
+    let mut failures = String::new();
+    for path in pages() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for rest in text.split("cirque_").skip(1) {
+            let end = rest
+                .find(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+                .unwrap_or(rest.len());
+            let name = format!("cirque_{}", &rest[..end]);
+            if end > 0 && !exists(name.trim_end_matches('_')) {
+                failures += &format!("{}: {name}\n", path.display());
+            }
+        }
+    }
+    assert!(failures.is_empty(), "metrics that do not exist:\n{failures}");
+}
+
+/// The names of all metrics, as the rooms that make them spell them, sorted.
+fn metrics() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in ["metrics", "routing", "process"] {
+        let source = page(&format!("src/telemetry/{file}.rs"));
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let quoted = source
+            .split("\"cirque_")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('"'));
+        names.extend(quoted.map(|(name, _)| format!("cirque_{name}")));
+    }
+    names.sort();
+    assert!(names.len() > 40, "only {} metrics were found", names.len());
+    names
+}
+
+fn page(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
