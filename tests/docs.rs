@@ -1,5 +1,6 @@
 //! The documentation's configurations: every YAML block that contains `listen:` is a whole file and must load, and one that
-//! begins with the path of an example must be that file. And every relative link must lead somewhere.
+//! begins with the path of an example must be that file. Every relative link must lead somewhere, every page be in the index, and
+//! every metric in the table of metrics.
 //!
 //! Not for whether the text around them is true.
 
@@ -138,6 +139,23 @@ fn headings(text: &str) -> Vec<String> {
             kept.collect::<String>().to_lowercase().replace(' ', "-")
         })
         .collect()
+}
+
+#[test]
+fn the_index_names_every_page() {
+    let index = page("README.md");
+    for path in pages() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let link = if path.parent().is_some_and(|folder| folder.ends_with("docs")) {
+            format!("](docs/{name})")
+        } else {
+            format!("]({name})")
+        };
+        assert!(
+            name == "README.md" || index.contains(&link),
+            "README.md does not link {name}"
+        );
+    }
 }
 
 #[test]
