@@ -1,5 +1,6 @@
 //! The documentation's configurations: every YAML block that contains `listen:` is a whole file and must load, and one that
-//! begins with the path of an example must be that file. And every relative link must lead somewhere.
+//! begins with the path of an example must be that file. Every relative link must lead somewhere, every page be in the index, and
+//! every metric in the table of metrics.
 //!
 //! Not for whether the text around them is true.
 
@@ -138,4 +139,82 @@ fn headings(text: &str) -> Vec<String> {
             kept.collect::<String>().to_lowercase().replace(' ', "-")
         })
         .collect()
+}
+
+#[test]
+fn the_index_names_every_page() {
+    let index = page("README.md");
+    for path in pages() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let link = if path.parent().is_some_and(|folder| folder.ends_with("docs")) {
+            format!("](docs/{name})")
+        } else {
+            format!("]({name})")
+        };
+        assert!(
+            name == "README.md" || index.contains(&link),
+            "README.md does not link {name}"
+        );
+    }
+}
+
+#[test]
+fn every_metric_is_in_the_table_of_metrics() {
+    let table = page("docs/observe.md");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `cirque_"));
+    let mut named: Vec<String> = rows
+        .filter_map(|row| Some(format!("cirque_{}", row.split_once('`')?.0)))
+        .collect();
+    named.sort();
+    assert_eq!(named, metrics());
+}
+
+#[test]
+fn metrics_that_pages_name_exist() {
+    let known = metrics();
+    let exists = |name: &str| {
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        // `grep cirque_hedges` names several.
+        known
+            .iter()
+            .any(|known| known == name || known == family || known.starts_with(&format!("{name}_")))
+    };
+    let mut failures = String::new();
+    for path in pages() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for rest in text.split("cirque_").skip(1) {
+            let end = rest
+                .find(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+                .unwrap_or(rest.len());
+            let name = format!("cirque_{}", &rest[..end]);
+            if end > 0 && !exists(name.trim_end_matches('_')) {
+                failures += &format!("{}: {name}\n", path.display());
+            }
+        }
+    }
+    assert!(failures.is_empty(), "metrics that do not exist:\n{failures}");
+}
+
+/// The names of all metrics, as the rooms that make them spell them, sorted.
+fn metrics() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in ["metrics", "routing", "process"] {
+        let source = page(&format!("src/telemetry/{file}.rs"));
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let quoted = source
+            .split("\"cirque_")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('"'));
+        names.extend(quoted.map(|(name, _)| format!("cirque_{name}")));
+    }
+    names.sort();
+    assert!(names.len() > 40, "only {} metrics were found", names.len());
+    names
+}
+
+fn page(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }

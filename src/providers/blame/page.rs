@@ -115,14 +115,14 @@ const HEAD: &str = "\
 Written from the rows the gateway runs (`src/providers/blame`); do not edit. `CIRQUE_UPDATE=1 cargo test --lib blame` writes it
 anew, and the test fails when it is out of date.
 
-An answer that is not 200, and an error inside a stream before its first token, is judged once: *status, code, message → blame →
-action*. The vendor's own table is asked first, then those of the API it speaks, then the one by status; the first row that fits
+An answer that is not 200, and an error with status 200 (a body that is one, an event before or in the middle of a stream), is
+judged once: *status, code, message → blame → action*. The vendor's own table is asked first, then those of the API it speaks, then the one by status; the first row that fits
 decides.
 
-* **status**: of the response. Of an error inside a stream it is the one its code or type stands for, else 500.
+* **status**: of the response. Of an error with status 200 it is the one its code or type stands for, else 500.
 * **code**: one of these is the `code`, `type`, `status`, `error_type`, `error_code`, `__type`, `innererror.code` or
   `details[].reason` of the vendor's error object, or `x-amzn-errortype`. `(not JSON)` is a body that has something in it and is
-  not JSON. `metadata.reasons` is OpenRouter's list of what its moderation found, `QuotaFailure: PerDay` a quota of Google's by
+  not JSON, `(empty)` one that has nothing in it. `metadata.reasons` is OpenRouter's list of what its moderation found, `QuotaFailure: PerDay` a quota of Google's by
   the day.
 * **message**: the whole message of that object, from its first character on (`#` a number, `*` any text). Nothing else in a body
   is looked at, so text a client wrote and an error repeats does not count.
@@ -141,8 +141,12 @@ status.
 | `client`, `content_filter` | **filter fallback** | Where the pool opts in, the request goes to the target named for it; else passed on. |
 | `credential` | **credential quarantined** | No target that uses this credential is asked until the quarantine ends or the credential changes; an alert; the request goes elsewhere. |
 | `target` | **target quarantined** | This target alone is left out; the request goes elsewhere. Where the *client* chose the model's name (a model pattern), `model_missing` and `permission` are passed on instead. |
-| `rate_limit` | **cooled** | This target is left alone for as long as the answer says (else the configured time); no failure; the request goes elsewhere at once. When all are cooling: 429 with the shortest wait. |
+| `rate_limit` | **cooled** | This target is left alone for as long as the answer says (else 5 s; at least 250 ms, at most 1 h); no failure; the request goes elsewhere at once. When all are cooling: 429 with the shortest wait. Where the client chose the model's name, nobody is cooled: other models have other limits. |
 | `server` | **counts to the breaker** | A failure of this target; the request goes elsewhere. A `retry-after` that came with it is kept. |
+
+Once an answer has begun, the client gets the error in its stream whoever is to blame; the target is treated by the same table, and
+only what does not blame the request may be gone on with by another (docs/continuation.md). The passthrough lane reads no bodies and
+goes by status and headers (docs/passthrough.md).
 
 The rows are made so that what one client writes takes no credential or target from others: filters, inputs that are too long for a
 limit, uploads that are gone and pages of web firewalls are kept apart from refused keys, though vendors use the same statuses.
@@ -160,8 +164,8 @@ limit, uploads that are gone and pages of web firewalls are kept apart from refu
 
 ## When to come back
 
-For `rate_limit`, the first of these that says something; for `server`, all but the second. At most 24 hours; negative, endless and
-unreadable values are not used.
+For `rate_limit`, the first of these that says something; for `server`, all but the second. At most 24 hours are told to the
+client; negative, endless and unreadable values are not used.
 
 1. `retry-after-ms`, then `retry-after` (seconds or an HTTP date).
 2. Of the limits with nothing left (`…-remaining…: 0`), the longest reset: `x-ratelimit-reset-{requests,tokens}` (OpenAI, Azure,
