@@ -30,7 +30,7 @@ def main():
     folder, results = pathlib.Path(folder), pathlib.Path(results)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
     facts = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "cpu": cpu, "cores": os.cpu_count(),
-             "kernel": platform.release(), "through": label}
+             "kernel": platform.release(), "through": label, "load_average": os.getloadavg()[0]}
     scenarios = {}
     for name, duration in (line.split() for line in (folder / "order").read_text().splitlines()):
         path = folder / f"{name}.json"
@@ -56,6 +56,19 @@ def main():
         if s["notes"]:
             verdict += f" ({s['notes']})"
         lines.append(f"| {name} | {s['duration']} | {s.get('requests', 0)} | {s.get('rps', 0):.0f} | {s.get('failed', 0)} | " + " | ".join(figures) + f" | {memory_cell} | {verdict} |")
+    for name, s in scenarios.items():
+        if not s.get("own") and not s.get("held"):
+            continue
+        lines += ["", f"## {name}", ""]
+        trends = {key: v for key, v in s.get("own", {}).items() if "p50" in v}
+        if trends:
+            lines += ["| | p50 | p95 | p99 | max |", "|---|--:|--:|--:|--:|"]
+            lines += [f"| {key} | " + " | ".join(f"{v.get(q) or 0:.1f}" for q in ("p50", "p95", "p99", "max")) + " |" for key, v in trends.items()]
+            lines.append("")
+        others = [f"{key} {value:g}" for key, v in s.get("own", {}).items() if key not in trends for value in v.values() if value is not None]
+        lines += ["* " + " · ".join(others)] if others else []
+        lines += [f"* {held}" for held in s.get("held", [])]
+        lines += [f"* **{broken}**" for broken in s["thresholds_broken"] + s.get("checks_failed", [])]
     results.mkdir(parents=True, exist_ok=True)
     stem = results / datetime.datetime.now().strftime("load-%Y%m%d-%H%M%S")
     text = "\n".join(lines) + "\n"

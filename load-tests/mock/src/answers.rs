@@ -126,6 +126,8 @@ pub enum Api {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Shape {
     pub api: Api,
+    /// Of the mock.
+    pub name: String,
     /// The text repeats nothing, so that a piece that is missing or there twice is seen.
     pub numbered: bool,
     /// What has been said of it already.
@@ -193,8 +195,9 @@ fn envelope(shape: &Shape, object: &str, choices: &str, usage: Option<&str>) -> 
     };
     let usage = usage.map_or(String::new(), |usage| format!(r#","usage":{usage}"#));
     format!(
-        r#"{{"id":"{id}","object":"{object}","created":{CREATED},"model":{},"service_tier":"default","system_fingerprint":"fp_mock0001","choices":[{choices}]{usage}}}"#,
-        json!(shape.model)
+        r#"{{"id":"{id}","object":"{object}","created":{CREATED},"model":{},"service_tier":"default","system_fingerprint":{},"choices":[{choices}]{usage}}}"#,
+        json!(shape.model),
+        json!(format!("fp_{}", shape.name)),
     )
 }
 
@@ -339,6 +342,7 @@ mod tests {
     fn shape(stream: bool, usage: bool) -> Shape {
         Shape {
             api: Api::Chat,
+            name: "mock0001".to_owned(),
             numbered: false,
             said: String::new(),
             stream,
@@ -387,6 +391,7 @@ mod tests {
             let on = |bit: usize| bits & (1 << bit) != 0;
             let shape = Shape {
                 api: if on(0) { Api::Chat } else { Api::Completions },
+                name: "mock0001".to_owned(),
                 numbered: false,
                 said: String::new(),
                 stream: on(1),

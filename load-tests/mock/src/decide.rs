@@ -235,7 +235,7 @@ impl Provider {
         let interval = Duration::from_millis(self.flags.token_interval);
         Ok(Decision {
             under_way: None,
-            answer: self.rendered(&ask, api, directives.numbered, said),
+            answer: self.rendered(&ask, api, directives.numbered || self.flags.numbered, said),
             fault: directives.fault,
             latency: self.flags.latency.sample(),
             pace: directives.pace.unwrap_or(interval),
@@ -258,6 +258,7 @@ impl Provider {
         }
         let shape = Shape {
             api,
+            name: self.flags.name.clone(),
             numbered,
             said,
             stream,

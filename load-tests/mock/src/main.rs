@@ -58,6 +58,12 @@ pub struct Flags {
     /// More requests under way than this are answered 429 with `retry-after: 1`.
     #[arg(long)]
     pub max_concurrent: Option<u64>,
+    /// A text that repeats nothing, as the directive `numbered-` asks for.
+    #[arg(long)]
+    pub numbered: bool,
+    /// Shown as `system_fingerprint`, for telling several of these apart behind a gateway.
+    #[arg(long, default_value = "mock0001")]
+    pub name: String,
     /// Length of the JSON of a chat answer that is not streamed.
     #[arg(long, default_value_t = 1024)]
     pub response_bytes: usize,

@@ -99,6 +99,7 @@ mod tests {
     fn shape(stream: bool, tool: Option<&str>) -> Shape {
         Shape {
             api: Api::Messages,
+            name: "mock0001".to_owned(),
             numbered: true,
             said: String::new(),
             stream,
