@@ -146,8 +146,9 @@ fn balance(c: &mut Criterion) {
             tier: 0,
             cost: 0,
             breaker: Arc::default(),
+            quarantine: None,
         };
-        let pool = Pool::new((0..members).map(member).collect(), Strategy::Weighted);
+        let pool = Pool::new((0..members).map(member).collect(), Strategy::Weighted, false);
         c.bench_function(&format!("Pool::pick + success, {members} members"), |b| {
             b.iter(|| {
                 pool.pick(black_box(&[]), black_box(Ask::default()), Instant::now)

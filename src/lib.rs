@@ -6,7 +6,7 @@
 //! |--:|---|---|
 //! | 0 | [`error`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`balance`], [`providers`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 2 | [`balance`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`upstream`] | the file; targets and the exchange with one |
 //! | 4 | [`snapshot`] | everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
@@ -22,6 +22,7 @@ pub mod ids;
 pub mod link_local;
 pub mod notify;
 pub mod providers;
+pub mod rules;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

@@ -10,19 +10,22 @@
 
 mod build;
 mod credentials;
+pub mod routes;
+mod shown;
 mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
-pub use self::terms::{HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+use self::routes::Routes;
+pub use self::terms::{Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
 use crate::balance::queue::Queue;
-use crate::balance::{Breaker, Pool, RetryBudget};
+use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
 use crate::telemetry::{ArmMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
-use crate::upstream::{Deadlines, Target};
+use crate::upstream::{BreakerTerms, Deadlines, Target};
 use crate::wire::Operation;
 use dashmap::DashMap;
 use std::collections::HashMap;
@@ -36,6 +39,8 @@ pub struct State {
     /// Bounds the calls that failing targets cause.
     pub retries: RetryBudget,
     breakers: DashMap<TargetId, Arc<Breaker>>,
+    /// By provider and what its credential hashes to: another credential is not held to account for the one before.
+    quarantines: DashMap<(String, u64), Arc<Quarantine>>,
     /// By public model.
     lines: DashMap<String, Arc<Queue>>,
     books: DashMap<AddressKey, Arc<AddressBook>>,
@@ -49,6 +54,7 @@ impl State {
             meters,
             retries: RetryBudget::default(),
             breakers: DashMap::new(),
+            quarantines: DashMap::new(),
             lines: DashMap::new(),
             books: DashMap::new(),
             tokens: DashMap::new(),
@@ -57,6 +63,11 @@ impl State {
 
     fn breaker(&self, id: &TargetId) -> Arc<Breaker> {
         Arc::clone(&self.breakers.entry(id.clone()).or_default())
+    }
+
+    fn quarantine(&self, provider: &str, credential: u64) -> Arc<Quarantine> {
+        let key = (provider.to_owned(), credential);
+        Arc::clone(&self.quarantines.entry(key).or_default())
     }
 
     fn line(&self, model: &str, size: usize) -> Arc<Queue> {
@@ -75,10 +86,34 @@ impl State {
         )
     }
 
-    /// Forget what the snapshot does not name: called once no older snapshot is the current one.
-    pub fn retain(&self, snapshot: &Snapshot) {
+    /// A snapshot is the current one: what outlives it takes its terms, and what it does not name is forgotten.
+    pub fn adopt(&self, snapshot: &Snapshot) {
+        let (percent, at_least) = snapshot.retry_budget;
+        self.retries.configure(percent, at_least);
+        let mut terms: HashMap<&TargetId, BreakerTerms> = HashMap::new();
+        for target in snapshot.models.iter().flat_map(|model| &model.targets) {
+            let bound = target.terms.max_in_flight;
+            let known = terms.entry(&target.id).or_insert(target.terms);
+            // Several pools may bound the same target: the tightest holds.
+            known.max_in_flight = match (known.max_in_flight, bound) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        for (id, terms) in terms {
+            if let Some(breaker) = self.breakers.get(id) {
+                breaker.configure(terms.settings, terms.max_in_flight);
+            }
+        }
+        self.retain(snapshot);
+    }
+
+    fn retain(&self, snapshot: &Snapshot) {
         let targets = || snapshot.models.iter().flat_map(|model| &model.targets);
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
+        let sites = || targets().filter_map(|target| target.site()?.quarantine.as_ref());
+        self.quarantines
+            .retain(|_, known| sites().any(|used| Arc::ptr_eq(used, known)));
         self.lines.retain(|name, _| {
             snapshot
                 .models
@@ -122,6 +157,8 @@ pub struct PublicModel {
     pub line: Option<LineTerms>,
     /// Copies to another pool.
     pub mirror: Option<MirrorTerms>,
+    /// By target: what it can take; empty when each takes anything.
+    pub fits: Vec<Fit>,
     /// By target: the arm of a comparison it belongs to; empty when there is none.
     arms: Vec<Option<ArmMeter>>,
     /// Meters by target, then operation.
@@ -184,6 +221,12 @@ pub struct Limits {
     pub json_depth: usize,
     /// Open client connections.
     pub connections: usize,
+    /// Open client connections of one address.
+    pub connections_per_ip: Option<usize>,
+    /// Requests under way at one time.
+    pub in_flight: usize,
+    /// The highest priority a request may turn out to have once the routing rules have seen it: at least the default.
+    pub highest_priority: u8,
     /// Streams of an HTTP/2 connection.
     pub http2_streams: u32,
     /// Time for a header block.
@@ -214,10 +257,14 @@ pub struct Snapshot {
     /// Patterns, the most specific first.
     patterns: Vec<(String, String, usize)>,
     passthrough: Vec<PassthroughRule>,
+    /// Rules on who answers; nothing when there are none.
+    pub routes: Option<Routes>,
     /// Caps.
     pub limits: Limits,
     /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
     pub mixed: bool,
+    /// Percent of requests that may be asked again while targets fail, and how many of any second.
+    pub retry_budget: (u32, u32),
     /// Clients need no key.
     pub open_access: bool,
     /// When it was built, Unix seconds.
@@ -247,6 +294,10 @@ impl Snapshot {
                 })
             })
             .collect();
+        let routes = Routes::build(config, |name| by_name.get(name).copied()).unwrap_or_else(|found| {
+            builder.problems.extend(found);
+            None
+        });
         if !builder.problems.is_empty() {
             return Err(builder.problems);
         }
@@ -258,8 +309,13 @@ impl Snapshot {
             by_name,
             patterns,
             passthrough,
-            limits: build::limits(&config.limits),
+            routes,
+            limits: build::limits(config),
             mixed: config.providers.values().any(build::is_foreign),
+            retry_budget: (
+                config.retry_budget.percent.unwrap_or(20),
+                config.retry_budget.at_least.unwrap_or(3),
+            ),
             open_access: config.insecure.open_access,
             loaded_at,
             books: builder.books,
@@ -314,31 +370,5 @@ impl Snapshot {
                 Some(rest) => rest.is_empty() || rest.starts_with('/'),
                 None => false,
             })
-    }
-
-    /// What the operator may see of it.
-    pub fn facts(&self) -> serde_json::Value {
-        let now = std::time::Instant::now();
-        let models: Vec<_> = self
-            .models
-            .iter()
-            .map(|model| {
-                let targets: Vec<_> = model
-                    .targets
-                    .iter()
-                    .zip(model.pool.members())
-                    .map(|(target, member)| {
-                        serde_json::json!({
-                            "id": target.id.as_str(), "provider": target.provider_name(), "weight": member.weight, "tier": member.tier,
-                            "breaker": target.breaker.state(now).as_str(), "in_flight": target.breaker.in_flight(),
-                            "times_opened": target.breaker.times_opened(),
-                        })
-                    })
-                    .collect();
-                let fallback: Vec<&str> = model.chain.iter().skip(1).filter_map(|&i| Some(&*self.models.get(i)?.name)).collect();
-                serde_json::json!({"name": &*model.name, "pattern": model.is_pattern(), "targets": targets, "fallback": fallback})
-            })
-            .collect();
-        serde_json::json!({"loaded_at": self.loaded_at, "models": models})
     }
 }

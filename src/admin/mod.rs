@@ -17,6 +17,7 @@
 //! | POST `/admin/v1/route/explain` | [`Question`] → [`Explanation`] |
 
 mod control;
+pub mod decide;
 mod explain;
 mod listener;
 mod operate;

@@ -1,34 +1,88 @@
 //! Whether a target is fit to be asked. One breaker per target, shared by all pools that name it; survives reloads.
 //!
 //! ```text
-//!            5 failures in a row, or >= 50 % of >= 20 within 10 s
+//!            5 failures in a row, or >= 50 % of >= 20 within 10 s        (Settings)
 //!   closed ───────────────────────────────────────────────────────► open (30 s × times opened, <= 300 s, jittered)
 //!     ▲                                                              │ time is up
-//!     │ probe succeeds                                               ▼
+//!     │ probe, last resort or health check succeeds                  ▼
 //!     └──────────────────────────────────────────────────────── half-open (lets one probe pass)
-//!                                                                    │ probe fails: open again, longer
+//!                                                                    │ probe or health check fails: open again, longer
 //! ```
-//! Closed lets requests pass; open refuses. Beside it, a *cool-down*: a provider that answered 429 is left alone until
-//! the time it named, which is no failure. A closed breaker costs one atomic load to ask and one add to report success;
-//! the lock is taken only around failures and while not closed.
+//! Closed lets requests pass; open refuses. A probe dropped without a verdict gives its place back; reports of requests
+//! from before the last change are ignored. Beside it, none of them failures:
+//!
+//! * a *cool-down*: a provider that answered 429 is left alone until the time it named;
+//! * a *quarantine* of this target: 403, the credential may not use this model ([`super::quarantine`] has the rule);
+//! * a *hold*: an operator took the target out by hand; not even a last resort passes;
+//! * a *bound* on requests in flight, which is no judgement at all.
+//!
+//! A calm breaker (closed, none of the above) costs one atomic load to ask, one add to count and one to report success;
+//! the lock is taken only around failures and while not calm. The rules are in `machine.rs`, the leave in `permit.rs`.
 
-use super::latency::Latency;
+mod machine;
+mod permit;
+
+pub use permit::Permit;
+
+use super::latency::{Latency, Quantiles};
+pub(super) use machine::Entry;
+use machine::Machine;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// Failures in a row that open it.
-pub const CONSECUTIVE_FAILURES: u32 = 5;
-/// Requests within [`WINDOW`] from which the failure share counts.
-pub const MIN_REQUESTS: u32 = 20;
-/// Length of the window for the failure share; it starts with a failure.
-pub const WINDOW: Duration = Duration::from_secs(10);
-/// First time it stays open.
-pub const OPEN_FOR: Duration = Duration::from_secs(30);
-/// Longest time it stays open.
-pub const OPEN_AT_MOST: Duration = Duration::from_secs(300);
 /// Longest cool-down a provider's header can impose.
 pub const COOL_AT_MOST: Duration = Duration::from_secs(600);
+/// Longest time any setting is taken to mean, so that no sum of times overflows.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// `max_in_flight` when there is no bound.
+const UNBOUNDED: u32 = u32::MAX;
+/// The bit of [`Breaker::word`] that says calm; the epoch is above it.
+const CALM: u32 = 1;
+
+/// When a breaker opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Failures in a row that open it.
+    pub failures: u32,
+    /// Share of failures within the window that opens it, in percent.
+    pub failure_percent: u32,
+    /// Requests within the window from which the share counts.
+    pub min_requests: u32,
+    /// Length of the window for the failure share; it starts with a failure.
+    pub window: Duration,
+    /// How long it stays open the first time; the second time twice as long, and so on.
+    pub open: Duration,
+    /// Longest time it stays open.
+    pub open_at_most: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            failure_percent: 50,
+            min_requests: 20,
+            window: Duration::from_secs(10),
+            open: Duration::from_secs(30),
+            open_at_most: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Settings {
+    /// Values that mean something: no zero opens a breaker on success, no time overflows a clock.
+    fn bounded(self) -> Self {
+        Self {
+            failures: self.failures.max(1),
+            failure_percent: self.failure_percent.clamp(1, 100),
+            min_requests: self.min_requests.max(1),
+            window: self.window.min(LONGEST),
+            open: self.open.min(LONGEST),
+            open_at_most: self.open_at_most.min(LONGEST),
+        }
+    }
+}
 
 /// What a breaker does with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,41 +109,72 @@ impl BreakerState {
 /// Why a breaker refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is open, or half-open with its probe under way.
-    Open,
+    /// It is open for this long, or half-open with its probe under way (nothing).
+    Open(Duration),
     /// The provider asked to be left alone for this long.
     Cooling(Duration),
+    /// The provider refused the credential for this target; it is asked again after this long (nothing: one is finding out).
+    Quarantined(Duration),
+    /// As many requests are under way as may be.
+    Full,
+    /// An operator took it out.
+    Held,
 }
 
-#[derive(Debug)]
-enum Phase {
-    Closed,
-    Open { until: Instant },
-    HalfOpen { probing: bool },
+/// Told when a target may have become able to take a request: for those who wait.
+pub trait Released: Send + Sync {
+    /// Somebody may pass who could not before. Called without any lock of the breaker's, on the thread that reported; it
+    /// must be quick. Whoever waits must ask once more *after* it can be told, or it can miss the only call.
+    fn released(&self);
 }
 
-#[derive(Debug)]
-struct Inner {
-    phase: Phase,
-    times_opened: u32,
-    consecutive: u32,
-    window_start: Option<Instant>,
-    window_failures: u32,
-    cooling_until: Option<Instant>,
+/// What an operator is shown of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shown {
+    /// Passing, probing or refusing; a hold, a cool-down and a quarantine are beside it.
+    pub state: BreakerState,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+    /// Requests and failures in the window; `None` when none failed of late.
+    pub window: Option<(u32, u32)>,
+    /// Times it opened since the process started.
+    pub opened: u64,
+    /// How much longer it is open.
+    pub open_for: Option<Duration>,
+    /// How much longer its provider wants to be left alone.
+    pub cooling_for: Option<Duration>,
+    /// How much longer its own quarantine lasts; nothing: the next request finds out.
+    pub quarantined_for: Option<Duration>,
+    /// Held out by an operator.
+    pub held: bool,
+    /// How much longer it is held out, if not until it is reset.
+    pub held_for: Option<Duration>,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// The most there may be.
+    pub max_in_flight: Option<u32>,
+    /// Times to the first token of streams, where that is measured.
+    pub first_token: Quantiles,
+    /// Times to the end of whole answers, where that is measured.
+    pub whole: Quantiles,
 }
 
 /// The breaker of one target.
 #[derive(Debug)]
 pub struct Breaker {
-    /// Closed, not cooling and no failures in a row: the state in which nothing needs the lock.
-    calm: AtomicBool,
+    /// [`CALM`] and the machine's epoch, so that the one load that asks also says when the permit was given.
+    word: AtomicU32,
     /// Successes since the window started.
     successes: AtomicU32,
     /// Requests under way.
     in_flight: AtomicU32,
+    max_in_flight: AtomicU32,
+    /// Whether `listeners` has any.
+    listened: AtomicBool,
     /// Times it opened since the process started, for the operator.
     opened: AtomicU64,
-    inner: Mutex<Inner>,
+    machine: Mutex<Machine>,
+    listeners: Mutex<Arc<[Weak<dyn Released>]>>,
     /// How long it takes to answer; kept here because it is as old as the target and shared by the same pools.
     latency: Latency,
 }
@@ -97,144 +182,187 @@ pub struct Breaker {
 impl Default for Breaker {
     fn default() -> Self {
         Self {
-            calm: AtomicBool::new(true),
+            word: AtomicU32::new(CALM),
             successes: AtomicU32::new(0),
             in_flight: AtomicU32::new(0),
+            max_in_flight: AtomicU32::new(UNBOUNDED),
+            listened: AtomicBool::new(false),
             opened: AtomicU64::new(0),
-            inner: Mutex::new(Inner {
-                phase: Phase::Closed,
-                times_opened: 0,
-                consecutive: 0,
-                window_start: None,
-                window_failures: 0,
-                cooling_until: None,
-            }),
+            machine: Mutex::default(),
+            listeners: Mutex::new(Arc::new([])),
             latency: Latency::default(),
         }
     }
 }
 
 impl Breaker {
-    /// stub
-    pub fn on_release(&self, _l: std::sync::Weak<super::queue::Queue>) {}
+    /// At a load or reload: new thresholds and bound; what is known of the target stays.
+    pub fn configure(&self, settings: Settings, max_in_flight: Option<u32>) {
+        self.lock().configure(settings);
+        let bound = max_in_flight.unwrap_or(UNBOUNDED);
+        let before = self.max_in_flight.swap(bound, Ordering::Relaxed);
+        if bound > before {
+            self.tell();
+        }
+    }
+
     /// Ask to pass. `now` is read only when the breaker is not calm.
     pub fn admit(self: &Arc<Self>, now: impl FnOnce() -> Instant) -> Result<Permit, Refusal> {
-        let probe = if self.calm.load(Ordering::Acquire) {
-            false
+        Ok(Permit::new(Arc::clone(self), self.enter(now)?, None))
+    }
+
+    /// As [`Breaker::admit`], for who makes the permit; it counts as in flight already.
+    #[inline]
+    pub(super) fn enter(&self, now: impl FnOnce() -> Instant) -> Result<Entry, Refusal> {
+        let word = self.word.load(Ordering::Acquire);
+        if word & CALM == 0 {
+            return self.lock_and(|machine| machine.admit(now(), || self.take_place()));
+        }
+        if self.take_place() {
+            Ok(Entry::calm(word >> 1))
         } else {
-            self.admit_slowly(now())?
-        };
-        Ok(self.permit(probe))
-    }
-
-    /// Pass although it may be open: for the last resort, which is asked rather than refused. Counts as a probe.
-    pub fn admit_anyway(self: &Arc<Self>) -> Permit {
-        self.permit(true)
-    }
-
-    fn permit(self: &Arc<Self>, probe: bool) -> Permit {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Permit {
-            breaker: Arc::clone(self),
-            probe,
-            reported: false,
-            measured: None,
+            Err(Refusal::Full)
         }
     }
 
-    fn admit_slowly(&self, now: Instant) -> Result<bool, Refusal> {
-        let mut inner = self.lock();
-        if let Some(until) = inner.cooling_until {
-            if now < until {
-                return Err(Refusal::Cooling(until - now));
-            }
-            inner.cooling_until = None;
-        }
-        match inner.phase {
-            Phase::Closed => Ok(false),
-            Phase::Open { until } if now < until => Err(Refusal::Open),
-            Phase::HalfOpen { probing: true } => Err(Refusal::Open),
-            Phase::Open { .. } | Phase::HalfOpen { probing: false } => {
-                inner.phase = Phase::HalfOpen { probing: true };
-                Ok(true)
-            }
+    /// Pass although it may be open, cooling or in quarantine: for the last resort, which is asked rather than refused. An
+    /// operator's hold and bound stand.
+    pub fn admit_anyway(self: &Arc<Self>, now: Instant) -> Result<Permit, Refusal> {
+        Ok(Permit::new(Arc::clone(self), self.enter_anyway(now)?, None))
+    }
+
+    /// As [`Breaker::admit_anyway`], for who makes the permit; it counts as in flight already.
+    pub(super) fn enter_anyway(&self, now: Instant) -> Result<Entry, Refusal> {
+        let entry = self.lock_and(|machine| machine.admit_anyway(now))?;
+        if self.take_place() {
+            Ok(entry)
+        } else {
+            Err(Refusal::Full)
         }
     }
 
-    fn succeeded(&self, probe: bool) {
+    /// One more in flight, if there may be.
+    #[inline]
+    fn take_place(&self) -> bool {
+        let bound = self.max_in_flight.load(Ordering::Relaxed);
+        if bound == UNBOUNDED {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            return true;
+        }
+        let one_more = |now: u32| (now < bound).then(|| now + 1);
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .is_ok()
+    }
+
+    /// A request is over. `news`: its report lets others pass.
+    #[inline]
+    fn leave(&self, news: bool) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.listened.load(Ordering::Relaxed) && (news || self.max_in_flight.load(Ordering::Relaxed) != UNBOUNDED) {
+            self.tell();
+        }
+    }
+
+    #[inline]
+    fn succeeded(&self, entry: Entry) -> bool {
         self.successes.fetch_add(1, Ordering::Relaxed);
-        if !self.calm.load(Ordering::Acquire) {
-            let mut inner = self.lock();
-            if !probe && !matches!(inner.phase, Phase::Closed) {
-                // A request from before it opened: late news, the probe decides.
-                return;
-            }
-            inner.consecutive = 0;
-            inner.phase = Phase::Closed;
-            inner.times_opened = 0;
-            let cooling = inner.cooling_until.is_some();
-            self.calm.store(!cooling, Ordering::Release);
+        let calm = self.word.load(Ordering::Acquire) & CALM != 0;
+        !calm && self.lock_and(|machine| machine.succeeded(entry))
+    }
+
+    fn failed(&self, entry: Entry, now: Instant) {
+        let opened = self.lock_and(|machine| machine.failed(entry, now, &self.successes));
+        self.opened.fetch_add(u64::from(opened), Ordering::Relaxed);
+    }
+
+    /// An active health check was answered: an open or half-open breaker closes early.
+    pub fn probe_succeeded(&self) {
+        if self.word.load(Ordering::Acquire) & CALM == 0 && self.lock_and(Machine::check_succeeded) {
+            self.tell();
         }
     }
 
-    fn failed(&self, now: Instant) {
-        let mut inner = self.lock();
-        self.calm.store(false, Ordering::Release);
-        inner.consecutive = inner.consecutive.saturating_add(1);
-        if inner
-            .window_start
-            .is_none_or(|start| now.saturating_duration_since(start) > WINDOW)
-        {
-            inner.window_start = Some(now);
-            inner.window_failures = 0;
-            self.successes.store(0, Ordering::Relaxed);
-        }
-        inner.window_failures = inner.window_failures.saturating_add(1);
-        let successes = self.successes.load(Ordering::Relaxed);
-        let total = successes.saturating_add(inner.window_failures);
-        let half_failed = total >= MIN_REQUESTS && inner.window_failures >= successes;
-        match inner.phase {
-            Phase::Closed if inner.consecutive >= CONSECUTIVE_FAILURES || half_failed => self.open(&mut inner, now),
-            Phase::HalfOpen { .. } => self.open(&mut inner, now),
-            _ => {}
-        }
+    /// An active health check failed: a failure like a request's; and no request has to find out that an open breaker
+    /// whose time is up must open again.
+    pub fn probe_failed(&self, now: Instant) {
+        let opened = self.lock_and(|machine| machine.check_failed(now, &self.successes));
+        self.opened.fetch_add(u64::from(opened), Ordering::Relaxed);
     }
 
-    fn open(&self, inner: &mut Inner, now: Instant) {
-        inner.times_opened = inner.times_opened.saturating_add(1);
-        inner.consecutive = 0;
-        inner.window_start = None;
-        let length = OPEN_FOR.saturating_mul(inner.times_opened).min(OPEN_AT_MOST);
-        // ±10 %, so that instances and targets that failed together do not probe together.
-        inner.phase = Phase::Open {
-            until: now + length.mul_f64(0.9 + 0.2 * fastrand::f64()),
-        };
-        self.opened.fetch_add(1, Ordering::Relaxed);
+    /// An operator takes the target out, until [`Breaker::reset`].
+    pub fn hold_open(&self) {
+        self.lock_and(|machine| machine.hold(None));
     }
 
-    fn cool(&self, now: Instant, length: Duration) {
-        let until = now + length.min(COOL_AT_MOST);
-        let mut inner = self.lock();
-        inner.cooling_until = Some(inner.cooling_until.map_or(until, |before| before.max(until)));
-        if let Phase::HalfOpen { .. } = inner.phase {
-            inner.phase = Phase::HalfOpen { probing: false };
+    /// An operator takes the target out until then, or until [`Breaker::reset`].
+    pub fn isolate(&self, until: Instant) {
+        self.lock_and(|machine| machine.hold(Some(until)));
+    }
+
+    /// An operator's word that it is well: closed, not held, no cool-down, no quarantine of its own.
+    pub fn reset(&self) {
+        self.lock_and(Machine::reset);
+        self.tell();
+    }
+
+    /// Whether nothing is held against it now: closed and no failures since it last answered.
+    pub fn is_calm(&self, now: impl FnOnce() -> Instant) -> bool {
+        self.word.load(Ordering::Acquire) & CALM != 0
+            || self.lock_and(|machine| {
+                machine.forget(now());
+                machine.is_calm()
+            })
+    }
+
+    /// Be told when somebody may pass again who could not: a place is free, or a report ended what kept others out. What
+    /// ends by itself (a cool-down, the time open) tells nobody. Registering twice is once.
+    pub fn on_release(&self, listener: Weak<dyn Released>) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |other: &&Weak<dyn Released>| !std::ptr::addr_eq(other.as_ptr(), listener.as_ptr());
+        let others = listeners.iter().filter(|other| other.strong_count() > 0).filter(same);
+        *listeners = others.cloned().chain([listener.clone()]).collect();
+        self.listened.store(true, Ordering::SeqCst);
+    }
+
+    fn tell(&self) {
+        if !self.listened.load(Ordering::Relaxed) {
+            return;
         }
-        self.calm.store(false, Ordering::Release);
-    }
-
-    fn abandoned(&self) {
-        let mut inner = self.lock();
-        if let Phase::HalfOpen { .. } = inner.phase {
-            inner.phase = Phase::HalfOpen { probing: false };
+        let listeners = Arc::clone(&self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
+            listener.released();
         }
     }
 
     /// Its state now.
     pub fn state(&self, now: Instant) -> BreakerState {
-        match self.lock().phase {
-            Phase::Closed => BreakerState::Closed,
-            Phase::Open { until } if now < until => BreakerState::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
+        self.lock().state(now)
+    }
+
+    /// All that an operator may want to know.
+    pub fn report(&self, now: Instant) -> Shown {
+        let machine = self.lock();
+        let bound = self.max_in_flight.load(Ordering::Relaxed);
+        let held = machine.held(now);
+        let window = machine.window_failures(now).map(|failures| {
+            let successes = self.successes.load(Ordering::Relaxed);
+            (successes.saturating_add(failures), failures)
+        });
+        Shown {
+            state: machine.state(now),
+            failures_in_a_row: machine.failures_in_a_row(),
+            window,
+            opened: self.times_opened(),
+            open_for: machine.open_for(now),
+            cooling_for: machine.cooling_for(now),
+            quarantined_for: machine.forbidden_for(now),
+            held: held.is_some(),
+            held_for: held.flatten(),
+            in_flight: self.in_flight(),
+            max_in_flight: (bound != UNBOUNDED).then_some(bound),
+            first_token: self.latency.quantiles(true),
+            whole: self.latency.quantiles(false),
         }
     }
 
@@ -248,179 +376,25 @@ impl Breaker {
         self.opened.load(Ordering::Relaxed)
     }
 
-    /// How long it takes to answer, where a strategy measures that.
+    /// How long it takes to answer, where a pool measures that.
     pub fn latency(&self) -> &Latency {
         &self.latency
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Machine> {
         // The state is valid after every statement, so a panic elsewhere leaves nothing half-done.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Leave to ask a target once. What came of it must be reported; dropped unreported (the client left), it says nothing
-/// about the target, and a probe's place is given back.
-#[derive(Debug)]
-pub struct Permit {
-    breaker: Arc<Breaker>,
-    probe: bool,
-    reported: bool,
-    /// Only from pools that choose by latency; elsewhere nothing reads a clock.
-    measured: Option<Measured>,
-}
-
-#[derive(Debug)]
-struct Measured {
-    began: Instant,
-    stream: bool,
-    heard: bool,
-}
-
-impl Permit {
-    /// Measure how long it takes from now to the first token of a stream or to the end of a whole answer.
-    pub(super) fn measured(mut self, began: Instant, stream: bool) -> Self {
-        self.measured = Some(Measured {
-            began,
-            stream,
-            heard: false,
-        });
-        self
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first token of a stream, or all of a whole answer, is here. Not for refusals: they are quick and say nothing
-    /// about answers. The clock is read only if the pool measures, and only the first time.
-    pub fn heard(&mut self, now: impl FnOnce() -> Instant) {
-        if let Some(measured) = &mut self.measured
-            && !measured.heard
-        {
-            measured.heard = true;
-            let now = now();
-            let took = now.saturating_duration_since(measured.began);
-            self.breaker.latency.answered(measured.stream, took, now);
-        }
-    }
-
-    /// The target answered.
-    pub fn success(mut self) {
-        self.reported = true;
-        self.breaker.succeeded(self.probe);
-    }
-
-    /// The target failed.
-    pub fn failure(mut self, now: Instant) {
-        self.reported = true;
-        if let Some(measured) = &self.measured {
-            let after = now.saturating_duration_since(measured.began);
-            self.breaker.latency.failed(measured.stream, after, now);
-        }
-        self.breaker.failed(now);
-    }
-
-    /// stub
-    pub fn is_calm(&self) -> bool {
-        true
-    }
-    /// stub
-    pub fn refused_credential(self, now: Instant) {
-        self.failure(now)
-    }
-    /// stub
-    pub fn forbidden(self, now: Instant) {
-        self.failure(now)
-    }
-    /// The target asked to be left alone.
-    pub fn cool(mut self, now: Instant, length: Duration) {
-        self.reported = true;
-        self.breaker.cool(now, length);
-    }
-
-    /// The client left or our own time was up: no verdict, but it was no faster than this. Dropping does the same without
-    /// the latter.
-    pub fn unanswered(self, now: impl FnOnce() -> Instant) {
-        if let Some(measured) = &self.measured
-            && !measured.heard
-        {
-            let now = now();
-            let waited = now.saturating_duration_since(measured.began);
-            self.breaker.latency.not_within(measured.stream, waited, now);
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.breaker.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !self.reported && self.probe {
-            self.breaker.abandoned();
-        }
+    /// Change what is known, and with it the word that is read without the lock.
+    fn lock_and<T>(&self, change: impl FnOnce(&mut Machine) -> T) -> T {
+        let mut machine = self.lock();
+        let result = change(&mut machine);
+        let word = machine.epoch() << 1 | u32::from(machine.is_calm());
+        self.word.store(word, Ordering::Release);
+        result
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fail(breaker: &Arc<Breaker>, now: Instant, times: u32) {
-        for _ in 0..times {
-            breaker.admit(|| now).unwrap().failure(now);
-        }
-    }
-
-    #[test]
-    fn five_failures_in_a_row_open_it_and_one_probe_closes_it() {
-        let (breaker, start) = (Arc::new(Breaker::default()), Instant::now());
-        fail(&breaker, start, 4);
-        breaker.admit(|| start).unwrap().success();
-        fail(&breaker, start, 5);
-        assert_eq!(breaker.state(start), BreakerState::Open);
-        assert_eq!(
-            breaker.admit(|| start + Duration::from_secs(26)).unwrap_err(),
-            Refusal::Open
-        );
-        let later = start + Duration::from_secs(34);
-        let probe = breaker.admit(|| later).unwrap();
-        assert_eq!(breaker.admit(|| later).unwrap_err(), Refusal::Open, "only one probe");
-        probe.success();
-        assert_eq!(breaker.state(later), BreakerState::Closed);
-        assert!(breaker.admit(|| later).is_ok());
-    }
-
-    #[test]
-    fn a_failed_probe_opens_it_for_longer_and_an_abandoned_one_gives_its_place_back() {
-        let (breaker, start) = (Arc::new(Breaker::default()), Instant::now());
-        fail(&breaker, start, 5);
-        let second = start + Duration::from_secs(34);
-        drop(breaker.admit(|| second).unwrap());
-        breaker.admit(|| second).unwrap().failure(second);
-        assert!(breaker.admit(|| second + Duration::from_secs(53)).is_err());
-        assert!(breaker.admit(|| second + Duration::from_secs(67)).is_ok());
-        assert_eq!(breaker.times_opened(), 2);
-    }
-
-    #[test]
-    fn half_of_twenty_within_ten_seconds_open_it() {
-        let (breaker, start) = (Arc::new(Breaker::default()), Instant::now());
-        for _ in 0..9 {
-            fail(&breaker, start, 1);
-            breaker.admit(|| start).unwrap().success();
-        }
-        assert_eq!(breaker.state(start), BreakerState::Closed);
-        breaker.admit(|| start).unwrap().success();
-        fail(&breaker, start, 1);
-        assert_eq!(breaker.state(start), BreakerState::Open);
-    }
-
-    #[test]
-    fn a_cool_down_is_no_failure_and_ends_by_itself() {
-        let (breaker, start) = (Arc::new(Breaker::default()), Instant::now());
-        breaker.admit(|| start).unwrap().cool(start, Duration::from_secs(7));
-        assert_eq!(
-            breaker.admit(|| start + Duration::from_secs(2)).unwrap_err(),
-            Refusal::Cooling(Duration::from_secs(5))
-        );
-        breaker.admit(|| start + Duration::from_secs(7)).unwrap().success();
-        assert_eq!(breaker.in_flight(), 0);
-        assert!(breaker.calm.load(Ordering::Relaxed), "back on the lock-free path");
-    }
-}
+pub(super) mod tests;

@@ -1,4 +1,5 @@
-//! How long a target takes to answer: a moving average that jumps up at once and comes down slowly.
+//! How long a target takes to answer: a moving average that jumps up at once and comes down slowly, to choose by; and
+//! quantiles of recent answers (`quantile.rs`), to hedge by. Neither is kept where no pool measures.
 //!
 //! Peak EWMA: a sample above the average becomes the average; one below pulls it down with the weight `1 - e^(-Δt/τ)`,
 //! τ being [`DECAY`]. So a target that turns slow is avoided after one answer, and one that recovered is trusted
@@ -11,6 +12,10 @@
 //!
 //! An average and its time are packed in one atomic: reading is a load, a sample one compare-and-swap.
 
+pub use super::quantile::Quantiles;
+
+use super::quantile::Histogram;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,58 +31,89 @@ pub const FAILURE_AT_MOST: Duration = Duration::from_secs(60);
 /// The clock's step. In 32 bits it wraps after 497 days; then an average that old would seem new for a minute.
 const TICK_MILLISECONDS: u128 = 10;
 
-/// The averages of one target.
+/// The averages and quantiles of one target.
 #[derive(Debug)]
 pub struct Latency {
     born: Instant,
-    first: Average,
-    whole: Average,
+    first: Kind,
+    whole: Kind,
+}
+
+#[derive(Debug, Default)]
+struct Kind {
+    average: Average,
+    /// Made by the first answer: most targets are never measured, or answer in one of the two ways only.
+    recent: OnceLock<Box<Histogram>>,
 }
 
 impl Default for Latency {
     fn default() -> Self {
         Self {
             born: Instant::now(),
-            first: Average::default(),
-            whole: Average::default(),
+            first: Kind::default(),
+            whole: Kind::default(),
         }
     }
 }
 
 impl Latency {
-    /// stub
-    pub fn quantile(&self, _stream: bool, _q: f64) -> Option<Duration> {
-        None
-    }
-
     /// Seconds to the first token (`stream`) or the whole answer; `None` when unknown. Always above 0.
     pub fn seconds(&self, stream: bool, now: Instant) -> Option<f32> {
-        self.of(stream).read(self.tick(now))
+        self.of(stream).average.read(self.tick(now))
+    }
+
+    /// The time within which this share of the last few hundred answers came, to within 5 %; `None` below 20 answers. 0.5
+    /// and 0.95 are one load, and up to 16 answers old; others add up all buckets.
+    pub fn quantile(&self, stream: bool, share: f64) -> Option<Duration> {
+        let recent = self.of(stream).recent.get()?;
+        if share == 0.95 {
+            recent.quantiles().p95
+        } else if share == 0.5 {
+            recent.quantiles().p50
+        } else {
+            recent.quantile(share)
+        }
+    }
+
+    /// For showing.
+    pub fn quantiles(&self, stream: bool) -> Quantiles {
+        self.of(stream)
+            .recent
+            .get()
+            .map_or_else(Quantiles::default, |recent| recent.quantiles())
     }
 
     /// An answer took so long.
     pub fn answered(&self, stream: bool, took: Duration, now: Instant) {
-        self.of(stream).add(took.as_secs_f32(), self.tick(now));
+        let kind = self.of(stream);
+        kind.average.add(took.as_secs_f32(), self.tick(now));
+        kind.recent.get_or_init(Box::default).add(took.as_secs_f32());
     }
 
     /// It failed, after so long.
     pub fn failed(&self, stream: bool, after: Duration, now: Instant) {
-        let (average, tick) = (self.of(stream), self.tick(now));
+        let (average, tick) = (&self.of(stream).average, self.tick(now));
         let twice = average.read(tick).unwrap_or(0.0) * 2.0;
         let penalty = twice.clamp(FAILURE.as_secs_f32(), FAILURE_AT_MOST.as_secs_f32());
         average.add(after.as_secs_f32().max(penalty), tick);
     }
 
-    /// Nobody waited any longer: it would have taken at least so long. Counts only if that is more than was thought.
+    /// Nobody waited any longer: it would have taken at least so long. Counts only if that is more than was thought. Among
+    /// the quantiles it counts beyond the 95th percentile: were the hedged answers that lost left out, the percentile
+    /// would fall with every hedge, and more and more be hedged.
     pub fn not_within(&self, stream: bool, waited: Duration, now: Instant) {
-        let (average, tick) = (self.of(stream), self.tick(now));
+        let (kind, tick) = (self.of(stream), self.tick(now));
+        if let Some(recent) = kind.recent.get() {
+            recent.add_unfinished(waited.as_secs_f32());
+        }
+        let average = &kind.average;
         let waited = waited.as_secs_f32();
         if average.read(tick).is_some_and(|seconds| waited > seconds) {
             average.add(waited, tick);
         }
     }
 
-    fn of(&self, stream: bool) -> &Average {
+    fn of(&self, stream: bool) -> &Kind {
         if stream { &self.first } else { &self.whole }
     }
 
@@ -181,6 +217,25 @@ mod tests {
         assert!((seconds(&latency, start) - 2.0).abs() < 0.01);
         latency.not_within(true, Duration::from_secs(3), start);
         assert!((seconds(&latency, start) - 3.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn lost_hedges_do_not_pull_the_percentile_down() {
+        let (latency, start) = (Latency::default(), Instant::now());
+        let answered = |milliseconds| latency.answered(true, Duration::from_millis(milliseconds), start);
+        (0..200).for_each(|n| answered(if n % 10 == 0 { 2_000 } else { 100 }));
+        let before = latency.quantile(true, 0.95).unwrap();
+        for n in 0..5_000 {
+            if n % 10 == 0 {
+                latency.not_within(true, before + Duration::from_millis(150), start);
+            } else {
+                answered(100);
+            }
+        }
+        let after = latency.quantile(true, 0.95).unwrap();
+        assert!(after >= before, "{after:?}, was {before:?}");
+        latency.not_within(true, Duration::from_millis(1), start);
+        assert_eq!(latency.quantile(false, 0.5), None, "whole answers are told apart");
     }
 
     #[test]

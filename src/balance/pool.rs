@@ -11,6 +11,7 @@
 
 use super::breaker::{Breaker, Permit, Refusal};
 use super::key::KeyHash;
+use super::quarantine::Quarantine;
 use super::turns::turns;
 use crate::ids::TargetId;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub enum Strategy {
     },
     /// Shares of the *keys* by weight, for canaries and comparisons; without a key as `Weighted`.
     Split,
-    /// The cheapest; equal ones as `Weighted`.
+    /// The cheapest; equal ones, and those of unknown price behind all others, as `Weighted`.
     Cheapest,
 }
 
@@ -50,10 +51,12 @@ pub struct Member {
     pub weight: u32,
     /// 0 is asked first, the next only when nobody before it may be.
     pub tier: u32,
-    /// Price in nano-USD per 1000 tokens, for [`Strategy::Cheapest`]; unknown: `u64::MAX`.
+    /// Price in nano-USD per 1000 tokens, for [`Strategy::Cheapest`]; unknown: `u64::MAX`, which comes last.
     pub cost: u64,
     /// Its breaker.
     pub breaker: Arc<Breaker>,
+    /// Of the credential it is asked with, shared by all targets that use it.
+    pub quarantine: Option<Arc<Quarantine>>,
 }
 
 /// What of a request a choice may depend on.
@@ -73,6 +76,7 @@ pub struct Pool {
     pub(super) seeds: Vec<u64>,
     groups: Vec<Group>,
     strategy: Strategy,
+    measures: bool,
 }
 
 /// Members that are chosen among before anybody behind them is.
@@ -94,15 +98,25 @@ pub struct Pick {
     pub permit: Permit,
 }
 
-/// Nobody can be asked.
+/// Nobody can be asked. Members that an operator holds out are in none of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NoPick {
     /// The shortest time after which a cooling member may be asked again.
     pub cooling: Option<Duration>,
-    /// The first member that was refused only because its breaker is open.
+    /// Of the members that were refused only because their breakers are open, the one that is to be probed soonest.
     pub open: Option<usize>,
-    /// full
+    /// Somebody has as many requests under way as it may have, and nothing else against it.
     pub full: bool,
+    /// The first member whose credential its provider refuses.
+    pub quarantined: Option<usize>,
+}
+
+impl NoPick {
+    /// Whom to ask all the same ([`Pool::pick_anyway`]) rather than to answer without having asked anybody: a breaker and a
+    /// quarantine are guesses, and the last one left disproves them best. An open one before one that was refused.
+    pub fn last_resort(&self) -> Option<usize> {
+        self.open.or(self.quarantined)
+    }
 }
 
 /// Who is out of the question for this pick.
@@ -111,6 +125,8 @@ pub(super) struct Out<'a> {
     /// Allocates only when somebody refuses.
     refused: Vec<usize>,
     why: NoPick,
+    /// Time until `why.open` may be probed.
+    opens_in: Duration,
 }
 
 impl Out<'_> {
@@ -120,8 +136,9 @@ impl Out<'_> {
 }
 
 impl Pool {
-    /// A pool of these members.
-    pub fn new(members: Vec<Member>, strategy: Strategy) -> Self {
+    /// A pool of these members. `measures`: how long they take is wanted for more than [`Strategy::PeakEwma`], which always
+    /// measures; else nothing reads a clock.
+    pub fn new(members: Vec<Member>, strategy: Strategy, measures: bool) -> Self {
         let strategy = match strategy {
             Strategy::Sticky { load_factor } if load_factor.is_nan() => Strategy::Sticky {
                 load_factor: LOAD_FACTOR,
@@ -139,6 +156,7 @@ impl Pool {
             groups: groups(&members, strategy),
             members,
             strategy,
+            measures: measures || strategy == Strategy::PeakEwma,
         }
     }
 
@@ -157,10 +175,10 @@ impl Pool {
         matches!(self.strategy, Strategy::Sticky { .. } | Strategy::Split)
     }
 
-    /// The next member that was not tried yet and may be asked. `now` is read when a breaker is not calm, and by
-    /// [`Strategy::PeakEwma`].
+    /// The next member that was not tried yet and may be asked. `now` is read when a breaker is not calm, and if the
+    /// pool measures.
     pub fn pick(&self, tried: &[usize], ask: Ask, now: impl Fn() -> Instant) -> Result<Pick, NoPick> {
-        if self.strategy != Strategy::PeakEwma {
+        if !self.measures {
             return self.walk(tried, ask, &now);
         }
         let at = now();
@@ -174,6 +192,7 @@ impl Pool {
             tried,
             refused: Vec::new(),
             why: NoPick::default(),
+            opens_in: Duration::ZERO,
         };
         for group in &self.groups {
             let pick = if group.turns.is_empty() {
@@ -250,22 +269,52 @@ impl Pool {
     }
 
     fn ask(&self, index: usize, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
-        let why = &mut out.why;
-        match self.members.get(index)?.breaker.admit(now) {
+        match self.members.get(index)?.admit(now) {
             Ok(permit) => return Some(Pick { index, permit }),
-            Err(Refusal::Cooling(left)) => why.cooling = Some(why.cooling.map_or(left, |before| before.min(left))),
-            Err(Refusal::Open) => why.open = why.open.or(Some(index)),
+            Err(refusal) => out.refuse(index, refusal),
         }
-        out.refused.push(index);
         None
     }
 
-    /// Ask this member whatever its breaker says.
-    pub fn pick_anyway(&self, index: usize) -> Option<Pick> {
+    /// Ask this member although its breaker is open or its credential in quarantine; `None` when an operator holds it out or
+    /// its bound is reached.
+    pub fn pick_anyway(&self, index: usize, now: impl Fn() -> Instant) -> Option<Pick> {
+        let member = self.members.get(index)?;
+        let entry = member.breaker.enter_anyway(now()).ok()?;
+        let pass = member.quarantine.as_ref().map(Quarantine::admit_anyway);
         Some(Pick {
             index,
-            permit: self.members.get(index)?.breaker.admit_anyway(),
+            permit: Permit::new(Arc::clone(&member.breaker), entry, pass),
         })
+    }
+}
+
+impl Member {
+    /// The credential is asked first: a refusal there must not take a probe's place in the breaker and give it back.
+    fn admit(&self, now: &impl Fn() -> Instant) -> Result<Permit, Refusal> {
+        let pass = match &self.quarantine {
+            Some(quarantine) => Some(quarantine.admit(now).map_err(Refusal::Quarantined)?),
+            None => None,
+        };
+        let entry = self.breaker.enter(now)?;
+        Ok(Permit::new(Arc::clone(&self.breaker), entry, pass))
+    }
+}
+
+impl Out<'_> {
+    fn refuse(&mut self, index: usize, refusal: Refusal) {
+        let why = &mut self.why;
+        match refusal {
+            Refusal::Cooling(left) => why.cooling = Some(why.cooling.map_or(left, |before| before.min(left))),
+            Refusal::Open(left) if why.open.is_none() || left < self.opens_in => {
+                why.open = Some(index);
+                self.opens_in = left;
+            }
+            Refusal::Quarantined(_) => why.quarantined = why.quarantined.or(Some(index)),
+            Refusal::Full => why.full = true,
+            Refusal::Open(_) | Refusal::Held => {}
+        }
+        self.refused.push(index);
     }
 }
 

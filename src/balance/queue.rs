@@ -300,6 +300,12 @@ impl Queue {
     }
 }
 
+impl super::Released for Queue {
+    fn released(&self) {
+        self.wake();
+    }
+}
+
 impl Inner {
     /// The next that waits gets a turn; it is to be notified when the lock is released.
     fn next(&mut self, chain: bool) -> Option<Arc<Seat>> {

@@ -2,28 +2,35 @@
 //!
 //! Not whether a failure may be tried again at all (the provider's blame table says) and not where (the pool does).
 //!
-//! The budget is a bucket. Every request pays a fifth of a retry in, every retry takes a whole one out, so retries never
-//! exceed 20 % of the requests however quickly or slowly they fail; a bound on *concurrent* retries alone would let those
-//! that fail within a millisecond through by the thousand. The bucket holds 20 % of the requests active now, at least 3,
-//! so that all those of a dying target which the bound is meant to help may move on at once. The first 3 retries of any
-//! second always pass, on credit when the bucket is empty: a quiet gateway would otherwise run out of retries for good.
+//! The budget is a bucket. Every request pays a fifth of a further call in (20 %), every further call takes a whole one
+//! out, so they never exceed 20 % of the requests however quickly or slowly these fail; a bound on *concurrent* retries
+//! alone would let those that fail within a millisecond through by the thousand. The bucket holds 20 % of the requests
+//! active now, at least 3, so that all those of a dying target which the bound is meant to help may move on at once. The
+//! first 3 of any second always pass, on credit when the bucket is empty: a quiet gateway would otherwise run out for good.
+//!
+//! Moving on to a *calm* target, one that has not failed since it last answered, is free: a budget that others have spent
+//! must not keep a healthy target from answering. It cannot feed a storm, for the first failure ends the calm.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Requests that pay for one retry: 20 %.
-const REQUESTS_PER_RETRY: i64 = 5;
-/// Retries that are always possible, in a second and in the bucket.
+/// Default share, in percent of requests.
+pub const PERCENT: u32 = 20;
+/// Default of the further calls that are always possible, in a second and in the bucket.
 pub const AT_LEAST: u32 = 3;
+/// What a further call costs; a request pays in as many as the percentage.
+const PRICE: i64 = 100;
 
-/// Bounds the retries of all requests together. Lock-free: a request costs three atomic operations, and no clock.
+/// Bounds the further calls of all requests together. Lock-free: a request costs three atomic operations, and no clock.
 #[derive(Debug)]
 pub struct RetryBudget {
     born: Instant,
+    percent: AtomicU32,
+    at_least: AtomicU32,
     active: AtomicU32,
-    /// What is paid in, in requests; below 0: credit, never more than [`AT_LEAST`] retries.
+    /// What is paid in; below 0: credit, never more than `at_least` calls.
     paid: AtomicI64,
-    /// Second since birth (high half), retries in it (low half).
+    /// Second since birth (high half), further calls in it (low half).
     second: AtomicU64,
 }
 
@@ -31,6 +38,8 @@ impl Default for RetryBudget {
     fn default() -> Self {
         Self {
             born: Instant::now(),
+            percent: AtomicU32::new(PERCENT),
+            at_least: AtomicU32::new(AT_LEAST),
             active: AtomicU32::new(0),
             paid: AtomicI64::new(0),
             second: AtomicU64::new(0),
@@ -49,11 +58,20 @@ impl Drop for Active<'_> {
 }
 
 impl RetryBudget {
+    /// At a load or reload; what is paid in stays.
+    pub fn configure(&self, percent: u32, at_least: u32) {
+        self.percent.store(percent.min(100), Ordering::Relaxed);
+        self.at_least.store(at_least, Ordering::Relaxed);
+    }
+
     /// A request begins. Its first call needs no leave.
     pub fn enter(&self) -> Active<'_> {
         let active = self.active.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let full = i64::from(active).max(i64::from(AT_LEAST) * REQUESTS_PER_RETRY);
-        let pay = |paid: i64| Some((paid + 1).min(full));
+        let percent = i64::from(self.percent.load(Ordering::Relaxed));
+        // Room for one at least, or a quiet gateway without any free ones could never save up for it.
+        let least = i64::from(self.at_least.load(Ordering::Relaxed)).max(percent.min(1));
+        let full = (i64::from(active) * percent).max(least * PRICE);
+        let pay = |paid: i64| Some((paid + percent).min(full));
         let _ = self.paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
         Active(self)
     }
@@ -63,15 +81,18 @@ impl RetryBudget {
         self.active.load(Ordering::Relaxed)
     }
 
-    /// Leave to call once more for a request that has had its first call. Taken is spent; there is nothing to give back.
+    /// Leave to call once more for a request that has had its first call: free if the target is calm
+    /// ([`super::Permit::is_calm`]), else as [`RetryBudget::retry`].
+    pub fn further(&self, calm: bool, now: impl FnOnce() -> Instant) -> bool {
+        calm || self.retry(now())
+    }
+
+    /// Leave to call once more that must be paid for. Taken is spent; there is nothing to give back.
     pub fn retry(&self, now: Instant) -> bool {
-        let free = self.is_free(now);
-        let floor = if free {
-            -i64::from(AT_LEAST) * REQUESTS_PER_RETRY
-        } else {
-            0
-        };
-        let take = |paid: i64| match paid - REQUESTS_PER_RETRY {
+        let at_least = self.at_least.load(Ordering::Relaxed);
+        let free = self.is_free(now, at_least);
+        let floor = if free { -i64::from(at_least) * PRICE } else { 0 };
+        let take = |paid: i64| match paid - PRICE {
             left if left >= floor => Some(left),
             _ if free => Some(floor),
             _ => None,
@@ -80,13 +101,13 @@ impl RetryBudget {
         taken.is_ok()
     }
 
-    /// Whether this is among the first retries of its second.
-    fn is_free(&self, now: Instant) -> bool {
+    /// Whether this is among the first of its second.
+    fn is_free(&self, now: Instant, at_least: u32) -> bool {
         let second = now.saturating_duration_since(self.born).as_secs() as u32;
         let count = |packed: u64| {
             let (of, count) = ((packed >> 32) as u32, packed as u32);
             let count = if of == second { count } else { 0 };
-            (count < AT_LEAST).then(|| u64::from(second) << 32 | u64::from(count + 1))
+            (count < at_least).then(|| u64::from(second) << 32 | u64::from(count + 1))
         };
         self.second
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
@@ -98,9 +119,9 @@ impl RetryBudget {
 /// not come back together (Brooker, "Exponential Backoff And Jitter", AWS 2015).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// Upper bound of the first wait; it doubles with each.
+    /// Upper bound of the first wait; it doubles with each. Default 250 ms.
     pub first: Duration,
-    /// Upper bound of all.
+    /// Upper bound of all. Default 8 s.
     pub at_most: Duration,
 }
 
@@ -208,6 +229,34 @@ mod tests {
         assert!((15_900..=16_003).contains(&granted), "{granted} of 80 000");
     }
 
+    #[test]
+    fn a_calm_target_is_asked_whatever_was_spent() {
+        let (budget, now) = (RetryBudget::default(), Instant::now());
+        let _active = budget.enter();
+        while budget.further(false, || now) {}
+        assert!((0..100).all(|_| budget.further(true, || now)));
+        assert!(!budget.further(false, || now));
+    }
+
+    #[test]
+    fn nothing_at_all_or_only_the_free_ones_can_be_configured() {
+        let (budget, now) = (RetryBudget::default(), Instant::now());
+        let granted = |at: u64| {
+            (0..100).for_each(|_| drop(budget.enter()));
+            (0..100).filter(|_| budget.retry(now + Duration::from_secs(at))).count()
+        };
+        budget.configure(0, 0);
+        assert_eq!(granted(1), 0);
+        budget.configure(0, 4);
+        assert_eq!((granted(2), granted(3)), (4, 4));
+        budget.configure(10, 0);
+        assert_eq!(
+            (granted(4), granted(5)),
+            (1, 1),
+            "one is saved up; the credit of before is paid back"
+        );
+    }
+
     proptest! {
         #[test]
         fn waits_are_jittered_and_bounded(n in 0u32..200) {
@@ -217,15 +266,19 @@ mod tests {
         }
 
         #[test]
-        fn retries_never_exceed_a_fifth_and_the_free_ones(steps in prop::collection::vec((0u64..400, 0usize..20, 0usize..20), 1..200)) {
+        fn retries_never_exceed_their_share_and_the_free_ones(
+            (percent, at_least) in (0u32..=100, 0u32..10),
+            steps in prop::collection::vec((0u64..400, 0usize..20, 0usize..20), 1..200),
+        ) {
             let (budget, start) = (RetryBudget::default(), Instant::now());
+            budget.configure(percent, at_least);
             let (mut at, mut requests, mut retries) = (0, 0, 0);
             for (passed, enters, asks) in steps {
                 at += passed;
                 for _ in 0..enters { budget.enter(); }
                 requests += enters;
                 retries += (0..asks).filter(|_| budget.retry(start + Duration::from_millis(at))).count();
-                prop_assert!(retries <= requests / 5 + 3 * (at as usize / 1000 + 1));
+                prop_assert!(retries <= requests * percent as usize / 100 + at_least as usize * (at as usize / 1000 + 2));
             }
         }
     }

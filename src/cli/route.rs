@@ -4,7 +4,7 @@
 //! closed and nobody is in flight: the running one is asked on its admin listener. Exit status: 0 decided, 1 the request would
 //! be refused, 2 the question or the configuration cannot be read.
 
-use crate::admin::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused, RuleTried};
+use crate::admin::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused, RuleTried, decide};
 use crate::config::{Config, Located};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -77,13 +77,9 @@ fn read(path: &Path) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| failed(&format_args!("not JSON: {error}")))
 }
 
-/// What the rules of a configuration make of a request. A request that would be refused is explained too; what cannot be
-/// explained is a question that cannot be read.
-///
-/// Decides nothing until the room of rules exists.
-pub fn explain(_config: &Config, request: Value) -> Result<Explanation, Refused> {
-    Question::read(request)?;
-    Err(Refused::new("routes cannot be explained yet"))
+/// What the rules of a configuration make of a request.
+pub fn explain(config: &Config, request: Value) -> Result<Explanation, Refused> {
+    decide::explain(config, &Question::read(request)?)
 }
 
 /// For people: one line each for what was asked and decided, then a table each for rules, edits and targets.

@@ -157,7 +157,7 @@ pub struct Server {
     /// Unix socket through which a new binary takes over the listeners. Default `/run/cirque/upgrade.sock`.
     #[serde(default)]
     pub upgrade_socket: Option<PathBuf>,
-    /// Idle upstream connections kept open, in total. Default 1024.
+    /// Idle upstream connections kept open, in total. Default 1024, or a quarter of the file descriptors if that is less.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub upstream_keepalive_connections: Option<usize>,

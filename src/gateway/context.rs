@@ -1,11 +1,13 @@
 //! What must outlive the walk of one request: its id, the snapshot it pinned, and the record of facts for settling.
 
+use super::stages::admit::Admission;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
-use crate::telemetry::{ArmMeter, InFlight, Meters, Outcome, Purpose, RouteMeter, Side};
+use crate::telemetry::{ArmMeter, Meters, Outcome, Purpose, RouteMeter, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
+use crate::wire::needs::Seen;
 use crate::wire::{Dialect, Operation};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,12 +27,14 @@ pub struct RequestContext {
     pub snapshot: Option<Arc<Snapshot>>,
     /// 0 to 9; 9 is shed last and leaves a line first.
     pub priority: u8,
+    /// What was seen in the body, if somebody looked.
+    pub seen: Option<Seen>,
     /// Facts gathered on the way.
     pub record: Record,
     /// Set when the request is in the passthrough lane.
     pub passthrough: Option<super::passthrough::Passing>,
-    /// Counted as in flight while this lives.
-    pub in_flight: Option<InFlight>,
+    /// Counted as in flight while this lives; knows its priority.
+    pub admission: Option<Admission>,
 }
 
 impl RequestContext {
@@ -42,9 +46,10 @@ impl RequestContext {
             dialect: Dialect::OpenAi,
             snapshot: None,
             priority: DEFAULT_PRIORITY,
+            seen: None,
             record: Record::default(),
             passthrough: None,
-            in_flight: None,
+            admission: None,
         }
     }
 }

@@ -5,18 +5,26 @@
 //! leaves at once. A native stream (`native`) passes as its exact bytes; any other goes through a codec's decoder and the
 //! client's writer (`translated`).
 
+#[cfg(test)]
+mod continuation_tests;
 mod native;
+mod overlap;
+mod seam;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod translated;
 
 use self::native::Judge;
 pub(in crate::gateway) use self::native::facts_of;
+pub use self::seam::How;
+pub(in crate::gateway) use self::trail::tokens;
+pub use self::trail::{Resumable, Shadow, Trail};
 pub use self::translated::Translation;
 pub(in crate::gateway) use self::translated::is_framed_as;
 
 use crate::error::GatewayError;
-use crate::providers::codec::Framing;
+use crate::providers::codec::{Framing, StreamDecoder};
 use crate::telemetry::ResponseText;
 use crate::units::Usage;
 use crate::upstream::{Exchange, Fault};
@@ -39,7 +47,7 @@ pub enum Broken {
     Reported(Option<Bytes>),
     /// The same of a translated stream: its text.
     Said(String),
-    /// It sent something that is no event of this API.
+    /// It sent something that is no event of this API, or, asked to go on with an answer, something that does not.
     Garbage(String),
     /// Its connection broke.
     Connection(Fault),
@@ -67,6 +75,13 @@ enum Reader {
 }
 
 impl Reader {
+    fn of(framing: Framing, max_event: usize) -> Self {
+        match framing {
+            Framing::Sse => Self::Sse(SseReader::new(max_event)),
+            Framing::AwsEventStream => Self::Aws(FrameReader::new(max_event)),
+        }
+    }
+
     fn space(&mut self) -> &mut BytesMut {
         match self {
             Self::Sse(reader) => reader.space(),
@@ -95,7 +110,9 @@ pub struct LiveStream {
     source: Source,
     reader: Reader,
     passing: Passing,
-    max_depth: usize,
+    caps: Caps,
+    /// Kept where the stream may be gone on with.
+    trail: Option<Box<Trail>>,
     /// Usage, once the provider gave it.
     pub usage: Option<Usage>,
     /// Its figures are of the whole answer: Anthropic tells the input's at the start, and the output's only at the end.
@@ -128,7 +145,7 @@ impl LiveStream {
         let judge = Judge::new(dialect, withhold_usage, json_array);
         Self::over(
             source,
-            Reader::Sse(SseReader::new(caps.event)),
+            Reader::of(Framing::Sse, caps.event),
             Passing::Native(judge),
             caps,
         )
@@ -136,11 +153,8 @@ impl LiveStream {
 
     /// A stream of another API.
     pub fn translated(source: Source, caps: Caps, framing: Framing, translation: Translation) -> Self {
-        let reader = match framing {
-            Framing::Sse => Reader::Sse(SseReader::new(caps.event)),
-            Framing::AwsEventStream => Reader::Aws(FrameReader::new(caps.event)),
-        };
-        Self::over(source, reader, Passing::Translated(Box::new(translation)), caps)
+        let passing = Passing::Translated(Box::new(translation));
+        Self::over(source, Reader::of(framing, caps.event), passing, caps)
     }
 
     fn over(source: Source, reader: Reader, passing: Passing, caps: Caps) -> Self {
@@ -148,7 +162,8 @@ impl LiveStream {
             source,
             reader,
             passing,
-            max_depth: caps.depth,
+            caps,
+            trail: None,
             usage: None,
             usage_is_whole: false,
             broken: None,
@@ -231,6 +246,56 @@ impl LiveStream {
             Passing::Native(judge) => judge.failure(error, request_id),
             Passing::Translated(translation) => translation.failure(error),
         }
+    }
+
+    /// Keep what is needed to go on with this stream elsewhere. Before anything has passed.
+    pub fn follow(&mut self, trail: Trail) {
+        self.trail = Some(Box::new(trail));
+    }
+
+    /// Whether another target may go on with the answer, and from which text.
+    pub fn resumable(&self) -> Resumable<'_> {
+        match &self.trail {
+            None => Resumable::No("a stream that is not followed"),
+            Some(_) if self.done => Resumable::No("an answer that had ended"),
+            Some(trail) => trail.resumable(),
+        }
+    }
+
+    /// Seams written so far: targets beyond the first that have given something of the answer.
+    pub fn seams(&self) -> u32 {
+        self.trail.as_ref().map_or(0, |trail| trail.seams())
+    }
+
+    /// Go on with the events of another target, whose connection was asked for the rest (`gateway::plan::continued`). The old
+    /// source is closed. Figures and remembered text are the new target's alone from here on: take the old one's before. The
+    /// seam is marked with the first event that reaches the client; until then a break changes nothing, and yet another
+    /// target may be asked. `false`, and nothing happens, if the stream cannot be gone on with.
+    pub fn splice(&mut self, source: Source, framing: Framing, decoder: Box<dyn StreamDecoder>, how: How) -> bool {
+        if matches!(self.resumable(), Resumable::No(_)) {
+            return false;
+        }
+        let Some(trail) = &mut self.trail else { return false };
+        let seam = trail.seam(how);
+        match &mut self.passing {
+            Passing::Translated(translation) => translation.go_on(decoder, seam),
+            Passing::Native(_) => {
+                let Some(writer) = trail.take_writer() else {
+                    return false;
+                };
+                let mut translation = Translation::new(decoder, writer);
+                translation.sew(seam);
+                self.passing = Passing::Translated(Box::new(translation));
+            }
+        }
+        self.source = source;
+        self.reader = Reader::of(framing, self.caps.event);
+        (self.usage, self.usage_is_whole) = (None, false);
+        (self.broken, self.ended) = (None, false);
+        self.remembered.clear();
+        self.remembered_bytes = 0;
+        self.last_event = Instant::now();
+        true
     }
 
     /// Let go of the source: keep its connection when it was read to its end, close it otherwise.

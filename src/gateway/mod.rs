@@ -5,8 +5,10 @@
 
 pub mod buffers;
 pub mod context;
+pub mod door;
 pub mod downstream;
 pub mod live;
+pub mod overload;
 pub mod passthrough;
 pub mod pipeline;
 pub mod plan;

@@ -127,8 +127,8 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
         let pick = model
             .pool
             .pick(&passing.tried, Ask::default(), Instant::now)
-            .or_else(|why| match why.open {
-                Some(member) if passing.tried.is_empty() => model.pool.pick_anyway(member).ok_or(why),
+            .or_else(|why| match why.last_resort() {
+                Some(member) if passing.tried.is_empty() => model.pool.pick_anyway(member, Instant::now).ok_or(why),
                 _ => Err(why),
             });
         let Ok(pick) = pick else {

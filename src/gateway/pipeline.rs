@@ -5,7 +5,7 @@ use super::context::{Asked, RequestContext};
 use super::downstream::Downstream;
 use super::respond::{self, JSON};
 use super::stages::receive::{self, Route};
-use super::stages::{admit, authenticate, dispatch, relay, settle};
+use super::stages::{admit, authenticate, dispatch, relay, rules, settle};
 use crate::error::{ErrorKind, GatewayError};
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
@@ -27,7 +27,7 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
     let snapshot = app.snapshot.load_full();
     ctx.snapshot = Some(Arc::clone(&snapshot));
     ctx.id = RequestId::accept(down.request().headers.get("x-request-id"));
-    admit::run(app, down, ctx);
+    let admitted = admit::run(app, down, ctx, &snapshot.limits).await;
     let route = match receive::check_headers(&snapshot.limits, down) {
         Ok(()) => receive::route(&snapshot, &down.request().method, down.request().uri.path()),
         Err(error) => {
@@ -42,10 +42,17 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
         Ok(Route::Api(endpoint)) => endpoint.dialect,
         _ => endpoint::dialect_of(trimmed(down.request().uri.path()), &down.request().headers),
     };
+    ctx.record.asked = asked(route.as_ref().ok());
+    let route = match admitted {
+        Ok(()) => route,
+        Err(error) => Err(receive::NoRoute {
+            error: Box::new(error),
+            allow: None,
+        }),
+    };
     let outcome = match route {
         Ok(Route::Passthrough(model)) => match authenticate::run(&snapshot) {
             Ok(_) => {
-                ctx.record.asked = Asked::Passthrough;
                 ctx.passthrough = Some(super::passthrough::Passing::new(model));
                 return Lane::Passthrough;
             }
@@ -82,6 +89,15 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
     Lane::Answered
 }
 
+fn asked(route: Option<&Route>) -> Asked {
+    match route {
+        Some(Route::Api(endpoint)) => Asked::Api(endpoint.operation),
+        Some(Route::Models | Route::Model(_)) => Asked::Models,
+        Some(Route::Passthrough(_)) => Asked::Passthrough,
+        None => Asked::Other,
+    }
+}
+
 /// The outer error is for the client; the inner one says that the client could not be written to.
 type Answered = Result<pingora::Result<()>, GatewayError>;
 
@@ -92,13 +108,19 @@ async fn call(
     snapshot: &Arc<Snapshot>,
     endpoint: Endpoint,
 ) -> Answered {
-    ctx.record.asked = Asked::Api(endpoint.operation);
     let principal = authenticate::run(snapshot)?;
     let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
-    let call = received.call;
-    let found = snapshot
-        .find(&call.envelope.model)
-        .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?;
+    let mut call = received.call;
+    let ruled = match &snapshot.routes {
+        None => None,
+        Some(routes) => rules::run(app, down, ctx, snapshot, routes, &mut call)?,
+    };
+    let found = match ruled {
+        Some(found) => found,
+        None => snapshot
+            .find(&call.envelope.model)
+            .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?,
+    };
     ctx.record.model = Some(Arc::clone(&found.model.name));
     let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
     let sent = relay::run(down, ctx, &call, reply).await;
@@ -112,7 +134,6 @@ async fn list(
     snapshot: &Snapshot,
     from: Option<usize>,
 ) -> Answered {
-    ctx.record.asked = Asked::Models;
     let _principal = authenticate::run(snapshot)?;
     let body = match from {
         None => models::list(ctx.dialect, snapshot.listed(), snapshot.loaded_at),

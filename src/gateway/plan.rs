@@ -4,6 +4,10 @@
 //! canonical model, written in the target's API, and its answer translated back. Made anew for every attempt: targets of one
 //! pool may speak different APIs. Pure; nothing here waits.
 
+mod continued;
+
+pub use self::continued::{Continued, continued, trail};
+
 use super::live::Translation;
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::codec::{Aim, Codec, Encoding, Expect, Framing, Undecodable, Unfit};

@@ -1,10 +1,12 @@
-//! Where client connections enter, and the byte stream under each: counted, capped, with a deadline for request headers.
+//! Where client connections enter, and the byte stream under each: with a deadline for request headers. Which
+//! connections come in is `door.rs`.
 //!
 //! Pingora's read timeout is per read, so a client that sends one byte a minute would keep a connection for ever; here the
 //! clock starts with a request's first byte and stops when the gateway has the header. Writes are [`Gathered`], so that
 //! the head of a chunked response, its first chunk and its end can leave as one.
 
 use super::App;
+use super::door::Gate;
 use super::proxy::Gateway;
 use crate::upstream::gather::{Gathered, delegate_identity};
 use async_trait::async_trait;
@@ -38,34 +40,20 @@ const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 pub struct Door {
     /// Serves their requests.
     pub proxy: Arc<HttpProxy<Gateway>>,
-    /// For limits and gauges.
+    /// For limits.
     pub app: Arc<App>,
-    /// Connections open now, over all listeners.
-    pub open: Arc<AtomicUsize>,
+    /// Counts connections, over all listeners.
+    pub gate: Arc<Gate>,
     /// Plaintext HTTP/2 is accepted here.
     pub h2c: bool,
-}
-
-struct Place(Arc<Door>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.app.meters.client_connections.dec();
-    }
 }
 
 #[async_trait]
 impl ServerApp for Door {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let limits = self.app.snapshot.load().limits;
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        self.app.meters.client_connections.inc();
-        let _place = Place(Arc::clone(self));
-        if before >= limits.connections {
-            // Closed without a word: answering would cost what the cap is there to save.
-            return None;
-        }
+        // Beyond a cap it is closed without a word: answering would cost what the cap is there to save.
+        let _place = self.gate.enter(&stream, &limits)?;
         let by_alpn = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
         let mut watched = Box::new(Watched::new(stream, limits.header_timeout));
         let http2 = if self.h2c {

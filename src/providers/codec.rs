@@ -179,6 +179,12 @@ pub trait Codec: Send + Sync {
     /// A request for an answer.
     fn encode(&self, request: &Request<'_>, aim: Aim<'_>) -> Result<Encoding, Unfit>;
 
+    /// Whether this model goes on with a last message of the assistant's, from its last letter and in the same answer. `false`
+    /// where that is refused, taken for a turn that is over, or not known.
+    fn continues(&self, _model: &str) -> bool {
+        false
+    }
+
     /// A whole answer.
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable>;
 

@@ -7,6 +7,7 @@
 pub mod anthropic;
 pub mod azure;
 pub mod bedrock;
+mod blame;
 pub mod chat;
 pub mod codec;
 pub mod cohere;
@@ -23,6 +24,7 @@ pub mod responses;
 mod retry_after;
 pub mod vertex;
 
+pub use self::blame::{Blame, Reason, Verdict};
 pub use self::codec::Codec;
 
 use crate::wire::{Dialect, Operation};
@@ -30,7 +32,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A request body ready to send: pieces, in order, so that a large client body is forwarded without being copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,41 +80,6 @@ impl Body {
             many => many.concat().into(),
         }
     }
-}
-
-/// Whose fault a non-2xx answer is, and so what to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The client's: pass it on, no retry, no penalty.
-    Client,
-    /// The gateway's own credential: try elsewhere.
-    Credential,
-    /// This target alone: the credential may not use its model, or the model is not there. Try elsewhere.
-    Target,
-    /// Too much asked of this target: leave it alone for a while, try elsewhere.
-    RateLimit,
-    /// The provider's: counts against the target, try elsewhere.
-    Server,
-}
-
-/// A non-2xx answer, judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// Whose.
-    pub blame: Blame,
-    /// When the provider says to try again.
-    pub retry_after: Option<Duration>,
-    /// Why, where that makes a difference.
-    pub reason: Option<Reason>,
-}
-
-/// Why a provider refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The conversation is too long for the model.
-    ContextLength,
-    /// A content filter.
-    ContentFilter,
 }
 
 /// A call, as far as the way to its answer depends on it.
@@ -182,13 +149,14 @@ pub trait Provider: Send + Sync {
     fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
         bearer(credential, headers)
     }
-    /// Judge a non-2xx answer.
+    /// Judge an answer that is not 200. The table is in [`blame`], docs/blame.md shows it.
     fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-        Verdict {
-            blame: usual_blame(status, body),
-            retry_after: retry_after::read(headers, now),
-            reason: None,
-        }
+        blame::judge(self.name(), status, headers, body, now)
+    }
+    /// Judge an event of a stream, or the body of a 200; nothing unless it is an error. `name` is the event's (SSE) or the
+    /// exception's (`:exception-type` of an AWS event stream), else empty.
+    fn classify_event(&self, name: &str, data: &[u8], now: SystemTime) -> Option<Verdict> {
+        blame::judge_event(self.name(), name, data, now)
     }
 }
 
@@ -202,25 +170,6 @@ fn secret(name: HeaderName, text: &str, headers: &mut HeaderMap) -> Result<(), I
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
-}
-
-/// Whose fault a status is where the vendor says nothing of its own.
-fn usual_blame(status: StatusCode, body: &[u8]) -> Blame {
-    match status.as_u16() {
-        401..=403 => Blame::Credential,
-        429 if is_quota(body) => Blame::Credential,
-        429 => Blame::RateLimit,
-        408 | 425 | 500..=599 => Blame::Server,
-        // Redirects are not followed: a base URL that redirects is misconfigured, and following would carry the
-        // credential to another host.
-        300..=399 => Blame::Server,
-        _ => Blame::Client,
-    }
-}
-
-/// `insufficient_quota` (OpenAI): the account is out of money. Waiting does not help as it does with a rate limit.
-fn is_quota(body: &[u8]) -> bool {
-    memchr::memmem::find(body, b"\"insufficient_quota\"").is_some()
 }
 
 /// A model's name as one segment of a path.

@@ -11,11 +11,10 @@ use super::anthropic::{AnthropicCodec, Variant};
 use super::chat::ChatCodec;
 use super::gemini::{self, GeminiCodec};
 use super::native::Native;
-use super::{Api, Asked, Provider, Speaks, Verdict, secret, segment};
+use super::{Api, Asked, Provider, Speaks, secret, segment};
 use crate::wire::{Dialect, Operation};
+use http::HeaderMap;
 use http::header::{HeaderName, InvalidHeaderValue};
-use http::{HeaderMap, StatusCode};
-use std::time::SystemTime;
 
 static GEMINI: GeminiCodec = GeminiCodec { vertex: true };
 static CLAUDE: AnthropicCodec = AnthropicCodec {
@@ -105,10 +104,6 @@ impl Provider for Vertex {
 
     fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
         secret(HeaderName::from_static("x-goog-api-key"), credential, headers)
-    }
-
-    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-        gemini::vendor::classify(status, headers, body, now)
     }
 }
 

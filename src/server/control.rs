@@ -1,19 +1,21 @@
-//! What the admin API may look at and change, over the running gateway.
-//!
-//! Not the routes, which are [`crate::admin`]'s. A first version: targets are shown; changing them and explaining come with
-//! the breaker's isolation and the room of rules.
+//! What the admin API may look at and change, over the running gateway. Not the routes, which are [`crate::admin`]'s.
 
-use crate::admin::{Action, Control, Question, Refused, Unknown};
+use super::reload::Running;
+use crate::admin::{Action, Control, Question, Refused, Unknown, decide};
 use crate::gateway::App;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The gateway's own.
-pub(super) struct Controls(pub(super) Arc<App>);
+pub(super) struct Controls {
+    pub app: Arc<App>,
+    /// The configuration that runs, as written.
+    pub config: Running,
+}
 
 impl Control for Controls {
     fn targets(&self) -> Value {
-        let facts = self.0.snapshot.load().facts();
+        let facts = self.app.snapshot.load().facts();
         let models = facts.get("models").and_then(Value::as_array).into_iter().flatten();
         let mut targets: Vec<Value> = Vec::new();
         for target in models.filter_map(|model| model.get("targets")?.as_array()).flatten() {
@@ -24,12 +26,36 @@ impl Control for Controls {
         targets.into()
     }
 
-    fn act(&self, _id: &str, _action: Action) -> Result<Value, Unknown> {
-        Err(Unknown::default()) // not available yet
+    fn act(&self, id: &str, action: Action) -> Result<Value, Unknown> {
+        let snapshot = self.app.snapshot.load();
+        let all = || snapshot.models.iter().flat_map(|model| &model.targets);
+        let Some(target) = all().find(|target| target.id.as_str() == id) else {
+            return Err(Unknown::among(id, all().map(|target| target.id.as_str())));
+        };
+        match action {
+            Action::Reset => {
+                target.breaker.reset();
+                if let Some(quarantine) = target.site().and_then(|site| site.quarantine.as_ref()) {
+                    quarantine.reset();
+                }
+                // Whoever waits for it need not wait for its next call to end.
+                for line in snapshot.models.iter().filter_map(|model| model.line.as_ref()) {
+                    line.queue.open();
+                }
+            }
+            Action::Isolate => target.breaker.hold_open(),
+        }
+        tracing::warn!(target = %target.id, ?action, "an operator acted on a target");
+        let known = self.targets();
+        let mut known = known.as_array().into_iter().flatten();
+        let shown = known.find(|target| target.get("id").and_then(Value::as_str) == Some(id));
+        Ok(shown.cloned().unwrap_or_else(|| json!({"id": id})))
     }
 
     fn explain(&self, request: Value) -> Result<Value, Refused> {
-        Question::read(request)?;
-        Err(Refused::new("not available yet"))
+        let question = Question::read(request)?;
+        let config = self.config.load_full();
+        let explanation = decide::explain(&config, &question)?;
+        serde_json::to_value(explanation).map_err(|_| Refused::new("the explanation cannot be written"))
     }
 }

@@ -2,12 +2,13 @@
 //! One thread; nothing here may block it for long.
 
 use super::control::Controls;
-use super::reload::Reloader;
+use super::reload::{Reloader, Running};
 use super::signals;
 use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
 use crate::gateway::App;
+use crate::gateway::door::Gate;
 use crate::gateway::stages::dispatch::probe;
 use crate::ids::TargetId;
 use crate::notify::Notifier;
@@ -17,7 +18,7 @@ use crate::upstream::address::RESOLVE_EVERY;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// The background service.
 pub(super) struct Housekeeping {
     app: Arc<App>,
+    running: Running,
+    gate: Arc<Gate>,
     reloader: Arc<tokio::sync::Mutex<Reloader>>,
     readiness: Arc<Readiness>,
     notifier: Option<Arc<Notifier>>,
@@ -36,6 +39,7 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     pub fn new(
         app: Arc<App>,
+        gate: Arc<Gate>,
         reloader: Reloader,
         readiness: Arc<Readiness>,
         notifier: Option<Arc<Notifier>>,
@@ -50,6 +54,8 @@ impl Housekeeping {
             .collect();
         Self {
             app,
+            running: Arc::clone(&reloader.running),
+            gate,
             reloader: Arc::new(tokio::sync::Mutex::new(reloader)),
             readiness,
             notifier,
@@ -83,7 +89,10 @@ impl Housekeeping {
             meters: Arc::clone(&self.app.meters),
             readiness: Arc::clone(&self.readiness),
             facts: Arc::new(move || app.snapshot.load().facts()),
-            control: Arc::new(Controls(Arc::clone(&self.app))),
+            control: Arc::new(Controls {
+                app: Arc::clone(&self.app),
+                config: Arc::clone(&self.running),
+            }),
             started: Instant::now(),
         };
         // The admin API outlives the shutdown signal: draining is when an operator looks.
@@ -158,6 +167,7 @@ impl Housekeeping {
     }
 
     async fn show_gauges(&self) {
+        let mut alerted: HashSet<Arc<str>> = HashSet::new();
         loop {
             let snapshot = self.app.snapshot.load_full();
             let now = Instant::now();
@@ -168,11 +178,36 @@ impl Housekeeping {
                     BreakerState::Open => BreakerLevel::Open,
                 };
                 self.app.meters.breaker(target.id.as_str(), level);
+                if let Some(site) = target.site()
+                    && let Some(quarantine) = &site.quarantine
+                {
+                    let refused = !quarantine.is_free();
+                    self.app.meters.routing.quarantined(&site.name, refused);
+                    if refused && alerted.insert(Arc::clone(&site.name)) {
+                        let provider = &site.name;
+                        tracing::error!(%provider, "the provider refuses the gateway's credential: its targets are left alone, tried again now and then");
+                    } else if !refused && alerted.remove(&site.name) {
+                        tracing::info!(provider = %site.name, "the provider takes the gateway's credential again");
+                    }
+                }
+            }
+            for model in &snapshot.models {
+                let Some(line) = &model.line else { continue };
+                for (priority, waiting) in (0u8..).zip(line.queue.depth()) {
+                    self.app.meters.routing.depth(&model.name, priority, waiting);
+                }
             }
             self.app
                 .meters
                 .buffered_bytes
                 .set(i64::try_from(self.app.buffers.held()).unwrap_or(i64::MAX));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn watch_descriptors(&self) {
+        loop {
+            self.gate.look();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -223,6 +258,7 @@ impl BackgroundService for Housekeeping {
             self.probe_addresses(),
             self.probe_targets(),
             self.show_gauges(),
+            self.watch_descriptors(),
             self.feed_watchdog(),
         );
     }

@@ -6,6 +6,7 @@
 
 mod banner;
 mod control;
+mod descriptors;
 mod housekeeping;
 mod reload;
 mod signals;
@@ -13,6 +14,7 @@ mod tls;
 
 use crate::admin::{self, Readiness};
 use crate::config::{self, Config, Problems};
+use crate::gateway::door::Gate;
 use crate::gateway::wire::Door;
 use crate::gateway::{App, Unrouted, proxy::Gateway};
 use crate::notify::Notifier;
@@ -30,7 +32,7 @@ use pingora::services::background::background_service;
 use pingora::services::listening::Service;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -60,7 +62,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         .context("logging was already set up")?;
     let meters = Meters::new().context("metrics")?;
     logging::install_panic_hook(meters.panics.clone());
-    let app = build_app(&config, &meters)?;
+    let descriptors = descriptors::raise_limit();
+    let app = build_app(&config, &meters, descriptors)?;
     if !options.upgrade {
         check_free(&config)?;
     }
@@ -72,8 +75,8 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         server_conf(&config),
     );
     server.bootstrap();
-    let open = Arc::new(AtomicUsize::new(0));
-    let (services, secured) = client_services(&config, &app, &open, &server.configuration)?;
+    let gate = Arc::new(Gate::new(&app, descriptors));
+    let (services, secured) = client_services(&config, &app, &gate, &server.configuration)?;
     for service in services {
         server.add_service(service);
     }
@@ -87,6 +90,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     }
     let work = housekeeping::Housekeeping::new(
         Arc::clone(&app),
+        gate,
         reloader,
         Arc::clone(&readiness),
         notifier.clone(),
@@ -115,11 +119,14 @@ fn load(path: Option<&Path>) -> Result<Config, Problems> {
     }
 }
 
-fn build_app(config: &Config, meters: &Arc<Meters>) -> anyhow::Result<Arc<App>> {
+fn build_app(config: &Config, meters: &Arc<Meters>, descriptors: u64) -> anyhow::Result<Arc<App>> {
     let state = Arc::new(State::new(Arc::clone(meters)));
     let snapshot = Snapshot::build(config, &state).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+    state.adopt(&snapshot);
     meters.config_loaded(true, true);
-    let keepalive = config.server.upstream_keepalive_connections.unwrap_or(1024);
+    // Idle connections must not be what keeps clients waiting for a descriptor.
+    let keepalive = usize::try_from(descriptors / 4).map_or(1024, |quarter| quarter.clamp(1, 1024));
+    let keepalive = config.server.upstream_keepalive_connections.unwrap_or(keepalive);
     let format = config.log.access.unwrap_or(true).then(|| line_format(config));
     Ok(Arc::new(App {
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -176,7 +183,7 @@ type ClientService = Service<Door>;
 fn client_services(
     config: &Config,
     app: &Arc<App>,
-    open: &Arc<AtomicUsize>,
+    gate: &Arc<Gate>,
     conf: &Arc<ServerConf>,
 ) -> anyhow::Result<(Vec<ClientService>, Vec<Secured>)> {
     let mut secured = Vec::new();
@@ -184,6 +191,7 @@ fn client_services(
     let all = config.listen.listeners();
     for h2c in [false, true] {
         let mut listeners = Listeners::new();
+        listeners.set_connection_filter(Arc::clone(gate) as _);
         let mut any = false;
         for listener in all.iter().filter(|listener| listener.h2c == h2c) {
             any = true;
@@ -208,7 +216,7 @@ fn client_services(
             let door = Door {
                 proxy: Arc::new(proxy(app, conf, h2c)),
                 app: Arc::clone(app),
-                open: Arc::clone(open),
+                gate: Arc::clone(gate),
                 h2c,
             };
             services.push(Service::with_listeners(

@@ -8,13 +8,19 @@ use crate::config::Config;
 use crate::gateway::App;
 use crate::snapshot::Snapshot;
 use crate::telemetry::LogHandle;
+use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The configuration that runs, as written.
+pub(super) type Running = Arc<ArcSwap<Config>>;
 
 /// What a reload needs.
 pub(super) struct Reloader {
     path: Option<PathBuf>,
     started_with: Config,
+    /// As it runs now.
+    pub running: Running,
     app: Arc<App>,
     secured: Vec<Secured>,
     log: LogHandle,
@@ -30,6 +36,7 @@ impl Reloader {
     ) -> Self {
         Self {
             path,
+            running: Arc::new(ArcSwap::from_pointee(started_with.clone())),
             started_with,
             app,
             secured,
@@ -75,7 +82,8 @@ impl Reloader {
         apply_log(&config, &self.app, &self.log);
         let snapshot = Arc::new(snapshot);
         self.app.snapshot.store(Arc::clone(&snapshot));
-        self.app.state.retain(&snapshot);
+        self.app.state.adopt(&snapshot);
+        self.running.store(Arc::new(config));
         Ok(snapshot.models.len())
     }
 

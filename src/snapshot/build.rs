@@ -2,7 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
-use super::{Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
+use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
 use crate::config::{self, Config};
@@ -19,7 +19,7 @@ use crate::providers::openai::{OpenAi, Preferred};
 use crate::providers::vertex::Vertex;
 use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
-use crate::upstream::{Backend, BaseUrl, Deadlines, ModelName, Site, Target};
+use crate::upstream::{Backend, BaseUrl, BreakerTerms, Deadlines, ModelName, Site, Target};
 use crate::wire::Operation;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
@@ -121,6 +121,7 @@ impl<'a> Builder<'a> {
             http2: provider.http2,
             headers,
             credential,
+            quarantine: credentials::fingerprint(provider)?.map(|credential| self.state.quarantine(name, credential)),
         })
     }
 
@@ -176,6 +177,7 @@ impl<'a> Builder<'a> {
         let mut meters = Vec::new();
         let mut passing = Vec::new();
         let mut arms = Vec::new();
+        let mut fits = Vec::new();
         for target in configured {
             let Some(site) = self.sites.get(target.provider.as_str()) else {
                 continue;
@@ -187,6 +189,7 @@ impl<'a> Builder<'a> {
                 tier: target.tier,
                 cost: built.price.map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
+                quarantine: built.site().and_then(|site| site.quarantine.clone()),
             });
             meters.push(
                 Operation::ALL
@@ -195,6 +198,10 @@ impl<'a> Builder<'a> {
                     .collect(),
             );
             passing.push(self.state.meters.route("passthrough", name, built.provider_name()));
+            fits.push(Fit {
+                lacks: target.lacks.clone(),
+                context_tokens: target.context_tokens,
+            });
             if let Some(arm) = &target.arm {
                 arms.resize_with(targets.len(), || None);
                 arms.push(Some(self.state.meters.routing.arm(name, arm)));
@@ -206,7 +213,7 @@ impl<'a> Builder<'a> {
             name: name.into(),
             strict: model.strict,
             sticks: terms::sticks(model),
-            pool: Pool::new(members, strategy(model)),
+            pool: Pool::new(members, strategy(model), model.hedge.is_some()),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
@@ -216,6 +223,7 @@ impl<'a> Builder<'a> {
             hedge: model.hedge.as_ref().map(terms::hedge),
             mirror: None,
             arms,
+            fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },
             meters,
             passing,
         }
@@ -227,6 +235,7 @@ impl<'a> Builder<'a> {
         let queue = self.state.line(name, configured.size.unwrap_or(100));
         for target in targets {
             let listener: Weak<Queue> = Arc::downgrade(&queue);
+            let listener: Weak<dyn balance::Released> = listener;
             target.breaker.on_release(listener);
         }
         Some(LineTerms {
@@ -269,6 +278,16 @@ impl<'a> Builder<'a> {
             deadlines: deadlines(&blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
             price: target.price.as_ref().map(terms::price),
+            terms: BreakerTerms {
+                settings: terms::breaker(
+                    self.config
+                        .providers
+                        .get(&target.provider)
+                        .map(|provider| &provider.breaker),
+                    &self.config.breaker,
+                ),
+                max_in_flight: target.max_in_flight,
+            },
             one_token: self.config.providers.get(&target.provider).and_then(terms::one_token),
             backend: site.map_or(Backend::Demo, |site| Backend::Http(Arc::clone(site))),
             id,
@@ -411,8 +430,11 @@ fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// Defaults filled in.
-pub(super) fn limits(limits: &config::Limits) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     const KIB: u64 = 1024;
+    const DEFAULT_PRIORITY: u8 = 5;
+    let limits = &config.limits;
+    let by_rule = config.routes.iter().filter_map(|rule| rule.priority).max();
     let bytes = |size: Option<config::ByteSize>, default: u64| size.map_or(default as usize, |s| s.as_bytes());
     let time = |interval: Option<config::Interval>, default: u64| {
         interval.map_or(Duration::from_secs(default), |i| i.as_duration())
@@ -426,6 +448,9 @@ pub(super) fn limits(limits: &config::Limits) -> Limits {
         request_header_count: limits.request_header_count.unwrap_or(100),
         json_depth: limits.json_depth.unwrap_or(128),
         connections: limits.connections.unwrap_or(20_000),
+        connections_per_ip: limits.connections_per_ip,
+        in_flight: limits.in_flight.unwrap_or(20_000),
+        highest_priority: by_rule.unwrap_or(DEFAULT_PRIORITY).max(DEFAULT_PRIORITY),
         http2_streams: limits.http2_streams.unwrap_or(100),
         header_timeout: time(limits.header_timeout, 10),
         body_timeout: time(limits.body_timeout, 30),

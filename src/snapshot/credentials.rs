@@ -5,6 +5,7 @@
 
 use super::State;
 use super::build::{deadlines, upstream_url};
+use crate::balance::KeyHash;
 use crate::config::{self, Config, SecretRef};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::{AwsKeys, Credential, Grant, TokenSource};
@@ -96,6 +97,29 @@ impl State {
         self.tokens
             .retain(|_, source: &mut Weak<TokenSource>| source.strong_count() > 0);
     }
+}
+
+/// What the configured secrets of a provider hash to, to tell one credential from the next; nothing where it has none.
+pub(super) fn fingerprint(provider: &config::Provider) -> Result<Option<u64>, String> {
+    let aws = provider.aws.iter().flat_map(|keys| {
+        [
+            Some(&keys.access_key_id),
+            Some(&keys.secret_access_key),
+            keys.session_token.as_ref(),
+        ]
+    });
+    let entra = provider.entra.iter().map(|entra| Some(&entra.client_secret));
+    let secrets: Vec<&SecretRef> = aws.chain(entra).chain([provider.api_key.as_ref()]).flatten().collect();
+    let mut hash = KeyHash::default();
+    if let Some(account) = &provider.service_account {
+        hash = hash.part(account.read_document()?.expose().as_bytes());
+    } else if secrets.is_empty() {
+        return Ok(None);
+    }
+    for secret in secrets {
+        hash = hash.part(secret.read()?.expose().as_bytes());
+    }
+    Ok(Some(hash.finish()))
 }
 
 #[cfg(test)]

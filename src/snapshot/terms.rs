@@ -1,5 +1,6 @@
 //! The terms of a pool beyond choosing, as run: defaults filled in.
 
+use crate::balance::breaker::Settings;
 use crate::balance::queue::Queue;
 use crate::balance::{Backoff, HedgeBudget};
 use crate::config;
@@ -51,6 +52,45 @@ pub struct LineTerms {
     pub wait: Duration,
     /// Wait before the fallbacks are asked.
     pub before_fallback: bool,
+}
+
+/// A provider's own settings before the top level's, before the defaults.
+pub(super) fn breaker(provider: Option<&config::Breaker>, general: &config::Breaker) -> Settings {
+    let own = provider.copied().unwrap_or_default();
+    let default = Settings::default();
+    let time = |own: Option<config::Interval>, general: Option<config::Interval>, default: Duration| {
+        own.or(general).map_or(default, |interval| interval.as_duration())
+    };
+    Settings {
+        failures: own.failures.or(general.failures).unwrap_or(default.failures),
+        failure_percent: own
+            .failure_percent
+            .or(general.failure_percent)
+            .unwrap_or(default.failure_percent),
+        min_requests: own
+            .min_requests
+            .or(general.min_requests)
+            .unwrap_or(default.min_requests),
+        window: time(own.window, general.window, default.window),
+        open: time(own.open, general.open, default.open),
+        open_at_most: time(own.open_at_most, general.open_at_most, default.open_at_most),
+    }
+}
+
+/// What a target can take.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    /// What it cannot do.
+    pub lacks: Vec<config::Need>,
+    /// The longest prompt it takes, in tokens.
+    pub context_tokens: Option<u64>,
+}
+
+impl Fit {
+    /// Whether it takes any request.
+    pub fn is_any(&self) -> bool {
+        self.lacks.is_empty() && self.context_tokens.is_none()
+    }
 }
 
 /// Copies of requests to another pool.

@@ -8,6 +8,7 @@
 //! counts under [`NONE`]; a wildcard model under its pattern.
 
 use super::family::{Family, Shape};
+use super::in_flight::{InFlight, InFlightCount};
 use super::process::{ProcessMeters, unix_seconds};
 use super::route::{AttemptMeter, RouteKey, RouteMeter, Series};
 use super::routing::RoutingMeters;
@@ -80,6 +81,18 @@ const RELOADS: Shape = Shape {
     labels: &["result"],
     buckets: &[],
 };
+const SHED: Shape = Shape {
+    name: "cirque_requests_shed_total",
+    help: "Requests refused with 503 because the gateway was full, by their priority (0 is shed first).",
+    labels: &["priority"],
+    buckets: &[],
+};
+const REFUSED: Shape = Shape {
+    name: "cirque_connections_refused_total",
+    help: "Client connections closed at once because of a cap (total, per_ip).",
+    labels: &["reason"],
+    buckets: &[],
+};
 const BUILD: Shape = Shape {
     name: "cirque_build_info",
     help: "Always 1; the labels say what is running.",
@@ -111,12 +124,22 @@ pub struct Meters {
     reloads: Family<IntCounter>,
     reload_success: IntGauge,
     reload_time: Gauge,
-    in_flight: IntGauge,
+    in_flight: Arc<InFlightCount>,
+    in_flight_shown: IntGauge,
+    requests_shed: Family<IntCounter>,
+    /// By priority, made on first use.
+    shed: [OnceLock<IntCounter>; 10],
     refresh: OnceLock<Refresh>,
     /// What happens between a request and its answer.
     pub routing: RoutingMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
+    /// Client connections closed at once because of `limits.connections`.
+    pub refused_total: IntCounter,
+    /// Client connections closed at once because of `limits.connections_per_ip`.
+    pub refused_per_ip: IntCounter,
+    /// 1 while new connections wait because file descriptors are nearly used up.
+    pub accept_paused: IntGauge,
     /// Bytes of request and response bodies held now.
     pub buffered_bytes: IntGauge,
     /// Panics caught by the hook in [`super::logging`].
@@ -154,6 +177,7 @@ impl Meters {
         // Present from the start, so that a rate() over them sees the first change.
         reloads.get(&["success"]);
         reloads.get(&["failure"]);
+        let refused: Family<IntCounter> = Family::new(&registry, REFUSED)?;
         Ok(Arc::new(Self {
             process: ProcessMeters::new(&registry)?,
             series: Arc::new(series(&registry)?),
@@ -172,13 +196,22 @@ impl Meters {
                     "Unix time of the last load of the configuration, successful or not.",
                 ),
             )?,
-            in_flight: gauge(
+            in_flight: Arc::default(),
+            in_flight_shown: gauge(
                 "cirque_in_flight_requests",
                 "Requests being answered now, streams included.",
             )?,
+            requests_shed: Family::new(&registry, SHED)?,
+            shed: std::array::from_fn(|_| OnceLock::new()),
             refresh: OnceLock::new(),
             routing: RoutingMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
+            refused_total: refused.get(&["total"]),
+            refused_per_ip: refused.get(&["per_ip"]),
+            accept_paused: gauge(
+                "cirque_accept_paused",
+                "1 while new connections wait because file descriptors are nearly used up.",
+            )?,
             buffered_bytes: gauge(
                 "cirque_buffered_bytes",
                 "Bytes of request and response bodies held in memory now.",
@@ -234,13 +267,26 @@ impl Meters {
 
     /// One more request in flight until the guard is dropped.
     pub fn enter(&self) -> InFlight {
-        self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        self.in_flight.enter()
+    }
+
+    /// Requests that hold a place now: those in flight less those that are being told they were refused.
+    pub fn admitted(&self) -> usize {
+        self.in_flight.admitted()
+    }
+
+    /// A request of this priority was refused for overload.
+    pub fn shed(&self, priority: u8) {
+        if let Some(counter) = self.shed.get(usize::from(priority)) {
+            counter
+                .get_or_init(|| self.requests_shed.get(&[&priority.to_string()]))
+                .inc();
+        }
     }
 
     /// Requests in flight now; 0 is what a graceful stop waits for.
     pub fn in_flight(&self) -> i64 {
-        self.in_flight.get()
+        i64::try_from(self.in_flight.all()).unwrap_or(i64::MAX)
     }
 
     /// Drop the series of models and targets that the configuration no longer names, after a reload. [`NONE`] stays.
@@ -278,6 +324,7 @@ impl Meters {
         if let Some(refresh) = self.refresh.get() {
             refresh(self);
         }
+        self.in_flight_shown.set(self.in_flight());
         self.process.refresh();
         let mut text = String::with_capacity(16 * 1024);
         // Writing to a String cannot fail; an inconsistent family would, and the rest is worth having.
@@ -285,16 +332,6 @@ impl Meters {
             tracing::error!(%error, "a metric family could not be rendered");
         }
         text
-    }
-}
-
-/// Counts as one request in flight while it lives.
-#[must_use = "dropping it at once counts nothing"]
-pub struct InFlight(IntGauge);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

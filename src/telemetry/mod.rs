@@ -1,6 +1,6 @@
 //! What the gateway says about itself: metrics, the access log, the event log, token counts where a provider gave none.
 //!
-//! Not for deciding anything: no other room reads a figure back from here. A request hands over values at its end and goes
+//! Not for deciding anything: no other room reads a figure back from here, but for the number of requests in flight. A request hands over values at its end and goes
 //! on; everything that formats, writes or counts text happens on threads of this room, behind bounded queues that drop
 //! (and count what they dropped) rather than make a request wait.
 //!
@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`metrics`] | every Prometheus name and label |
 //! | [`route`] | the handles requests count through |
+//! | `in_flight` | requests under way |
 //! | [`routing`] | calls beyond the first, costs, comparisons, waiting |
 //! | `family` | series made on first use, dropped when unconfigured |
 //! | `process` | memory, CPU, descriptors at scrape time |
@@ -21,6 +22,7 @@ mod any_text;
 mod chat_text;
 pub mod count;
 mod family;
+mod in_flight;
 pub mod logging;
 pub mod metrics;
 mod process;
@@ -30,7 +32,8 @@ pub mod routing;
 pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
+pub use in_flight::InFlight;
 pub use logging::LogHandle;
-pub use metrics::{BreakerLevel, InFlight, Meters, NONE};
+pub use metrics::{BreakerLevel, Meters, NONE};
 pub use route::{AttemptMeter, Finished, Outcome, Purpose, RouteMeter};
 pub use routing::{ArmMeter, RoutingMeters, Side};

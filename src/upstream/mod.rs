@@ -14,4 +14,4 @@ pub use address::AddressBook;
 pub use credential::{Credential, CredentialFault};
 pub use exchange::{Exchange, Fault, Transport};
 pub use site::{BaseUrl, Site};
-pub use target::{Backend, Deadlines, ModelName, Target};
+pub use target::{Backend, BreakerTerms, Deadlines, ModelName, Target};

@@ -2,6 +2,7 @@
 
 use super::address::AddressBook;
 use super::credential::Credential;
+use crate::balance::Quarantine;
 use crate::providers::Provider;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -65,6 +66,8 @@ pub struct Site {
     pub stream_usage: bool,
     /// Speak HTTP/2.
     pub http2: bool,
+    /// Whether its credential was refused; nothing for providers that take none.
+    pub quarantine: Option<Arc<Quarantine>>,
     /// What proves who is asking, when the headers do not: apply it to the finished head of every attempt.
     pub credential: Credential,
     /// Host, fixed credential and configured headers, as every request starts.
@@ -98,6 +101,8 @@ pub struct SiteParts {
     pub http2: bool,
     /// Configured headers, and the credential if it is one.
     pub headers: HeaderMap,
+    /// Whether it was refused.
+    pub quarantine: Option<Arc<Quarantine>>,
     /// The credential, if it is more than a header.
     pub credential: Credential,
 }
@@ -121,6 +126,7 @@ impl Site {
             addresses: parts.addresses,
             stream_usage: parts.stream_usage,
             http2: parts.http2,
+            quarantine: parts.quarantine,
             credential: parts.credential,
             headers,
             prepared: Vec::new(),

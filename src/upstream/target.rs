@@ -2,6 +2,7 @@
 
 use super::site::Site;
 use crate::balance::Breaker;
+use crate::balance::breaker::Settings;
 use crate::ids::TargetId;
 use crate::telemetry::AttemptMeter;
 use crate::units::Price;
@@ -64,6 +65,11 @@ impl ModelName {
         }
     }
 
+    /// Whether the client says what the provider is asked for.
+    pub fn is_the_clients(&self) -> bool {
+        !matches!(self, Self::Fixed(_))
+    }
+
     /// For a request for `asked`, of which the public name's `*` matched `matched`.
     pub fn resolve<'a>(&'a self, asked: &'a str, matched: &str) -> Cow<'a, str> {
         match self {
@@ -83,6 +89,15 @@ pub enum Backend {
     Demo,
 }
 
+/// When a target is left alone, and how much it is asked at one time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BreakerTerms {
+    /// Its thresholds.
+    pub settings: Settings,
+    /// Requests under way at most.
+    pub max_in_flight: Option<u32>,
+}
+
 /// One deployment in a pool.
 #[derive(Debug)]
 pub struct Target {
@@ -100,6 +115,8 @@ pub struct Target {
     pub one_token: Option<Duration>,
     /// Where it is.
     pub backend: Backend,
+    /// When it is left alone.
+    pub terms: BreakerTerms,
     /// Counts its attempts.
     pub attempts: AttemptMeter,
     /// Its breaker, for showing.
@@ -107,6 +124,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Where it is, unless it is the demo.
+    pub fn site(&self) -> Option<&Arc<Site>> {
+        match &self.backend {
+            Backend::Http(site) => Some(site),
+            Backend::Demo => None,
+        }
+    }
+
     /// Configured name of its provider.
     pub fn provider_name(&self) -> &str {
         match &self.backend {

@@ -117,6 +117,23 @@ impl Call {
         Reading::new(operation, dialect, max_depth).finish(body)
     }
 
+    /// The same call with another body; fails when that cannot be read.
+    pub fn edited(&self, body: Bytes, max_depth: usize) -> Result<Self, GatewayError> {
+        if !self.envelope.in_path {
+            return Self::read_as(self.operation, self.dialect, body, max_depth);
+        }
+        let brace_at = body.iter().position(|byte| *byte == b'{').unwrap_or_default();
+        let envelope = Envelope {
+            brace_at,
+            ..self.envelope.clone()
+        };
+        Ok(Self {
+            body,
+            envelope,
+            ..self.clone()
+        })
+    }
+
     /// Whether this call answers as a stream.
     pub fn streamed(&self) -> bool {
         self.envelope.stream

@@ -80,4 +80,16 @@ pub trait ReplyWriter: Send + Sync {
 
     /// The stream broke after it had begun: the dialect's in-band error and nothing that looks like an end.
     fn fail(&mut self, error: &GatewayError, out: &mut Vec<u8>);
+
+    /// The client has had this event of the dialect as its provider wrote it, and what was written for it here is thrown away:
+    /// take over the names and numbers in it, so that the stream can be gone on with. `data`: its JSON. Called after the
+    /// canonical events of it were given to [`Self::event`].
+    fn passed(&mut self, _data: &[u8], _max_depth: usize) {}
+
+    /// From here on another target goes on with the answer: a comment, where the dialect's clients skip comments.
+    fn seam(&mut self, number: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(b": cirque seam ");
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        out.extend_from_slice(b"\n\n");
+    }
 }

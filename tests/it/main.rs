@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attempts;
 mod bad_input;
 mod breaker;
 mod connections;
@@ -22,6 +23,7 @@ mod faults;
 mod fidelity;
 mod floods;
 mod hostile;
+mod overload;
 mod passthrough;
 mod reload;
 mod stop;

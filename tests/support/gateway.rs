@@ -68,6 +68,7 @@ pub struct Builder {
     pub body: String,
     pub environment: Vec<(String, String)>,
     directory: PathBuf,
+    descriptors: Option<u32>,
 }
 
 impl Builder {
@@ -86,7 +87,14 @@ impl Builder {
             body: body.into(),
             environment: vec![("UP_KEY".to_owned(), "sk-ours".to_owned())],
             directory,
+            descriptors: None,
         }
+    }
+
+    /// How many file descriptors the process may have open.
+    pub fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
     }
 
     /// A `listen:` value in which `ADDRESS` stands for the address.
@@ -124,7 +132,7 @@ impl Builder {
             self.body
         );
         std::fs::write(&config, text).unwrap();
-        let (child, stdout, stderr) = spawn(&config, &[], &self.environment);
+        let (child, stdout, stderr) = spawn(&config, &[], &self.environment, self.descriptors);
         let mut gateway = Gateway {
             address,
             admin,
@@ -140,8 +148,25 @@ impl Builder {
     }
 }
 
-fn spawn(config: &std::path::Path, more: &[&str], environment: &[(String, String)]) -> (Child, Output, Output) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_cirque"))
+fn spawn(
+    config: &std::path::Path,
+    more: &[&str],
+    environment: &[(String, String)],
+    descriptors: Option<u32>,
+) -> (Child, Output, Output) {
+    let binary = env!("CARGO_BIN_EXE_cirque");
+    let mut command = match descriptors {
+        None => Command::new(binary),
+        Some(most) => {
+            let mut shell = Command::new("sh");
+            shell
+                .arg("-c")
+                .arg(format!("ulimit -n {most}; exec \"$0\" \"$@\""))
+                .arg(binary);
+            shell
+        }
+    };
+    let mut child = command
         .args(["serve", "--config"])
         .arg(config)
         .args(more)
@@ -334,7 +359,7 @@ impl Gateway {
 
     /// Start the next binary, which takes the listeners over.
     pub fn upgrade(&self) -> (Child, Output, Output) {
-        spawn(&self.config, &["--upgrade"], &self.environment)
+        spawn(&self.config, &["--upgrade"], &self.environment, None)
     }
 
     /// SIGHUP and wait until it was dealt with.

@@ -8,6 +8,9 @@ use super::super::problem::{Finding, Place, quoted};
 use super::Names;
 use super::fallbacks::{NO_MATCH_REMEDY, needs_match, unknown};
 use super::resilience::{LABEL_REMEDY, bad_label};
+use crate::config::rules::compile_routes;
+use crate::rules::Part;
+use crate::wire::edit::Edits;
 use std::collections::HashMap;
 
 /// Most rules: they are tried one after the other, for every request.
@@ -43,15 +46,41 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
         texts(rule, &place, out);
         edits(rule, &place, out);
         destinations(config, names, rule, &place, out);
+        parameters(rule, &place, out);
     }
-    unreachable(config, &routes, out);
     expressions(config, out);
 }
 
-/// Expressions: `when` and `switch.on` that do not parse, have the wrong type, or hide a later rule.
-///
-/// Empty until the room of rules compiles them; everything else about rules is checked above.
-pub(super) fn expressions(_config: &Config, _out: &mut Vec<Finding>) {}
+/// Expressions: `when` and `switch.on` that do not parse, have the wrong type, never hold, or are never reached.
+fn expressions(config: &Config, out: &mut Vec<Finding>) {
+    let Err(faults) = compile_routes(config) else { return };
+    let routes = Place::root().key("routes");
+    for fault in faults {
+        let rule = routes.index(fault.rule);
+        let place = match fault.part {
+            Part::When if config.routes.get(fault.rule).is_some_and(|rule| rule.when.is_some()) => rule.key("when"),
+            Part::When => rule,
+            Part::On => rule.key("switch").key("on"),
+        };
+        out.push(Finding::new(place, fault.message, fault.remedy));
+    }
+}
+
+/// Parameters whose values cannot be right.
+fn parameters(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
+    let edits = Edits {
+        set: rule.set.clone(),
+        default: rule.default.clone(),
+        remove: rule.remove.clone(),
+    };
+    for problem in edits.check() {
+        out.push(Finding::new(
+            place.key(problem.list).key(&problem.name),
+            problem.message,
+            problem.remedy,
+        ));
+    }
+}
 
 fn does_one_thing(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
     let ends = [
@@ -188,26 +217,4 @@ fn destinations(config: &Config, names: &Names, rule: &Rule, place: &Place, out:
         let remedy = "add `VALUE: NAME-OF-A-MODEL` below it, or write `to`";
         out.push(Finding::new(place.key("cases"), "there are no cases", remedy));
     }
-}
-
-/// The first rule behind one that always holds and always ends: it and all that follow are never tried.
-fn unreachable(config: &Config, routes: &Place, out: &mut Vec<Finding>) {
-    let Some(last) = config.routes.iter().position(always_ends) else {
-        return;
-    };
-    let (Some(ending), Some(_)) = (config.routes.get(last), config.routes.get(last + 1)) else {
-        return;
-    };
-    let message = format!(
-        "never reached: {} before it holds for every request and decides",
-        quoted(&ending.name)
-    );
-    let remedy = "move it up, give the rule before it a `when`, or remove it";
-    out.push(Finding::new(routes.index(last + 1), message, remedy));
-}
-
-fn always_ends(rule: &Rule) -> bool {
-    let always = rule.when.as_deref().is_none_or(|when| when.trim() == "true");
-    let switch_ends = rule.switch.as_ref().is_some_and(|switch| switch.otherwise.is_some());
-    always && (rule.to.is_some() || rule.refuse.is_some() || switch_ends)
 }

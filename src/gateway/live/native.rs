@@ -164,7 +164,7 @@ impl LiveStream {
             self.done = true;
             return true;
         }
-        match facts_of(judge.dialect, data, self.max_depth) {
+        match facts_of(judge.dialect, data, self.caps.depth) {
             Err(error) => {
                 self.broken = Some(Broken::Garbage(format!("an event is not JSON: {error}")));
                 false
@@ -185,7 +185,11 @@ impl LiveStream {
                         slot => *slot = Some(usage),
                     }
                 }
-                !(judge.withhold_usage && facts.no_choices && facts.has_usage)
+                let passes = !(judge.withhold_usage && facts.no_choices && facts.has_usage);
+                if let Some(trail) = &mut self.trail {
+                    trail.feed(data, self.caps.depth);
+                }
+                passes
             }
         }
     }
@@ -197,7 +201,7 @@ impl LiveStream {
             return out;
         };
         let rest = reader.take_rest();
-        let whole = !rest.is_empty() && self.broken.is_none() && is_whole(&rest, self.max_depth);
+        let whole = !rest.is_empty() && self.broken.is_none() && is_whole(&rest, self.caps.depth);
         let last = if whole { self.pass(rest) } else { Bytes::new() };
         // A connection that breaks after the end marker broke nothing.
         if self.done && matches!(self.broken, Some(Broken::Connection(_))) {

@@ -1,6 +1,7 @@
 //! Streams of another API than the client's: each event goes through the codec's decoder and the client's writer, at once.
 
-use super::{Broken, LiveStream, Passing, Reader, batch_of, is_whole};
+use super::seam::Seam;
+use super::{Broken, LiveStream, Passing, Reader, Trail, batch_of, is_whole};
 use crate::error::GatewayError;
 use crate::providers::codec::{RawEvent, StreamDecoder, Undecodable};
 use crate::units::Usage;
@@ -18,6 +19,8 @@ pub struct Translation {
     decoder: Box<dyn StreamDecoder>,
     writer: Box<dyn ReplyWriter>,
     seen: Seen,
+    /// These events go on with another target's.
+    seam: Option<Box<Seam>>,
 }
 
 /// What passed.
@@ -29,6 +32,8 @@ struct Seen {
     begun: bool,
     ended: bool,
     error: Option<String>,
+    /// Why they are no continuation.
+    unfit: Option<&'static str>,
 }
 
 impl Seen {
@@ -60,25 +65,54 @@ impl Translation {
             decoder,
             writer,
             seen: Seen::default(),
+            seam: None,
         }
     }
 
-    fn event(&mut self, raw: RawEvent<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let Self { decoder, writer, seen } = self;
-        let decoded = decoder.event(raw, &mut |event| pass(&event, writer.as_mut(), seen, out));
+    /// What follows goes on with an answer under way.
+    pub(super) fn sew(&mut self, seam: Seam) {
+        self.seam = Some(Box::new(seam));
+    }
+
+    /// The same, from another target: what it says is written on.
+    pub(super) fn go_on(&mut self, decoder: Box<dyn StreamDecoder>, seam: Seam) {
+        self.decoder = decoder;
+        self.seen = Seen::default();
+        self.sew(seam);
+    }
+
+    fn event(&mut self, raw: RawEvent<'_>, trail: Option<&mut Trail>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let (decoder, mut passage) = self.passage(trail, out);
+        let decoded = decoder.event(raw, &mut |event| passage.pass(&event));
         self.verdict(decoded.map_err(|error| Broken::Garbage(error.to_string())))
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let Self { decoder, writer, seen } = self;
-        let decoded = decoder.finish(&mut |event| pass(&event, writer.as_mut(), seen, out));
+    fn finish(&mut self, trail: Option<&mut Trail>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let (decoder, mut passage) = self.passage(trail, out);
+        let decoded = decoder.finish(&mut |event| passage.pass(&event));
         self.verdict(decoded.map_err(|Undecodable(_)| Broken::Unfinished))
     }
 
+    fn passage<'p>(
+        &'p mut self,
+        trail: Option<&'p mut Trail>,
+        out: &'p mut Vec<u8>,
+    ) -> (&'p mut dyn StreamDecoder, Passage<'p>) {
+        let passage = Passage {
+            writer: self.writer.as_mut(),
+            seen: &mut self.seen,
+            seam: self.seam.as_deref_mut(),
+            trail,
+            out,
+        };
+        (self.decoder.as_mut(), passage)
+    }
+
     fn verdict(&mut self, decoded: Result<(), Broken>) -> Result<(), Broken> {
-        match self.seen.error.take() {
-            Some(message) => Err(Broken::Said(message)),
-            None => decoded,
+        match (self.seen.error.take(), self.seen.unfit) {
+            (_, Some(why)) => Err(Broken::Garbage(format!("no continuation: {why}"))),
+            (Some(message), _) => Err(Broken::Said(message)),
+            (None, None) => decoded,
         }
     }
 
@@ -93,10 +127,60 @@ impl Translation {
     }
 }
 
-fn pass(event: &Event<'_>, writer: &mut dyn ReplyWriter, seen: &mut Seen, out: &mut Vec<u8>) {
-    seen.note(event);
-    if seen.error.is_none() {
-        writer.event(event, out);
+/// The way of canonical events to the client.
+struct Passage<'p> {
+    writer: &'p mut dyn ReplyWriter,
+    seen: &'p mut Seen,
+    seam: Option<&'p mut Seam>,
+    trail: Option<&'p mut Trail>,
+    out: &'p mut Vec<u8>,
+}
+
+impl Passage<'_> {
+    fn pass(&mut self, event: &Event<'_>) {
+        if self.seen.unfit.is_some() {
+            return;
+        }
+        self.seen.note(event);
+        if self.seen.error.is_some() {
+            return;
+        }
+        match &self.seam {
+            Some(_) => self.pass_seam(event),
+            None => {
+                if let Some(trail) = &mut self.trail {
+                    trail.note(event);
+                }
+                self.writer.event(event, self.out);
+            }
+        }
+    }
+
+    fn pass_seam(&mut self, event: &Event<'_>) {
+        let Self {
+            writer,
+            seen,
+            seam,
+            trail,
+            out,
+        } = self;
+        let (Some(seam), Some(trail)) = (seam, trail) else {
+            return;
+        };
+        let mut begun = seam.begun;
+        let fits = seam.event(event, &mut |event| {
+            if !begun && !matches!(event, Event::Ping) {
+                begun = true;
+                writer.seam(trail.sewn(), out);
+            }
+            trail.note(event);
+            writer.event(event, out);
+        });
+        seam.begun = begun;
+        if let Err(why) = fits {
+            trail.bar(why);
+            seen.unfit = Some(why);
+        }
     }
 }
 
@@ -148,7 +232,7 @@ impl LiveStream {
                 name: std::str::from_utf8(event.name).unwrap_or_default(),
                 exception: false,
                 data,
-                max_depth: self.max_depth,
+                max_depth: self.caps.depth,
             };
             self.translate(raw, out)?;
             if self.done {
@@ -173,7 +257,7 @@ impl LiveStream {
                 name: message.name(),
                 exception: message.is_exception(),
                 data: said.as_ref().map_or(&message.payload, |text| text.as_bytes()),
-                max_depth: self.max_depth,
+                max_depth: self.caps.depth,
             };
             self.translate(raw, out)?;
         }
@@ -183,7 +267,7 @@ impl LiveStream {
         let Passing::Translated(translation) = &mut self.passing else {
             return Ok(());
         };
-        let result = translation.event(raw, out);
+        let result = translation.event(raw, self.trail.as_deref_mut(), out);
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;
@@ -195,7 +279,7 @@ impl LiveStream {
     fn translate_end(&mut self, torn: bool, out: &mut Vec<u8>) -> Result<(), Broken> {
         if let (Reader::Sse(reader), false) = (&mut self.reader, torn) {
             let rest = reader.take_rest();
-            if !rest.is_empty() && is_whole(&rest, self.max_depth) {
+            if !rest.is_empty() && is_whole(&rest, self.caps.depth) {
                 self.translate_batch(&rest, out)?;
             }
         }
@@ -205,7 +289,7 @@ impl LiveStream {
         let Passing::Translated(translation) = &mut self.passing else {
             return Ok(());
         };
-        let result = translation.finish(out);
+        let result = translation.finish(self.trail.as_deref_mut(), out);
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;

@@ -15,6 +15,7 @@ mod attempt;
 mod count;
 mod demo;
 mod failure;
+mod fit;
 mod forward;
 mod judge;
 mod mirror;
@@ -138,6 +139,7 @@ pub async fn run(
             search.stick(index, key);
         }
     }
+    fit::run(&common, ctx, &mut search, found.model)?;
     ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
     let waiter = Waiter {
         priority: ctx.priority,

@@ -5,4 +5,5 @@ pub mod authenticate;
 pub mod dispatch;
 pub mod receive;
 pub mod relay;
+pub mod rules;
 pub mod settle;

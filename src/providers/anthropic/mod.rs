@@ -65,6 +65,11 @@ impl Codec for AnthropicCodec {
         request::encode(request, aim, self.variant, true)
     }
 
+    /// A name that is no Claude's says nothing of its version.
+    fn continues(&self, model: &str) -> bool {
+        model.to_ascii_lowercase().contains("claude") && model::Model::named(model).continues()
+    }
+
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable> {
         decode::response(body, expect)
     }

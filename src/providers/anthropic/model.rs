@@ -181,6 +181,11 @@ impl Model {
         self.version >= (5, 0) || (self.family == Family::Opus && self.version >= (4, 8))
     }
 
+    /// Goes on with a last turn of the assistant's; from 4.6 on that is refused (about-claude/models/whats-new-claude-4-6).
+    pub fn continues(self) -> bool {
+        self.family != Family::Fable && self.version < (4, 6)
+    }
+
     /// Takes `output_config.format` and `strict` tools.
     pub fn structures(self) -> bool {
         self.version >= (4, 5) || (self.family == Family::Opus && self.version >= (4, 1))
@@ -241,6 +246,8 @@ mod tests {
         assert_eq!(named("claude-sonnet-5").effort(Effort::XHigh), Some("xhigh"));
         assert!(named("claude-sonnet-4-6").samples() && !named("claude-opus-4-7").samples());
         assert!(!named("claude-fable-5-1").can_be_forced() && named("claude-haiku-5-5").can_be_forced());
+        assert!(named("claude-haiku-4-5").continues() && named("claude-3-opus-20240229").continues());
+        assert!(!named("claude-opus-4-6").continues() && !named("claude-mythos-preview").continues());
         assert!(named("claude-opus-4-1").structures() && !named("claude-sonnet-4").structures());
     }
 }

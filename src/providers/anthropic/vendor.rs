@@ -1,7 +1,7 @@
-//! Anthropic as a vendor: addresses, key, version, statuses.
+//! Anthropic as a vendor: addresses, key, version.
 //!
-//! `POST {root}/messages`, key in `x-api-key` (OAuth tokens as bearer), `anthropic-version` on every request. 529 is
-//! `overloaded_error`. Sources: Anthropic API reference "Versions", "Errors", "Rate limits", read 2026-11.
+//! `POST {root}/messages`, key in `x-api-key` (OAuth tokens as bearer), `anthropic-version` on every request.
+//! Source: Anthropic API reference "Versions", read 2026-11.
 
 use super::{AnthropicCodec, Variant};
 use crate::providers::native::Native;

@@ -50,6 +50,14 @@ impl Codec for ConverseCodec {
         request::encode(request, aim)
     }
 
+    /// Claude as by its own API, the first Nova (docs.aws.amazon.com/nova/latest/userguide, "prefill"); others answer that the
+    /// conversation must end with the user's message, or are not known.
+    fn continues(&self, model: &str) -> bool {
+        let model = model::Model::of(model);
+        let nova = model.base.starts_with("amazon.nova") && !model.base.starts_with("amazon.nova-2");
+        nova || model.takes.claude.is_some_and(|claude| claude.continues())
+    }
+
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable> {
         response::decode(body, expect)
     }

@@ -3,6 +3,7 @@
 //! Source: platform.openai.com/docs/guides/reasoning and the model pages, read 2026-11. A name that is not recognised (a
 //! deployment of Azure's, a fine-tune, a later model) is taken to understand everything: the provider judges.
 
+use super::quirks::{Prefill, Quirks};
 use crate::wire::canonical::Effort::{self, High, Low, Medium, Minimal, None as Off, XHigh};
 
 /// What a model is.
@@ -69,6 +70,38 @@ impl Family {
     }
 }
 
+/// Whether a last message of the assistant's is gone on with, as far as that depends on the model too.
+///
+/// OpenRouter passes such a message on, and its makers' models differ: Claude as by its own API, OpenAI's, Google's newer,
+/// xAI's, Cohere's and Amazon's begin anew or refuse; open weights go on, because the last message stays open in their
+/// templates. Magistral thinks before everything. Moonshot's and DashScope's partial mode is not for thinking models.
+/// Sources: docs.mistral.ai/capabilities/completion (prefix), platform.kimi.ai/docs (partial mode), DashScope partial mode,
+/// vLLM and SGLang `continue_final_message`, llama.cpp `prefill-assistant`, read 2026-11.
+pub fn continues(quirks: &Quirks, model: &str) -> bool {
+    let name = model.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    match quirks.prefill {
+        Prefill::None => false,
+        Prefill::Prefix => !has(&["magistral"]),
+        Prefill::Partial => !has(&["thinking", "qwq", "-r1"]),
+        Prefill::Native if quirks.name == "openrouter" => match name.split_once('/') {
+            Some(("anthropic", claude)) => crate::providers::anthropic::model::Model::named(claude).continues(),
+            Some((maker, _)) => ![
+                "openai",
+                "google",
+                "x-ai",
+                "cohere",
+                "amazon",
+                "openrouter",
+                "perplexity",
+            ]
+            .contains(&maker),
+            None => false,
+        },
+        Prefill::Native | Prefill::Continue => true,
+    }
+}
+
 /// Whether a model of a vendor that hosts many takes `reasoning_effort`: most answer 400 where it does not. Sources:
 /// console.groq.com/docs/reasoning, inference-docs.cerebras.ai/capabilities/reasoning, docs.x.ai/docs/guides/reasoning.
 pub fn takes_effort(vendor: &str, model: &str) -> bool {
@@ -85,6 +118,31 @@ pub fn takes_effort(vendor: &str, model: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::chat::for_vendor;
+
+    #[test]
+    fn who_goes_on_with_the_assistants_words() {
+        for (vendor, model, goes_on) in [
+            ("openai", "gpt-4o", false),
+            ("deepseek", "deepseek-chat", false),
+            ("compatible", "anything", false),
+            ("mistral", "mistral-large-latest", true),
+            ("mistral", "magistral-medium-latest", false),
+            ("vllm", "qwen3", true),
+            ("sglang", "qwen3", true),
+            ("llama-cpp", "any", true),
+            ("ollama", "llama3.1", true),
+            ("moonshot", "kimi-k2", true),
+            ("moonshot", "kimi-k2-thinking", false),
+            ("openrouter", "anthropic/claude-sonnet-4.5", true),
+            ("openrouter", "anthropic/claude-sonnet-4.6", false),
+            ("openrouter", "openai/gpt-4o", false),
+            ("openrouter", "meta-llama/llama-4-scout", true),
+            ("openrouter", "auto", false),
+        ] {
+            assert_eq!(continues(for_vendor(vendor), model), goes_on, "{vendor} {model}");
+        }
+    }
 
     #[test]
     fn families_by_name() {

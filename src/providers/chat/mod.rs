@@ -24,10 +24,12 @@ mod stream_calls;
 mod stream_choice;
 #[cfg(test)]
 pub(super) mod tests;
+mod text_stream;
 mod tools;
 mod vendors;
 
 pub use self::quirks::{PLAIN, Quirks};
+pub use self::text_stream::TextDecoder;
 pub use self::vendors::for_vendor;
 
 use super::codec::{Aim, Codec, Encoding, Expect, StreamDecoder, Undecodable, Unfit};
@@ -59,6 +61,10 @@ impl Codec for ChatCodec {
 
     fn encode(&self, request: &Request<'_>, aim: Aim<'_>) -> Result<Encoding, Unfit> {
         encode::request(request, aim, self.quirks)
+    }
+
+    fn continues(&self, model: &str) -> bool {
+        families::continues(self.quirks, model)
     }
 
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable> {

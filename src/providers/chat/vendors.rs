@@ -178,6 +178,8 @@ pub static ROWS: &[Quirks] = &[
         n: false,
         user: false,
         rerank: false,
+        // Its maintainers, in ollama#6778: a last message of the assistant's is gone on with.
+        prefill: Prefill::Native,
         ..PLAIN
     },
     // openrouter.ai/docs/api-reference/overview, features/prompt-caching, use-cases/reasoning-tokens: drops what a model lacks.

@@ -1,12 +1,10 @@
 //! Cohere as a vendor: addresses and key. `POST {root}/chat`, `/embed`, `/rerank` below `https://api.cohere.com/v2`, bearer
-//! key. Source: Cohere API reference v2, "Errors", read 2026-11: 498 is a refused token, 499 a request it cancelled.
+//! key. Source: Cohere API reference v2, read 2026-11.
 
 use super::CohereCodec;
-use crate::providers::{Api, Asked, Blame, Provider, Speaks, Verdict, retry_after, usual_blame};
+use crate::providers::{Api, Asked, Provider, Speaks};
 use crate::wire::Operation;
-use http::{HeaderMap, StatusCode};
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 static CODEC: CohereCodec = CohereCodec;
 
@@ -39,18 +37,5 @@ impl Provider for Cohere {
             native: None,
             path: Cow::Borrowed(path),
         })
-    }
-
-    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-        let blame = match status.as_u16() {
-            498 => Blame::Credential,
-            499 => Blame::Server,
-            _ => usual_blame(status, body),
-        };
-        Verdict {
-            blame,
-            retry_after: retry_after::read(headers, now),
-            reason: None,
-        }
     }
 }

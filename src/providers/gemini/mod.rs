@@ -55,6 +55,13 @@ impl Codec for GeminiCodec {
         })
     }
 
+    /// Google documents nothing. Tried by others: up to 2.5 (and in 3.5 Flash) the answer goes on from the last letter; 3.6 Flash
+    /// and 3.5 Flash-Lite answer 400 (LibreChat-AI/agents#323, 2026-07). What is between is not relied on.
+    fn continues(&self, model: &str) -> bool {
+        let model = model::Model::of(model);
+        matches!(model.version, (1 | 2, _)) && !model.special
+    }
+
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable> {
         decode::response(body, expect)
     }

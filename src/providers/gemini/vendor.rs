@@ -1,17 +1,14 @@
-//! Google AI Studio as a vendor: addresses, key, statuses. Shared with Vertex where they are the same.
+//! Google AI Studio as a vendor: addresses and key. Shared with Vertex where they are the same.
 //!
 //! `POST {root}/models/{model}:generateContent`, streams by `:streamGenerateContent?alt=sse`, key in `x-goog-api-key`.
-//! Errors are google.rpc.Status; a bad key is 400 with reason `API_KEY_INVALID`, and 429 names its delay in
-//! `google.rpc.RetryInfo`. Sources: Gemini API reference and "Troubleshooting", read 2026-11.
+//! Errors are google.rpc.Status, judged in `providers::blame`. Source: Gemini API reference, read 2026-11.
 
 use super::GeminiCodec;
 use crate::providers::native::Native;
-use crate::providers::{Api, Asked, Blame, Provider, Speaks, Verdict, retry_after, secret, segment, usual_blame};
-use crate::wire::json::Node;
+use crate::providers::{Api, Asked, Provider, Speaks, secret, segment};
 use crate::wire::{Dialect, Operation};
+use http::HeaderMap;
 use http::header::{HeaderName, InvalidHeaderValue};
-use http::{HeaderMap, StatusCode};
-use std::time::{Duration, SystemTime};
 
 static CODEC: GeminiCodec = GeminiCodec { vertex: false };
 
@@ -35,33 +32,6 @@ pub fn method(asked: Asked<'_>) -> Option<&'static str> {
 /// Clients of this dialect are passed on as they are. Other operations repeat the model in the body, so are translated.
 pub fn native(asked: Asked<'_>) -> Option<Native> {
     (asked.client == Dialect::Gemini && asked.operation == Operation::Chat).then_some(Native::Unchanged)
-}
-
-/// Judge a non-2xx answer.
-pub fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-    let bad_key = status == StatusCode::BAD_REQUEST && memchr::memmem::find(body, b"API_KEY_INVALID").is_some();
-    let blame = if bad_key {
-        Blame::Credential
-    } else {
-        usual_blame(status, body)
-    };
-    Verdict {
-        blame,
-        retry_after: retry_after::read(headers, now).or_else(|| retry_delay(body)),
-        reason: None,
-    }
-}
-
-/// `{"error":{"details":[{"@type":"…RetryInfo","retryDelay":"17s"}]}}`
-fn retry_delay(body: &[u8]) -> Option<Duration> {
-    let node = Node::parse(body, 16).ok()?;
-    let node = node.as_array().and_then(<[Node<'_>]>::first).unwrap_or(&node);
-    let details = node.get("error")?.get("details")?.as_array()?;
-    let delay = details.iter().find_map(|detail| detail.get_str("retryDelay"))?;
-    let seconds: f64 = delay.strip_suffix('s')?.parse().ok()?;
-    (0.0..=86_400.0)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds))
 }
 
 impl Provider for Gemini {
@@ -88,32 +58,5 @@ impl Provider for Gemini {
 
     fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
         secret(HeaderName::from_static("x-goog-api-key"), credential, headers)
-    }
-
-    fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
-        classify(status, headers, body, now)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_key_is_ours_and_delays_are_read() {
-        let judge = |status: u16, body: &str| {
-            let status = StatusCode::from_u16(status).unwrap();
-            classify(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH)
-        };
-        let bad_key =
-            r#"{"error":{"code":400,"message":"API key not valid.","details":[{"reason":"API_KEY_INVALID"}]}}"#;
-        assert_eq!(judge(400, bad_key).blame, Blame::Credential);
-        assert_eq!(judge(400, r#"{"error":{"message":"bad"}}"#).blame, Blame::Client);
-        let limited = r#"[{"error":{"code":429,"details":[{"@type":"x"},{"@type":"t/google.rpc.RetryInfo","retryDelay":"17.5s"}]}}]"#;
-        let verdict = judge(429, limited);
-        assert_eq!(
-            (verdict.blame, verdict.retry_after),
-            (Blame::RateLimit, Some(Duration::from_millis(17_500)))
-        );
     }
 }

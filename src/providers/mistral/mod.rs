@@ -51,6 +51,10 @@ impl Codec for MistralCodec {
         Ok(encoding)
     }
 
+    fn continues(&self, model: &str) -> bool {
+        CHAT.continues(model)
+    }
+
     fn decode<'d>(&self, body: &'d Node<'_>, expect: &'d Expect) -> Result<Response<'d>, Undecodable> {
         CHAT.decode(body, expect)
     }

@@ -11,7 +11,7 @@
 //! where `max_tokens` is left out, the chat model's holds.
 
 use super::read::{chance, extras};
-use super::write::{failure, finish, usage};
+use super::write::{adopt, failure, finish, usage};
 use crate::error::GatewayError;
 use crate::units::Usage;
 use crate::wire::canonical::{
@@ -100,6 +100,10 @@ fn prompt<'d>(node: &'d Node<'_>) -> Result<Text<'d>, Invalid> {
 /// Writes the answer.
 pub struct TextWriter {
     reply: Reply,
+    /// The answer's id, whole.
+    id: String,
+    /// Its names are those of a stream that its provider wrote.
+    adopted: bool,
     stream_usage: bool,
     usage: Option<Usage>,
     /// Letters given so far, by choice: offsets of logprobs count them.
@@ -112,6 +116,8 @@ impl TextWriter {
     /// For the answer to this request.
     pub fn new(request: &Request<'_>, reply: Reply) -> Self {
         Self {
+            id: format!("cmpl-{}", reply.id),
+            adopted: false,
             reply,
             stream_usage: request.stream_usage,
             usage: None,
@@ -123,7 +129,7 @@ impl TextWriter {
     /// A document; a stream's events have the same shape.
     fn document(&self, json: &mut JsonWriter, choices: impl FnOnce(&mut JsonWriter), figures: Option<&Usage>) {
         json.object(|json| {
-            json.field("id", format!("cmpl-{}", self.reply.id));
+            json.field("id", &self.id);
             json.field("object", "text_completion");
             json.field("created", self.reply.created);
             json.field("model", &self.reply.model);
@@ -286,5 +292,11 @@ impl ReplyWriter for TextWriter {
 
     fn fail(&mut self, error: &GatewayError, out: &mut Vec<u8>) {
         failure(error, out);
+    }
+
+    fn passed(&mut self, data: &[u8], max_depth: usize) {
+        if !self.adopted {
+            self.adopted = adopt(data, max_depth, &mut self.id, &mut self.reply);
+        }
     }
 }

@@ -89,15 +89,7 @@ impl ChatWriter {
 
     /// What is the same in every chunk.
     fn frame(&mut self, tier: Option<&str>, fingerprint: Option<&Text<'_>>) {
-        let head = &mut self.head;
-        head.clear();
-        head.extend_from_slice(b"data: {\"id\":\"chatcmpl-");
-        escape_into(&self.reply.id, head);
-        head.extend_from_slice(b"\",\"object\":\"chat.completion.chunk\",\"created\":");
-        head.extend_from_slice(itoa::Buffer::new().format(self.reply.created).as_bytes());
-        head.extend_from_slice(b",\"model\":\"");
-        escape_into(&self.reply.model, head);
-        head.extend_from_slice(b"\",\"choices\":[");
+        self.head_of_chunks();
         let tail = &mut self.tail;
         tail.clear();
         if let Some(tier) = tier {
@@ -110,6 +102,18 @@ impl ChatWriter {
             escape_into(fingerprint, tail);
             tail.push(b'"');
         }
+    }
+
+    pub(super) fn head_of_chunks(&mut self) {
+        let head = &mut self.head;
+        head.clear();
+        head.extend_from_slice(b"data: {\"id\":\"");
+        escape_into(&self.id, head);
+        head.extend_from_slice(b"\",\"object\":\"chat.completion.chunk\",\"created\":");
+        head.extend_from_slice(itoa::Buffer::new().format(self.reply.created).as_bytes());
+        head.extend_from_slice(b",\"model\":\"");
+        escape_into(&self.reply.model, head);
+        head.extend_from_slice(b"\",\"choices\":[");
     }
 
     /// Where this choice is remembered; its first chunk is written when it is new.

@@ -23,11 +23,15 @@ use crate::wire::canonical::{
     ToolCallKind,
 };
 use crate::wire::client::{Reply, ReplyWriter};
-use crate::wire::json::JsonWriter;
+use crate::wire::json::{JsonWriter, Node};
 
 /// Writes one answer.
 pub struct ChatWriter {
     pub(super) reply: Reply,
+    /// The answer's id, whole.
+    pub(super) id: String,
+    /// Its names are those of a stream that its provider wrote.
+    pub(super) adopted: bool,
     pub(super) stream_usage: bool,
     /// The start of every chunk, up to and with `"choices":[`.
     pub(super) head: Vec<u8>,
@@ -41,6 +45,8 @@ impl ChatWriter {
     /// For the answer to this request.
     pub fn new(request: &Request<'_>, reply: Reply) -> Self {
         Self {
+            id: format!("chatcmpl-{}", reply.id),
+            adopted: false,
             reply,
             stream_usage: request.stream_usage,
             head: Vec::new(),
@@ -55,7 +61,7 @@ impl ReplyWriter for ChatWriter {
     fn whole(&mut self, response: &Response<'_>, out: &mut Vec<u8>) {
         let mut json = JsonWriter::over(std::mem::take(out));
         json.object(|json| {
-            json.field("id", format!("chatcmpl-{}", self.reply.id));
+            json.field("id", &self.id);
             json.field("object", "chat.completion");
             json.field("created", self.reply.created);
             json.field("model", &self.reply.model);
@@ -81,6 +87,29 @@ impl ReplyWriter for ChatWriter {
     fn fail(&mut self, error: &crate::error::GatewayError, out: &mut Vec<u8>) {
         failure(error, out);
     }
+
+    fn passed(&mut self, data: &[u8], max_depth: usize) {
+        if !self.adopted {
+            self.adopted = adopt(data, max_depth, &mut self.id, &mut self.reply);
+            self.head_of_chunks();
+        }
+    }
+}
+
+/// Take over the names in an event of a provider's; whether it had any. All events of a stream have the same.
+pub fn adopt(data: &[u8], max_depth: usize, id: &mut String, reply: &mut Reply) -> bool {
+    let Ok(event) = Node::parse(data, max_depth) else {
+        return false;
+    };
+    let Some(theirs) = event.get_str("id").filter(|id| !id.is_empty()) else {
+        return false;
+    };
+    theirs.clone_into(id);
+    if let Some(model) = event.get_str("model") {
+        model.clone_into(&mut reply.model);
+    }
+    reply.created = event.get_u64("created").unwrap_or(reply.created);
+    true
 }
 
 /// The tier, if it has a word in the SDKs' closed set.

@@ -22,7 +22,7 @@ use crate::wire::canonical::{
 };
 use crate::wire::client::{Reply, ReplyWriter};
 use crate::wire::errors::google_status;
-use crate::wire::json::JsonWriter;
+use crate::wire::json::{JsonWriter, Node};
 
 /// Most bytes of calls gathered at once. Beyond them a call's arguments are cut, and then travel as broken JSON.
 const MOST_GATHERED: usize = 32 << 20;
@@ -38,6 +38,8 @@ pub struct Writer {
     service_tier: Option<String>,
     gathered: usize,
     begun: bool,
+    /// Its names are those of a stream that its provider wrote.
+    adopted: bool,
 }
 
 /// What is known of one candidate of a stream.
@@ -75,6 +77,7 @@ impl Writer {
             service_tier: None,
             gathered: 0,
             begun: false,
+            adopted: false,
         }
     }
 
@@ -381,6 +384,26 @@ impl ReplyWriter for Writer {
             out.push(b']');
         }
     }
+
+    fn passed(&mut self, data: &[u8], max_depth: usize) {
+        self.begun = true;
+        if self.adopted {
+            return;
+        }
+        let Ok(event) = Node::parse(data, max_depth) else {
+            return;
+        };
+        if let Some(model) = event.get_str("modelVersion") {
+            model.clone_into(&mut self.reply.model);
+        }
+        if let Some(id) = event.get_str("responseId") {
+            id.clone_into(&mut self.reply.id);
+            self.adopted = true;
+        }
+    }
+
+    /// Google's SDK takes every line that is no `data:` for the text of an error, and an array has no comments.
+    fn seam(&mut self, _number: u32, _out: &mut Vec<u8>) {}
 }
 
 fn candidate(candidate: &Candidate<'_>, json: &mut JsonWriter) {

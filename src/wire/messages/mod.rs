@@ -76,4 +76,8 @@ impl ReplyWriter for Writer {
     fn fail(&mut self, error: &GatewayError, out: &mut Vec<u8>) {
         stream::fail(error, out);
     }
+
+    fn passed(&mut self, data: &[u8], max_depth: usize) {
+        self.stream.passed(data, max_depth);
+    }
 }

@@ -18,7 +18,7 @@ use crate::units::Usage;
 use crate::wire::Dialect;
 use crate::wire::canonical::{Delta, Event, Finish, Part, PartStart, Signature, ToolCallKind};
 use crate::wire::client::Reply;
-use crate::wire::json::{JsonWriter, escape_into};
+use crate::wire::json::{JsonWriter, Node, escape_into};
 
 /// The events of one answer.
 pub struct Stream {
@@ -164,6 +164,22 @@ impl Stream {
             Event::Ping => sse(out, "ping", |_| ()),
             Event::End => self.end(out),
             _ => {}
+        }
+    }
+
+    /// Number blocks as their provider does: it may have more of them than were understood.
+    pub fn passed(&mut self, data: &[u8], max_depth: usize) {
+        if memchr::memmem::find(data, b"content_block_start").is_none() {
+            return;
+        }
+        let Ok(event) = Node::parse(data, max_depth) else {
+            return;
+        };
+        if let (Some("content_block_start"), Some(index)) = (event.get_str("type"), event.get_u64("index")) {
+            self.next_index = index.saturating_add(1);
+            if let Some(open) = self.open.last_mut() {
+                open.index = index;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::Reply;
 use super::attempt::{Attempt, Notes};
 use super::failure::{Failure, Report, provider_error};
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::Blame;
+use crate::providers::{Blame, Reason};
 use crate::telemetry::Outcome;
 use crate::upstream::{Exchange, Site};
 use bytes::Bytes;
@@ -45,7 +45,15 @@ impl Attempt<'_> {
         }
         let body = if site.is_betrayed_by(&body) { Bytes::new() } else { body };
         let detail = format!("status {status}");
-        match verdict.blame {
+        let blame = match verdict.blame {
+            // Under a pattern the client names the provider's model: one that is not there is its mistake, and no reason to leave
+            // the target alone.
+            Blame::Target if self.target.model.is_the_clients() && verdict.reason.is_some_and(about_the_model) => {
+                Blame::Client
+            }
+            blame => blame,
+        };
+        match blame {
             Blame::Client => {
                 let native = matches!(plan.answer, Answer::Native { .. });
                 Ok(Reply::Refused {
@@ -94,6 +102,10 @@ fn auth_failed(report: Report, detail: String) -> Failure {
         report,
         unasked: false,
     }
+}
+
+fn about_the_model(reason: Reason) -> bool {
+    matches!(reason, Reason::ModelMissing | Reason::Permission)
 }
 
 /// Only statuses that mean the same to a client of this gateway are passed on.

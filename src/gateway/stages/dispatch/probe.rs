@@ -20,7 +20,10 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
     let Some(public) = snapshot.models.get(model) else {
         return;
     };
-    let (Some(target), Some(pick)) = (public.targets.get(member), public.pool.pick_anyway(member)) else {
+    let (Some(target), Some(pick)) = (
+        public.targets.get(member),
+        public.pool.pick_anyway(member, std::time::Instant::now),
+    ) else {
         return;
     };
     let name = target.model.resolve(&public.name, "");

@@ -101,7 +101,11 @@ async fn hedged<'a>(
         // Tokio's timer, not the coarse one: tens of milliseconds are what this is about.
         () = tokio::time::sleep(patience) => {}
     }
-    let Some(mut second) = terms.budget.take().then(|| search.next(common.calls())).flatten() else {
+    if !terms.budget.take() {
+        return leading.await;
+    }
+    let Some(mut second) = search.next(common.calls()) else {
+        terms.budget.give_back();
         return leading.await;
     };
     second.purpose = Purpose::Hedge;

@@ -163,7 +163,7 @@ impl<'a> Search<'a> {
             model,
             member,
             target: model.targets.get(member)?,
-            permit: model.pool.pick_anyway(member)?.permit,
+            permit: model.pool.pick_anyway(member, Instant::now)?.permit,
             purpose: Purpose::LastResort,
         })
     }
@@ -224,7 +224,10 @@ impl<'a> Search<'a> {
 
     /// Learn from the failure of this member; an error is the client's answer.
     pub fn failed(&mut self, model: usize, member: usize, failure: Failure) -> Result<(), GatewayError> {
-        self.failed.push((model, member));
+        // One that only wants to be left alone for a while may be asked when that is over.
+        if !matches!(failure.report, Report::Cool(_)) {
+            self.failed.push((model, member));
+        }
         if failure.unasked && failure.elsewhere {
             // What this one cannot take another may: those that were asked, or will be, say more.
             self.unasked.get_or_insert(failure.error);
@@ -245,7 +248,7 @@ impl<'a> Search<'a> {
     }
 
     fn nobody(&mut self, model: usize, why: NoPick) {
-        self.open = self.open.or(why.open.map(|member| (model, member)));
+        self.open = self.open.or(why.last_resort().map(|member| (model, member)));
         self.full |= why.full;
         self.cools(why.cooling);
     }

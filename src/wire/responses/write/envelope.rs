@@ -18,7 +18,8 @@ use crate::wire::responses::shape;
 /// The members that do not change during an answer, as JSON members without their braces.
 pub(super) struct Envelope {
     members: String,
-    created: u64,
+    pub(super) model: String,
+    pub(super) created: u64,
 }
 
 /// The members that do.
@@ -36,11 +37,12 @@ pub(super) struct State<'s> {
 impl Envelope {
     pub(super) fn new(request: &Request<'_>, reply: &Reply) -> Self {
         let mut json = JsonWriter::new();
-        json.object(|json| settings(json, request, reply));
+        json.object(|json| settings(json, request));
         let text = String::from_utf8(json.finish()).unwrap_or_default();
         let members = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
         Self {
             members: one_line(members.unwrap_or_default()).into_owned(),
+            model: reply.model.clone(),
             created: reply.created,
         }
     }
@@ -72,6 +74,7 @@ impl Envelope {
                 Some(usage) => put_usage(json, usage),
                 None => json.null(),
             }
+            json.field("model", &self.model);
             json.raw(&self.members);
         });
     }
@@ -91,7 +94,7 @@ fn put_usage(json: &mut JsonWriter, usage: &Usage) {
     });
 }
 
-fn settings(json: &mut JsonWriter, request: &Request<'_>, reply: &Reply) {
+fn settings(json: &mut JsonWriter, request: &Request<'_>) {
     let extra = |key: &str| {
         let found = request
             .extras
@@ -99,7 +102,6 @@ fn settings(json: &mut JsonWriter, request: &Request<'_>, reply: &Reply) {
             .find(|extra| extra.dialect == Dialect::Responses && extra.key == key);
         found.map(|extra| extra.raw.as_ref())
     };
-    json.field("model", &reply.model);
     json.field("background", false);
     json.key("completed_at").null();
     json.or_null("instructions", instructions(request));

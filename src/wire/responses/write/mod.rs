@@ -3,6 +3,7 @@
 mod ending;
 mod envelope;
 mod item;
+mod passed;
 mod running;
 mod stream;
 
@@ -273,5 +274,9 @@ impl ReplyWriter for Writer {
 
     fn fail(&mut self, error: &GatewayError, out: &mut Vec<u8>) {
         self.on_failure(ending::code(error), &error.message, out);
+    }
+
+    fn passed(&mut self, data: &[u8], max_depth: usize) {
+        self.on_passed(data, max_depth);
     }
 }

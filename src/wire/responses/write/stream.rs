@@ -41,17 +41,19 @@ struct Held {
 /// What has been written of a stream.
 #[derive(Default)]
 pub(super) struct Stream {
-    sequence: u64,
+    pub(super) sequence: u64,
     started: bool,
     over: bool,
     refused: bool,
     ending: Ending,
-    open: Vec<Running>,
+    pub(super) open: Vec<Running>,
     /// Calls of this API's own tools, whose items can only be made when they are complete.
     held: Vec<Held>,
     /// Finished items as JSON, in order; empty while they are open.
-    done: Vec<Vec<u8>>,
-    kept: usize,
+    pub(super) done: Vec<Vec<u8>>,
+    pub(super) kept: usize,
+    /// An item that its provider has announced already, and that has not begun here: where, and its id.
+    pub(super) announced: Option<(u64, String)>,
 }
 
 impl Writer {
@@ -172,22 +174,31 @@ impl Writer {
 
     /// Begin an item.
     fn add(&mut self, part: u32, id: Option<&str>, body: Body<'static>, out: &mut Vec<u8>) {
-        let index = self.stream.done.len();
-        let id = own_id(id).unwrap_or_else(|| self.item_id(&body, index));
+        let announced = self.stream.announced.take();
+        let known = announced.is_some();
+        let (index, id) = announced.unwrap_or_else(|| {
+            let index = self.stream.done.len();
+            let id = own_id(id).unwrap_or_else(|| self.item_id(&body, index));
+            self.stream.done.push(Vec::new());
+            (index as u64, id)
+        });
         let running = Running {
             part,
-            index: index as u64,
+            index,
             item: Item { id, body },
             ended: false,
             sealed: None,
             length: 0,
         };
+        if known {
+            self.stream.open.push(running);
+            return;
+        }
         emit(&mut self.stream.sequence, out, "response.output_item.added", |json| {
             json.field("output_index", running.index);
             running.item.put(json.key("item"), "in_progress");
         });
         self.stream.kept += ITEM;
-        self.stream.done.push(Vec::new());
         self.stream.open.push(running);
     }
 

@@ -1,0 +1,74 @@
+//! Targets that cannot take a request: left out before anybody is asked.
+//!
+//! What a target lacks is configured, what a request needs is read from its body, and only for models whose targets differ. How
+//! long a prompt is can only be estimated, so length alone never refuses a request: when nobody seems to have room, those for long
+//! conversations are asked, and without such the provider says.
+
+use super::super::super::context::RequestContext;
+use super::attempt::Common;
+use super::search::Search;
+use crate::config::lacking;
+use crate::error::GatewayError;
+use crate::snapshot::PublicModel;
+use crate::telemetry::Purpose;
+use crate::wire::needs;
+
+/// Leave out who does not fit.
+pub(super) fn run<'a>(
+    common: &Common<'a>,
+    ctx: &mut RequestContext,
+    search: &mut Search<'a>,
+    model: &'a PublicModel,
+) -> Result<(), GatewayError> {
+    let snapshot = common.snapshot;
+    let models = model
+        .chain
+        .iter()
+        .chain(&model.context_chain)
+        .chain(&model.filter_chain);
+    let particular = |index: &usize| snapshot.models.get(*index).is_some_and(|model| !model.fits.is_empty());
+    if !models.clone().any(|index| particular(index)) {
+        return Ok(());
+    }
+    let call = common.call;
+    let seen = *ctx
+        .seen
+        .get_or_insert_with(|| needs::look(&call.body, call.dialect, snapshot.limits.json_depth));
+    let tokens = needs::estimate_tokens(call.body.len(), &seen);
+    let (mut unable, mut short) = (Vec::new(), Vec::new());
+    let mut lacked: Vec<&'static str> = Vec::new();
+    for &index in models {
+        let fits = snapshot.models.get(index).map(|model| model.fits.as_slice());
+        for (member, fit) in fits.unwrap_or_default().iter().enumerate() {
+            let before = lacked.len();
+            lacked.extend(lacking(&fit.lacks, &seen.needs));
+            if lacked.len() > before {
+                unable.push((index, member));
+            } else if fit.context_tokens.is_some_and(|most| tokens > most) {
+                short.push((index, member));
+            }
+        }
+    }
+    let all = |out: &[(usize, usize)], chain: &[usize]| {
+        chain.iter().all(|index| {
+            let targets = snapshot.models.get(*index).map_or(0, |model| model.targets.len());
+            (0..targets).all(|member| out.contains(&(*index, member)))
+        })
+    };
+    if all(&unable, &model.chain) {
+        lacked.sort_unstable();
+        lacked.dedup();
+        let text = format!("no target of this model takes requests with: {}", lacked.join(", "));
+        return Err(GatewayError::invalid("unsupported_parameter", text));
+    }
+    let both: Vec<_> = unable.iter().chain(&short).copied().collect();
+    if !all(&both, &model.chain) {
+        search.leave_out(both);
+    } else if !model.context_chain.is_empty() && !all(&both, &model.context_chain) {
+        search.leave_out(both);
+        search.detour(&model.context_chain, Purpose::ContextFallback);
+    } else {
+        search.leave_out(unable);
+    }
+    Ok(())
+}

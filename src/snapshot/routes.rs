@@ -1,0 +1,289 @@
+//! `routes` as run: rules compiled, their destinations resolved, and the facts of a request that they ask about.
+//!
+//! ```text
+//! headers, envelope ─► Asked ─ only what some rule reads ─► rules::Facts ─► steps ─► Decision { model, edits, priority, refusal }
+//! ```
+//! Used by the gateway for every request when there are rules, and by whoever explains a request that is not sent.
+
+use crate::config;
+use crate::rules::{Case, Explained, Facts, Lookup, Nothing, Rules, Uses, Value};
+use crate::wire::edit::Edits;
+use crate::wire::needs::{self, Seen};
+use crate::wire::{Call, json};
+use http::HeaderMap;
+use serde_json::Value as Json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Largest `x-cirque-metadata` that is read, in bytes.
+const LARGEST_METADATA: usize = 8 * 1024;
+
+/// Rules, ready to decide.
+#[derive(Debug)]
+pub struct Routes {
+    rules: Rules,
+    effects: Vec<Effect>,
+}
+
+/// What a rule does when it holds.
+#[derive(Debug)]
+struct Effect {
+    name: Arc<str>,
+    to: Option<usize>,
+    /// By place of the switch's case.
+    cases: Vec<usize>,
+    otherwise: Option<usize>,
+    refuse: Option<Arc<str>>,
+    edits: Edits,
+    priority: Option<u8>,
+}
+
+/// A request, as far as rules may ask about it.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Where it comes from.
+    pub ip: Option<IpAddr>,
+    /// When.
+    pub now: SystemTime,
+    /// Deepest nesting of JSON.
+    pub max_depth: usize,
+}
+
+/// What the rules say of a request.
+#[derive(Debug, Default)]
+pub struct Decision<'a> {
+    /// Index of the model that answers, if a rule says so.
+    pub model: Option<usize>,
+    /// The rule that decided, else the last one that changed something.
+    pub rule: Option<&'a Arc<str>>,
+    /// Every rule that applied.
+    pub applied: Vec<&'a Arc<str>>,
+    /// The text to refuse with.
+    pub refuse: Option<&'a Arc<str>>,
+    /// What changes in the body, in order.
+    pub edits: Vec<&'a Edits>,
+    /// The request's priority.
+    pub priority: Option<u8>,
+    /// What was found in the body on the way; worth keeping.
+    pub seen: Option<Seen>,
+}
+
+impl Routes {
+    /// Of a configuration; nothing when it has no rules. `index`: the models by name.
+    pub fn build(config: &config::Config, index: impl Fn(&str) -> Option<usize>) -> Result<Option<Self>, Vec<String>> {
+        if config.routes.is_empty() {
+            return Ok(None);
+        }
+        let rules = config::compile_routes(config).map_err(|faults| {
+            let lines = faults.into_iter().map(|fault| format!("routes: {}", fault.message));
+            lines.collect::<Vec<_>>()
+        })?;
+        let mut problems = Vec::new();
+        let effects = config.routes.iter().map(|rule| effect(rule, &index, &mut problems));
+        let effects = effects.collect();
+        if problems.is_empty() {
+            Ok(Some(Self { rules, effects }))
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// What they say of a request.
+    pub fn decide<'a>(&'a self, asked: Asked<'_>) -> Decision<'a> {
+        let mut decision = Decision::default();
+        let uses = self.rules.uses();
+        with_facts(asked, uses, &mut decision.seen, |facts| {
+            self.rules.decide(facts, |step| {
+                let Some(effect) = self.effects.get(step.rule) else {
+                    return;
+                };
+                decision.rule = Some(&effect.name);
+                decision.applied.push(&effect.name);
+                decision.priority = effect.priority.or(decision.priority);
+                decision.refuse = effect.refuse.as_ref();
+                if !effect.edits.is_empty() {
+                    decision.edits.push(&effect.edits);
+                }
+                decision.model = match step.case {
+                    Case::None => effect.to,
+                    Case::At(place) => effect.cases.get(place).copied(),
+                    Case::Otherwise => effect.otherwise,
+                };
+            });
+        });
+        decision
+    }
+
+    /// The same for people: what every rule made of it.
+    pub fn explain(&self, asked: Asked<'_>) -> Vec<Explained> {
+        let all = Uses {
+            tokens: true,
+            max_tokens: true,
+            needs: true,
+            headers: true,
+            metadata: true,
+            claims: true,
+            tags: true,
+            now: true,
+            ip: true,
+        };
+        with_facts(asked, all, &mut None, |facts| self.rules.explain(facts))
+    }
+}
+
+fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>, problems: &mut Vec<String>) -> Effect {
+    let mut find = |name: &String| {
+        let found = index(name);
+        if found.is_none() {
+            problems.push(format!(
+                "routes.{}: the model {name:?} has no target that is enabled",
+                rule.name
+            ));
+        }
+        found
+    };
+    let to = rule.to.as_ref().and_then(&mut find);
+    let (cases, otherwise) = match &rule.switch {
+        None => (Vec::new(), None),
+        Some(switch) => (
+            switch.cases.values().filter_map(&mut find).collect(),
+            switch.otherwise.as_ref().and_then(&mut find),
+        ),
+    };
+    Effect {
+        name: rule.name.as_str().into(),
+        to,
+        cases,
+        otherwise,
+        refuse: rule.refuse.as_deref().map(Into::into),
+        edits: edits(rule),
+        priority: rule.priority,
+    }
+}
+
+/// What a rule changes in the body.
+pub fn edits(rule: &config::Rule) -> Edits {
+    Edits {
+        set: rule.set.clone(),
+        default: rule.default.clone(),
+        remove: rule.remove.clone(),
+    }
+}
+
+/// Build the facts that are read, and no others.
+fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: impl FnOnce(&Facts<'_>) -> T) -> T {
+    let Asked { call, headers, .. } = asked;
+    let seen = if uses.tokens || uses.needs {
+        needs::look(&call.body, call.dialect, asked.max_depth)
+    } else {
+        Seen::default()
+    };
+    if uses.tokens || uses.needs {
+        *kept = Some(seen);
+    }
+    let metadata = if uses.metadata {
+        Metadata::of(headers)
+    } else {
+        Metadata(Json::Null)
+    };
+    let ip = asked
+        .ip
+        .filter(|_| uses.ip)
+        .map(|ip| ip.to_string())
+        .unwrap_or_default();
+    let facts = Facts {
+        model: &call.envelope.model,
+        operation: call.operation.as_str(),
+        dialect: call.dialect.as_str(),
+        stream: call.streamed(),
+        headers: &Headers(headers),
+        metadata: &metadata,
+        key: "",
+        team: "",
+        tags: &Nothing,
+        claims: &Nothing,
+        tokens: needs::estimate_tokens(call.body.len(), &seen),
+        max_tokens: uses.max_tokens.then(|| max_tokens(call, asked.max_depth)).flatten(),
+        needs: seen.needs,
+        now: if uses.now { seconds(asked.now) } else { 0 },
+        ip: &ip,
+    };
+    work(&facts)
+}
+
+fn seconds(now: SystemTime) -> i64 {
+    let since = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+/// The client's bound on output tokens, wherever its dialect has it.
+fn max_tokens(call: &Call, max_depth: usize) -> Option<u64> {
+    const NAMES: [&str; 4] = [
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "maxOutputTokens",
+    ];
+    let mut found = None;
+    let mut within = None;
+    let number = |body: &[u8], span: json::Span| std::str::from_utf8(body.get(span)?).ok()?.trim().parse().ok();
+    let _ = json::scan_object(&call.body, max_depth, |member| {
+        if NAMES.iter().any(|name| member.is(name)) {
+            found = number(&call.body, member.value.clone());
+        } else if member.is("generationConfig") || member.is("generation_config") {
+            within = Some(member.value.clone());
+        }
+    });
+    if let Some(config) = within.and_then(|span| call.body.get(span)) {
+        let _ = json::scan_object(config, max_depth, |member| {
+            if member.is("maxOutputTokens") || member.is("max_output_tokens") {
+                found = number(config, member.value.clone());
+            }
+        });
+    }
+    found
+}
+
+/// Request headers: names in lower case; what is not text is not there.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Lookup for Headers<'_> {
+    fn value(&self, name: &str) -> Option<Value<'_>> {
+        self.0.get(name)?.to_str().ok().map(Value::Str)
+    }
+}
+
+/// `x-cirque-metadata`: a flat JSON object. What is nested is not there.
+struct Metadata(Json);
+
+impl Metadata {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = headers.get("x-cirque-metadata").map(http::HeaderValue::as_bytes);
+        let text = text.filter(|text| text.len() <= LARGEST_METADATA);
+        Self(
+            text.and_then(|text| serde_json::from_slice(text).ok())
+                .unwrap_or_default(),
+        )
+    }
+}
+
+impl Lookup for Metadata {
+    fn value(&self, name: &str) -> Option<Value<'_>> {
+        Some(match self.0.get(name)? {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::String(text) => Value::Str(text),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Value::Int(whole),
+                (None, Some(double)) => Value::Double(double),
+                (None, None) => return None,
+            },
+            Json::Array(_) | Json::Object(_) => return None,
+        })
+    }
+}
