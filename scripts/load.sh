@@ -80,7 +80,8 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 start_mock() { # name, flags...; sets address[name]
   local name=$1; shift
-  "$MOCK" --listen 127.0.0.1:0 "$@" >"$work/$name.out" 2>&1 &
+  : >"$work/$name.out"
+  "$MOCK" --listen 127.0.0.1:0 "$@" >>"$work/$name.out" 2>&1 &
   mocks+=($!)
   for _ in $(seq 100); do grep -q listening "$work/$name.out" && break; sleep 0.05; done
   address[$name]=$(sed -n 's/^listening on //p' "$work/$name.out" | head -n 1)

@@ -85,7 +85,7 @@ export function text(data) {
   });
   seams.add(out.seams);
   if (good) whole.add(1);
-  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status}, ${out.text === data.text ? 'text right' : `text wrong: ${JSON.stringify(out.text)}`}, seams ${out.seams}, finish ${out.finish}, done ${out.done}, error ${JSON.stringify(out.error)} ${answer.error}`);
+  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status}, ${out.text === data.text ? 'text right' : `text wrong: …${JSON.stringify(out.text.slice(-200))}`}, seams ${out.seams}, finish ${out.finish}, done ${out.done}, error ${JSON.stringify(out.error)} ${answer.error}`);
 }
 
 export function call() {
@@ -105,7 +105,7 @@ export function call() {
     'call: no ending made up': (o) => o.finish === null,
   });
   if (good) errors.add(1);
-  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status} ${answer.error} ${JSON.stringify(answer.body)}`);
+  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status} ${answer.error} …${JSON.stringify((answer.body || '').slice(-400))}`);
 }
 
 export const handleSummary = summaryWith((of) => [
