@@ -116,7 +116,7 @@ start_gateway() {
   done
   echo "load: the gateway did not get ready:" >&2
   tail -n 20 "$work/gateway.log" >&2
-  exit 1
+  return 1
 }
 
 sample_memory() { # file
@@ -166,7 +166,7 @@ run_one() { # scenario
   duration=${DURATION:-${duration:-20s}}
   echo "== $name ($duration)" >&2
   echo "$name $duration" >>"$work/order"
-  world "$config"
+  world "$config" || { echo "the gateway did not start" >>"$work/$name.notes"; yaml=; return; }
   for mock in "${!address[@]}"; do environment+=("MOCK_$mock=${address[$mock]}"); done
   helpers=()
   if [[ $direct == 0 ]]; then

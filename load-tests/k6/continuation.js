@@ -70,6 +70,13 @@ function story(nth) {
   return { after: 2 + ((nth * 7) % 31), death: DEATHS[nth % 3], rescuer: RESCUERS[Math.floor(nth / 3) % 3], messages: Math.floor(nth / 9) % 2 === 1 };
 }
 
+// One of each virtual user is enough to see what is wrong.
+let complained = false;
+function complain(what) {
+  if (!complained) console.error(what);
+  complained = true;
+}
+
 export function text(data) {
   const told = story(exec.scenario.iterationInTest);
   const model = `to-${told.rescuer}-${told.death}-after-${told.after}`;
@@ -85,7 +92,7 @@ export function text(data) {
   });
   seams.add(out.seams);
   if (good) whole.add(1);
-  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status}, ${out.text === data.text ? 'text right' : `text wrong: …${JSON.stringify(out.text.slice(-200))}`}, seams ${out.seams}, finish ${out.finish}, done ${out.done}, error ${JSON.stringify(out.error)} ${answer.error}`);
+  else complain(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status}, ${out.text === data.text ? 'text right' : `text wrong: …${JSON.stringify(out.text.slice(-200))}`}, seams ${out.seams}, finish ${out.finish}, done ${out.done}, error ${JSON.stringify(out.error)} ${answer.error}`);
 }
 
 export function call() {
@@ -105,7 +112,7 @@ export function call() {
     'call: no ending made up': (o) => o.finish === null,
   });
   if (good) errors.add(1);
-  else console.error(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status} ${answer.error} …${JSON.stringify((answer.body || '').slice(-400))}`);
+  else complain(`${model} (${told.messages ? 'messages' : 'chat'}): ${answer.status} ${answer.error} …${JSON.stringify((answer.body || '').slice(-400))}`);
 }
 
 export const handleSummary = summaryWith((of) => [

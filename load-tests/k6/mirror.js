@@ -20,7 +20,7 @@ export function teardown() {
   const seen = stats('shadow');
   copies.add(seen.requests);
   most.add(seen.most_under_way);
-  left.add(sum(scrape(), 'cirque_mirror_requests_total', { result: 'skipped' }));
+  left.add(sum(scrape(), 'cirque_mirror_requests_total', { result: 'not_sent' }));
 }
 
 export const handleSummary = summaryWith((of) => {
