@@ -27,6 +27,7 @@ fn site(provider: impl Provider + 'static) -> Site {
         allow_link_local: false,
     };
     Site::new(SiteParts {
+        quarantine: None,
         name: "s".into(),
         stream_usage: true,
         provider: Arc::new(provider),
