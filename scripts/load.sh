@@ -76,7 +76,21 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Below the ports that the kernel gives to outgoing connections, of which there are many here.
+free_port() {
+  python3 - <<'PYTHON'
+import random, socket
+while True:
+    port = random.randrange(15000, 32000)
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+    print(port)
+    break
+PYTHON
+}
 
 start_mock() { # name, flags...; sets address[name]
   local name=$1; shift
@@ -152,7 +166,7 @@ world() { # file
   if [[ $direct == 1 ]]; then
     base=http://${address[good]}
   else
-    start_gateway
+    start_gateway || return 1
     base=http://127.0.0.1:$port
   fi
 }
