@@ -17,7 +17,7 @@ mod terms;
 use self::build::Builder;
 use self::credentials::TokenKey;
 use self::routes::Routes;
-pub use self::terms::{Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
 use crate::config::Config;
@@ -153,6 +153,8 @@ pub struct PublicModel {
     pub retry: RetryTerms,
     /// Asking a second target.
     pub hedge: Option<HedgeTerms>,
+    /// Going on with streams that break.
+    pub continuation: Option<ContinuationTerms>,
     /// Waiting for a turn when all targets are full.
     pub line: Option<LineTerms>,
     /// Copies to another pool.

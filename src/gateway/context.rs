@@ -101,6 +101,8 @@ pub struct Record {
     pub attempts: u32,
     /// Those that did not answer, in the order they ended.
     pub tries: Vec<Try>,
+    /// Which member of which of the snapshot's models it is.
+    pub place: (usize, usize),
     /// Why the target that answered was asked.
     pub purpose: Purpose,
     /// The arm of a comparison it belongs to.
@@ -195,6 +197,8 @@ pub struct Try {
     pub took: Duration,
     /// What it used, where that is known.
     pub usage: Option<Usage>,
+    /// The figures are the gateway's own.
+    pub estimated: bool,
 }
 
 impl Record {
@@ -206,6 +210,7 @@ impl Record {
             outcome,
             took,
             usage: None,
+            estimated: false,
         });
     }
 

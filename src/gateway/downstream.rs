@@ -148,9 +148,11 @@ impl<'a> Downstream<'a> {
 }
 
 /// Pingora's coarse timer (10 ms) rather than tokio's: registering one there wakes the event loop, a system call for each
-/// wait of each request, for a precision no deadline needs.
+/// wait of each request, for a precision no deadline needs. It counts whole milliseconds and may end within the last one:
+/// who then asks which deadline has passed would find none.
 pub(super) async fn sleep_until(deadline: Instant) {
-    fast_sleep(deadline.saturating_duration_since(Instant::now())).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    fast_sleep(left + Duration::from_millis(1)).await;
 }
 
 /// Why a body could not be read.

@@ -123,7 +123,7 @@ async fn call(
     };
     ctx.record.model = Some(Arc::clone(&found.model.name));
     let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
-    let sent = relay::run(down, ctx, &call, reply).await;
+    let sent = relay::run(app, down, ctx, snapshot, &call, found, reply).await;
     drop(received.room);
     Ok(sent)
 }

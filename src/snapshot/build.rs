@@ -221,6 +221,7 @@ impl<'a> Builder<'a> {
             line,
             retry: terms::retry(&model.retry),
             hedge: model.hedge.as_ref().map(terms::hedge),
+            continuation: model.continuation.map(terms::continuation),
             mirror: None,
             arms,
             fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },

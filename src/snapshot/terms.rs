@@ -93,6 +93,23 @@ impl Fit {
     }
 }
 
+/// Going on with broken streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ContinuationTerms {
+    /// Seams in one answer at most.
+    pub seams: u32,
+    /// Targets that do not go on by themselves are told to.
+    pub instruct: bool,
+}
+
+/// Defaults filled in.
+pub(super) fn continuation(continuation: config::Continuation) -> ContinuationTerms {
+    ContinuationTerms {
+        seams: continuation.seams.unwrap_or(1),
+        instruct: continuation.by == config::ContinueBy::Instruction,
+    }
+}
+
 /// Copies of requests to another pool.
 #[derive(Debug)]
 pub struct MirrorTerms {

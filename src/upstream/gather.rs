@@ -39,8 +39,9 @@ impl Gathered {
         self.hold.store(hold, Ordering::Relaxed);
     }
 
-    fn holding(&self) -> bool {
-        self.hold.load(Ordering::Relaxed) && self.held.len() < HOLD_UP_TO
+    /// Whether this much more is held. Not a large body: it would be a second copy of it.
+    fn holding(&self, more: usize) -> bool {
+        self.hold.load(Ordering::Relaxed) && self.held.len().saturating_add(more) <= HOLD_UP_TO
     }
 
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -86,7 +87,7 @@ impl AsyncRead for Gathered {
 
 impl AsyncWrite for Gathered {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.holding() {
+        if self.holding(buf.len()) {
             self.held.extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
@@ -101,11 +102,12 @@ impl AsyncWrite for Gathered {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.holding() {
+        let more = bufs.iter().map(|buf| buf.len()).sum();
+        if self.holding(more) {
             for buf in bufs {
                 self.held.extend_from_slice(buf);
             }
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+            return Poll::Ready(Ok(more));
         }
         self.poll_write_all(cx, bufs)
     }
@@ -115,7 +117,7 @@ impl AsyncWrite for Gathered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.holding() {
+        if self.holding(0) {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_release(cx))?;
@@ -240,7 +242,11 @@ mod tests {
         assert_eq!(far.read_u8().await.unwrap(), b'x');
         near.hold(true);
         near.write_all(&vec![b'y'; HOLD_UP_TO + 10]).await.unwrap();
+        // A body of any size is not held: that would copy it.
+        assert!(near.held.is_empty());
         near.write_all(b"z").await.unwrap();
+        near.hold(false);
+        near.flush().await.unwrap();
         let mut seen = vec![0; HOLD_UP_TO + 11];
         far.read_exact(&mut seen).await.unwrap();
         assert_eq!(seen.last(), Some(&b'z'));

@@ -6,34 +6,6 @@ use crate::support::upstream::{CHAT, error_body, json_answer};
 use crate::support::{Gateway, Upstream};
 
 #[test]
-fn five_failures_open_the_breaker_and_the_target_is_skipped() {
-    let (bad, good) = (Upstream::always(json_answer(500, &error_body("x"))), Upstream::ok());
-    let gateway = Gateway::with(gateway::two(&bad.url(), &good.url()));
-    for _ in 0..5 {
-        assert_eq!(gateway.chat().ok().header("x-cirque-attempts"), Some("2"));
-    }
-    for _ in 0..3 {
-        let response = gateway.chat().ok();
-        assert_eq!(response.header("x-cirque-attempts"), Some("1"));
-        assert_eq!(response.header("x-cirque-target"), Some("b/spare"));
-    }
-    assert_eq!((bad.count(), good.count()), (5, 8));
-    gateway.wait_metric("cirque_breaker_state", &["target=\"a/up\""], 2.0);
-    gateway.wait_metric("cirque_breaker_state", &["target=\"b/spare\""], 0.0);
-}
-
-#[test]
-fn the_clients_faults_do_not_open_it() {
-    let bad = Upstream::always(json_answer(400, &error_body("x")));
-    let gateway = Gateway::before(&bad);
-    for _ in 0..12 {
-        assert_eq!(gateway.chat().status, 400);
-    }
-    assert_eq!(bad.count(), 12);
-    gateway.wait_metric("cirque_breaker_state", &["target=\"p/up\""], 0.0);
-}
-
-#[test]
 fn the_last_resort_is_asked_although_its_breaker_is_open() {
     let bad = Upstream::script(|conn| {
         while let Some(request) = conn.request() {

@@ -2,7 +2,9 @@
 //! here: paths, headers, credentials, errors, the commit point, and the ways a stream can break, in every client dialect.
 
 use crate::support::client::Response;
-use crate::support::upstream::{CHAT, CHUNK, DONE, FINISH, USAGE, answer, json_answer, stream_answer};
+use crate::support::upstream::{
+    CHAT, CHUNK, DONE, FINISH, MESSAGE, MESSAGE_EVENTS, USAGE, answer, json_answer, stream_answer,
+};
 use crate::support::{Conn, Gateway, Upstream};
 use serde_json::{Value, json};
 
@@ -38,15 +40,6 @@ fn events(response: &Response) -> Vec<Value> {
         .collect()
 }
 
-const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"up","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":12}}"#;
-const MESSAGE_EVENTS: [&str; 6] = [
-    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"up\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n",
-    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
-    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n",
-    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
-    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":12}}\n\n",
-    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-];
 const CANDIDATE: &str = r#"{"candidates":[{"content":{"parts":[{"text":"Hi"}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":12,"totalTokenCount":21},"modelVersion":"up","responseId":"r1"}"#;
 
 #[test]

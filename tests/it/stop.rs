@@ -40,29 +40,6 @@ fn patient(upstream: &Upstream) -> String {
 }
 
 #[test]
-fn sigterm_lets_a_stream_finish_refuses_the_rest_and_exits_at_once() {
-    let (upstream, gate) = gated();
-    let mut gateway = Gateway::with(patient(&upstream));
-    let mut client = gateway.open_stream();
-    client.until("\n\n");
-    gateway.signal("TERM");
-    eventually("readyz says draining", || {
-        let ready = gateway.ready()?;
-        (ready.status == 503 && ready.text().contains("draining")).then_some(())
-    });
-    eventually("new connections are refused", || {
-        Client::try_connect(gateway.address).err()
-    });
-    assert!(gateway.child.try_wait().unwrap().is_none(), "it waits for the stream");
-    gate.open();
-    assert_eq!(client.until("[DONE]\n\n"), [FINISH, DONE].concat());
-    assert!(client.chunk().is_none(), "a clean end");
-    let ended = Instant::now();
-    assert!(gateway.wait_exit().success());
-    assert!(ended.elapsed() < Duration::from_secs(2), "{:?}", ended.elapsed());
-}
-
-#[test]
 fn sigterm_when_idle_exits_without_waiting() {
     let upstream = Upstream::ok();
     let mut gateway = Gateway::before(&upstream);

@@ -369,6 +369,21 @@ impl Gateway {
         self.wait_metric("cirque_config_reloads_total", &[], before + 1.0);
     }
 
+    /// SIGKILL, then the same binary with the same file on the same ports.
+    pub fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.stdout, self.stderr) = spawn(&self.config, &[], &self.environment, None);
+        self.wait_ready();
+    }
+
+    /// A figure in kB of `/proc/PID/status`, in bytes: `VmRSS`, or `VmHWM` for the most it ever was.
+    pub fn memory(&self, what: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with(what)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     pub fn edit(&self, change: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(&self.config).unwrap();
         std::fs::write(&self.config, change(text)).unwrap();

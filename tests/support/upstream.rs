@@ -15,6 +15,17 @@ pub const CHUNK: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk
 pub const FINISH: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 pub const USAGE: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12,\"total_tokens\":21}}\n\n";
 pub const DONE: &str = "data: [DONE]\n\n";
+/// A whole answer of Anthropic's Messages API.
+pub const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"up","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":9,"output_tokens":12}}"#;
+/// The same as a stream: the third event is its text.
+pub const MESSAGE_EVENTS: [&str; 6] = [
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"up\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}\n\n",
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n",
+    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":12}}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+];
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -166,6 +177,11 @@ impl Upstream {
 
     pub fn any_closed(&self) -> bool {
         !self.log.lock().unwrap().closed.is_empty()
+    }
+
+    /// Connections that scripts saw the gateway close, and when.
+    pub fn closings(&self) -> Vec<(usize, Instant)> {
+        self.log.lock().unwrap().closed.clone()
     }
 
     /// For `base_url:`.
@@ -323,6 +339,11 @@ impl Conn {
                 Err(_) => break,
             }
         }
+        self.log.lock().unwrap().closed.push((self.index, Instant::now()));
+    }
+
+    /// Record that the gateway has closed, which a script saw by a failing [`Self::send`].
+    pub fn note_closed(&mut self) {
         self.log.lock().unwrap().closed.push((self.index, Instant::now()));
     }
 

@@ -21,6 +21,7 @@ mod judge;
 mod mirror;
 pub mod probe;
 mod race;
+mod resume;
 mod schema;
 mod search;
 mod send;
@@ -28,6 +29,7 @@ mod translate;
 mod wait;
 
 use self::attempt::{Common, Notes};
+use self::forward::Forwarded;
 use self::race::{Fallen, Finished};
 use self::search::{Chosen, Search};
 use self::wait::{Waited, Waiter};
@@ -53,7 +55,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
-pub(in crate::gateway) use self::forward::Forwarded;
+pub(in crate::gateway) use self::resume::{Resumption, Speaker, go_on};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-cirque-timeout-ms");
 
@@ -122,6 +124,7 @@ pub async fn run(
         headers: &headers,
         matched: found.matched,
         strict: found.model.strict,
+        continuation: found.model.continuation,
         total,
         calls: AtomicU32::new(0),
     };
@@ -254,6 +257,7 @@ async fn ask<'a>(
             ctx.record.target = Some(Arc::clone(who.target));
             ctx.record.meter = who.model.meter(who.member, common.call.operation).cloned();
             ctx.record.purpose = who.purpose;
+            ctx.record.place = (who.index, who.member);
             ctx.record.arm = who.model.arm(who.member).cloned();
             note(ctx, notes);
             Ok(Asked::Answered(reply))

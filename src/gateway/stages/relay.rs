@@ -3,25 +3,31 @@
 //! Past the commit point a failure becomes one in-band error and a clean end of the response; never a made-up `stop` or
 //! `[DONE]`.
 
-use super::super::context::RequestContext;
+use super::super::App;
+use super::super::context::{RequestContext, Try};
 use super::super::downstream::{Downstream, Stop};
-use super::super::live::{Broken, LiveStream};
+use super::super::live::{Broken, LiveStream, Resumable, tokens};
 use super::super::respond::{self, EVENT_STREAM, JSON};
-use super::dispatch::{Live, Reply};
+use super::dispatch::{self, Live, Reply, Resumption, Speaker};
 use crate::error::{ErrorKind, GatewayError};
+use crate::snapshot::{Found, Snapshot};
 use crate::telemetry::Outcome;
 use crate::upstream::{Backend, Target};
 use crate::wire::Call;
 use bytes::Bytes;
 use http::StatusCode;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Send an answer. An error means that the client could not be written to: nothing more can be said to it.
 pub async fn run(
+    app: &App,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
+    snapshot: &Snapshot,
     call: &Call,
+    found: Found<'_>,
     reply: Reply,
 ) -> pingora::Result<()> {
     match reply {
@@ -34,11 +40,21 @@ pub async fn run(
             ctx.record.error = Some(ErrorKind::InvalidRequest);
             respond::whole(down, ctx, status, JSON, body).await
         }
-        Reply::Live(live) => stream(down, ctx, *live, call.json_array).await,
+        Reply::Live(live) => {
+            let what = Resumption {
+                app,
+                snapshot,
+                call,
+                found,
+                total: live.total,
+            };
+            stream(what, down, ctx, *live).await
+        }
     }
 }
 
 /// How a stream ended.
+#[derive(Clone)]
 enum End {
     /// As it should.
     Complete,
@@ -50,38 +66,47 @@ enum End {
     ClientLeft,
 }
 
-async fn stream(
+impl End {
+    /// Whether another target may go on.
+    fn may_be_mended(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::TimedOut(Outcome::IdleTimeout))
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Complete => Outcome::Ok,
+            Self::Broken(Broken::Connection(_)) => Outcome::Disconnected,
+            Self::Broken(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
+            Self::Broken(_) => Outcome::BadResponse,
+            Self::TimedOut(outcome) => *outcome,
+            Self::ClientLeft => Outcome::Cancelled,
+        }
+    }
+}
+
+/// Pass on what one target says, until it is done or cannot go on.
+async fn pump(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    live: Live,
-    json_array: bool,
-) -> pingora::Result<()> {
-    let Live {
-        stream: mut live,
-        first,
-        target,
-        permit,
-        total,
-        mut uncounted,
-    } = live;
-    ctx.record.ttft = Some(ctx.started.elapsed());
-    // The head leaves with the first batch, not before it.
-    down.hold(!first.is_empty());
-    let mut written = respond::stream_head(down, ctx, if json_array { JSON } else { EVENT_STREAM }).await;
-    let mut batch = first;
-    let end = loop {
+    live: &mut LiveStream,
+    target: &Target,
+    total: Instant,
+    written: &mut pingora::Result<()>,
+    mut batch: Bytes,
+) -> End {
+    loop {
         // When the end is known before the batch is written, both leave together.
         let over = live.broken.is_some() || live.is_done() || live.ended;
         down.hold(over);
         if written.is_ok() && !batch.is_empty() {
             ctx.record.bytes_out += batch.len() as u64;
-            written = down.write(std::mem::take(&mut batch), false).await;
+            *written = down.write(std::mem::take(&mut batch), false).await;
         }
         if written.is_err() {
-            break End::ClientLeft;
+            return End::ClientLeft;
         }
         if over {
-            break live.broken.take().map_or(End::Complete, End::Broken);
+            return live.broken.take().map_or(End::Complete, End::Broken);
         }
         let idle = live.last_event + target.deadlines.idle;
         let filled = {
@@ -90,16 +115,101 @@ async fn stream(
         };
         match filled {
             Ok(()) => batch = live.take(),
-            Err(Stop::ClientLeft) => break End::ClientLeft,
+            Err(Stop::ClientLeft) => return End::ClientLeft,
             Err(Stop::Deadline) => {
-                break End::TimedOut(if Instant::now() >= total {
+                return End::TimedOut(if Instant::now() >= total {
                     Outcome::TotalTimeout
                 } else {
                     Outcome::IdleTimeout
                 });
             }
         }
+    }
+}
+
+/// Tell the breaker and the metrics how a target did.
+fn report(speaker: &mut Speaker, end: &End) {
+    speaker.target.attempts.count(end.outcome());
+    match (speaker.permit.take(), end) {
+        (Some(permit), End::Complete) => permit.success(),
+        (Some(permit), End::Broken(_) | End::TimedOut(_)) => permit.failure(Instant::now()),
+        _ => {}
+    }
+}
+
+/// A target that broke off, with what it had made: as it told, else by the text that passed.
+fn fallen(live: &LiveStream, speaker: &Speaker, end: &End) -> Try {
+    let mut usage = live.usage.unwrap_or_default();
+    if !live.usage_is_whole
+        && let Resumable::Text(said) = live.resumable()
+    {
+        usage.output = usage.output.max(tokens(said));
+    }
+    Try {
+        target: Arc::clone(&speaker.target),
+        purpose: speaker.purpose,
+        outcome: end.outcome(),
+        took: speaker.began.elapsed(),
+        usage: Some(usage),
+        estimated: !live.usage_is_whole,
+    }
+}
+
+async fn stream(
+    what: Resumption<'_>,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    live: Live,
+) -> pingora::Result<()> {
+    let Live {
+        stream: mut live,
+        first,
+        target,
+        permit,
+        total: _,
+        uncounted,
+    } = live;
+    let mut speaker = Speaker {
+        place: ctx.record.place,
+        target,
+        permit,
+        uncounted,
+        purpose: ctx.record.purpose,
+        began: ctx.started,
     };
+    ctx.record.ttft = Some(ctx.started.elapsed());
+    // The head leaves with the first batch, not before it.
+    down.hold(!first.is_empty());
+    let kind = if what.call.json_array { JSON } else { EVENT_STREAM };
+    let mut written = respond::stream_head(down, ctx, kind).await;
+    let mut batch = first;
+    let mut broken = Vec::new();
+    let end = loop {
+        let end = pump(down, ctx, &mut live, &speaker.target, what.total, &mut written, batch).await;
+        report(&mut speaker, &end);
+        if !end.may_be_mended() || what.found.model.continuation.is_none() {
+            break end;
+        }
+        broken.push(speaker.place);
+        let fell = fallen(&live, &speaker, &end);
+        let (before, meter) = (ctx.record.tries.len(), ctx.record.meter.clone());
+        match dispatch::go_on(what, down, ctx, &mut live, &broken).await {
+            Ok(Some(next)) => {
+                if let (Some(meter), Some(usage)) = (meter, &fell.usage) {
+                    meter.tokens(usage, fell.estimated);
+                }
+                ctx.record.tries.insert(before, fell);
+                speaker = next;
+                batch = Bytes::new();
+            }
+            Ok(None) => break end,
+            Err(_) => break End::ClientLeft,
+        }
+    };
+    ctx.record.seams = live.seams();
+    let Speaker {
+        target, mut uncounted, ..
+    } = speaker;
     ctx.record.usage = live.usage;
     if let (Some(usage), false) = (&mut ctx.record.usage, live.usage_is_whole) {
         // Broken off before the provider said what it had made: its input counts as said, the output is counted here.
@@ -109,20 +219,6 @@ async fn stream(
     if live.usage.is_none() || uncounted.output_only {
         uncounted.response = live.remembered();
         ctx.record.uncounted = Some(uncounted);
-    }
-    let outcome = match &end {
-        End::Complete => Outcome::Ok,
-        End::Broken(Broken::Connection(_)) => Outcome::Disconnected,
-        End::Broken(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
-        End::Broken(_) => Outcome::BadResponse,
-        End::TimedOut(outcome) => *outcome,
-        End::ClientLeft => Outcome::Cancelled,
-    };
-    target.attempts.count(outcome);
-    match (permit, &end) {
-        (Some(permit), End::Complete) => permit.success(),
-        (Some(permit), End::Broken(_) | End::TimedOut(_)) => permit.failure(Instant::now()),
-        _ => {}
     }
     match end {
         End::Complete => {

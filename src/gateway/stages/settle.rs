@@ -5,7 +5,7 @@ mod account;
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
 use crate::error::ErrorKind;
-use crate::telemetry::{AccessRecord, CountJob, Finished, RouteMeter, Side};
+use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
 use http::Method;
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -15,7 +15,12 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
-    let meter: &RouteMeter = match (&record.meter, record.asked) {
+    // Known, and nobody of it was asked: rare enough to look it up.
+    let untold = match (&record.meter, record.asked, &record.model) {
+        (None, Asked::Api(operation), Some(model)) => Some(app.meters.route(operation.as_str(), model, NONE)),
+        _ => None,
+    };
+    let meter: &RouteMeter = match (record.meter.as_ref().or(untold.as_ref()), record.asked) {
         (Some(meter), _) => meter,
         (None, Asked::Api(operation)) => app.unrouted.api.get(operation.index()).unwrap_or(&app.unrouted.other),
         (None, Asked::Models) => &app.unrouted.models,

@@ -8,7 +8,7 @@ use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::Uncounted;
 use super::super::super::downstream::sleep_until;
-use super::super::super::live::{Caps, LiveStream, Source, facts_of, is_framed_as};
+use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
 use super::super::super::plan::{Answer, Plan, Terms};
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
 use super::forward::Forwarded;
@@ -16,7 +16,7 @@ use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::codec::{Framing, Undecodable};
-use crate::snapshot::{Limits, Snapshot};
+use crate::snapshot::{ContinuationTerms, Limits, Snapshot};
 use crate::telemetry::{Outcome, ResponseText};
 use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
@@ -43,6 +43,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub matched: &'a str,
     /// Refuse what a target cannot take.
     pub strict: bool,
+    /// Streams that break may be gone on with.
+    pub continuation: Option<ContinuationTerms>,
     /// When all of it must be over.
     pub total: Instant,
     /// Calls made so far.
@@ -107,6 +109,19 @@ pub(super) struct Asking {
 }
 
 impl Asking {
+    pub fn new(permit: Permit, target: &Arc<Target>) -> Self {
+        Self {
+            permit: Some(permit),
+            target: Arc::clone(target),
+            asked: false,
+        }
+    }
+
+    /// Somebody else reports.
+    pub fn into_permit(mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
     /// It gave a whole answer.
     pub fn answered(mut self) {
         self.target.attempts.count(Outcome::Ok);
@@ -124,7 +139,7 @@ impl Asking {
         }
     }
 
-    fn failed(mut self, failure: &Failure) {
+    pub fn failed(mut self, failure: &Failure) {
         self.target.attempts.count(failure.outcome);
         let Some(permit) = self.permit.take() else { return };
         match failure.report {
@@ -166,11 +181,7 @@ enum Came {
 impl Attempt<'_> {
     /// Ask, and report to the breaker.
     pub async fn run(&self, permit: Permit, notes: &mut Notes) -> Result<Reply, Failure> {
-        let mut asking = Asking {
-            permit: Some(permit),
-            target: Arc::clone(self.target),
-            asked: false,
-        };
+        let mut asking = Asking::new(permit, self.target);
         let site = match &self.target.backend {
             Backend::Demo => return self.demo(notes, asking).await,
             Backend::Http(site) => site,
@@ -195,13 +206,7 @@ impl Attempt<'_> {
         let Common { app, call, .. } = self.common;
         let limits = self.common.limits();
         let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
-        let terms = Terms {
-            model: &model,
-            max_depth: limits.json_depth,
-            mixed: self.common.snapshot.mixed,
-            strict: self.common.strict,
-        };
-        let plan = match self.plan(notes, site, terms).await? {
+        let plan = match self.plan(notes, site, self.terms(&model)).await? {
             Ok(plan) => plan,
             Err(no_plan) if call.operation == Operation::CountTokens && no_plan.unoffered => {
                 return count::estimate(self, notes, &model).await.map(Came::Reply);
@@ -224,8 +229,26 @@ impl Attempt<'_> {
         if !call.streamed() {
             return self.whole(notes, exchange, plan).await.map(Came::Reply);
         }
-        let (stream, first) = self.first_event(notes, exchange, plan).await?;
+        let trail = self.trail(site, &plan).await;
+        let (stream, first) = self.first_event(notes, exchange, plan, trail).await?;
         Ok(Came::Stream(stream, first))
+    }
+
+    /// What decides how the call is planned for this target, under its own name of the model.
+    pub(super) fn terms<'m>(&self, model: &'m str) -> Terms<'m> {
+        let (max_depth, mixed, strict) = self.settings();
+        Terms {
+            model,
+            max_depth,
+            mixed,
+            strict,
+        }
+    }
+
+    /// The same without the name: depth of JSON, whether conversations may hold other vendors' parts, strictness.
+    pub(super) fn settings(&self) -> (usize, bool, bool) {
+        let common = self.common;
+        (common.limits().json_depth, common.snapshot.mixed, common.strict)
     }
 
     /// Hand a stream on, with what is to be reported at its end.
@@ -353,6 +376,7 @@ impl Attempt<'_> {
         notes: &mut Notes,
         exchange: Exchange,
         plan: Plan,
+        trail: Option<Trail>,
     ) -> Result<(LiveStream, Bytes), Failure> {
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
@@ -365,6 +389,9 @@ impl Attempt<'_> {
         }
         let deadline = (self.began + self.target.deadlines.first_event).min(self.common.total);
         let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer);
+        if let Some(trail) = trail {
+            stream.follow(trail);
+        }
         let mut first = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
@@ -457,7 +484,7 @@ fn too_large() -> Failure {
     }
 }
 
-fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
+pub(super) fn content_type(headers: Option<&HeaderMap>) -> Option<&[u8]> {
     Some(headers?.get(CONTENT_TYPE)?.as_bytes())
 }
 

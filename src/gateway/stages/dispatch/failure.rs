@@ -152,6 +152,19 @@ pub(super) fn no_credential(fault: &CredentialFault) -> Failure {
     }
 }
 
+/// A target does not go on with what another has said.
+pub(super) fn refused_rest(status: http::StatusCode) -> Failure {
+    let error = GatewayError::new(ErrorKind::ProviderError, "the provider does not go on with this answer")
+        .because(format!("status {status}"));
+    Failure {
+        error,
+        outcome: Outcome::ClientError,
+        elsewhere: true,
+        report: Report::Good,
+        unasked: false,
+    }
+}
+
 /// A defect of ours.
 pub(super) fn defect(detail: String) -> Failure {
     Failure {

@@ -116,6 +116,7 @@ impl Copy {
             headers: &self.headers,
             matched: &self.matched,
             strict: self.strict,
+            continuation: None,
             total: began + longest,
             calls: AtomicU32::new(0),
         };

@@ -43,6 +43,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         headers: &headers,
         matched: "",
         strict: false,
+        continuation: None,
         total: Instant::now() + PATIENCE,
         calls: AtomicU32::new(0),
     };

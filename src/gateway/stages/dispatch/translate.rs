@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 /// Bodies from this size on are translated off the worker.
-const OFFLOAD_FROM: usize = 256 * 1024;
+pub(super) const OFFLOAD_FROM: usize = 256 * 1024;
 
 /// Turns to translate a large body. One takes a core, and while it lasts many times its body's size, so more at a time would
 /// end no sooner and could take all memory.
@@ -21,7 +21,7 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
 });
 
 /// Do it off the worker, in turn.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     // Never closed. Kept by the work itself, which goes on when nobody waits for it any more.
     let turn = Arc::clone(&TURNS).acquire_owned().await.ok();
     let work = move || {
