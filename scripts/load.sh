@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The k6 scenarios through a gateway of their own: starts mocks and gateway on free ports, runs the scenarios named (all
 # by default), samples the gateway's memory, ends what it started by pid, writes load-tests/results/load-DATE.{md,json}.
-# Usage: scripts/load.sh [--direct] [SCENARIO...]      chat stream mixed failing slow flapping overload hedge continuation mirror
-#                                                      rules reload big | soak (not by default); --direct: those of base.yaml
+# Usage: scripts/load.sh [--direct] [SCENARIO...]      chat stream mixed failing slow flapping storm overload hedge continuation
+#                                                      mirror rules reload big | soak (not by default); --direct: those of base.yaml
 # Environment: DURATION (20s, or what the scenario says; soak 600s) · VUS · CIRQUE, MOCK, K6 (binaries instead of building or
 #              installing) · RESULTS · KEEP_LOG (a folder for the gateway's logs)
 set -euo pipefail
@@ -26,7 +26,7 @@ for word in "$@"; do
 done
 if [[ ${#scenarios[@]} == 0 ]]; then
   scenarios=(chat stream mixed big)
-  [[ $direct == 1 ]] || scenarios=(chat stream mixed failing slow flapping overload hedge continuation mirror rules reload big)
+  [[ $direct == 1 ]] || scenarios=(chat stream mixed failing slow flapping storm overload hedge continuation mirror rules reload big)
 fi
 for name in "${scenarios[@]}"; do
   [[ $direct == 0 || ! -f $folder/$name.yaml ]] || { echo "load: $name is about the gateway, --direct makes no sense" >&2; exit 2; }

@@ -51,6 +51,6 @@ export const handleSummary = summaryWith((of) => {
     ['important requests were made', count('important_answered'), count('important_answered') > 0],
     ['it was an overload', `${count('unimportant_refused')} refused`, count('unimportant_refused') > count('unimportant_answered') / 10],
     ['the rest of the room was used', `${count('unimportant_answered')} answered`, count('unimportant_answered') > count('important_answered') / 2],
-    ['never more than 20 at the target', of('most_at_the_target').value, of('most_at_the_target').value <= 20 && of('refused_by_the_target').value === 0],
+    ['never more than 20 at the target', `${of('most_at_the_target').value}, and ${of('refused_by_the_target').value} beyond`, of('most_at_the_target').value <= 20 && of('refused_by_the_target').value === 0],
   ];
 });
