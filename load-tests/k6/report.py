@@ -1,7 +1,7 @@
 """Turns what scripts/load.sh collected into one page and one JSON file in load-tests/results/.
 
 Not a measuring tool: it only reads `NAME.json` (k6's figures) and `NAME.rss` (lines `seconds kilobytes`) from a folder.
-`order` lists the scenarios as lines `NAME DURATION`. Usage: report.py FOLDER RESULTS_DIR LABEL
+`order` lists the scenarios as lines `NAME DURATION`, `busy` holds the load average before. Usage: report.py FOLDER RESULTS_DIR LABEL
 """
 
 import datetime
@@ -30,7 +30,7 @@ def main():
     folder, results = pathlib.Path(folder), pathlib.Path(results)
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown CPU")
     facts = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "cpu": cpu, "cores": os.cpu_count(),
-             "kernel": platform.release(), "through": label, "load_average": os.getloadavg()[0]}
+             "kernel": platform.release(), "through": label, "load_average_before": float((folder / "busy").read_text())}
     scenarios = {}
     for name, duration in (line.split() for line in (folder / "order").read_text().splitlines()):
         path = folder / f"{name}.json"
@@ -39,7 +39,10 @@ def main():
         scenarios[name]["rss"] = memory(folder / f"{name}.rss")
         notes = folder / f"{name}.notes"
         scenarios[name]["notes"] = notes.read_text().strip() if notes.exists() else ""
-    lines = ["# Load", "", f"{facts['date']}, {cpu}, {facts['cores']} cores (k6, mocks and gateway share them), Linux {facts['kernel']}; {label}", "",
+    lines = ["# Load", "", f"{facts['date']}, {cpu}, {facts['cores']} cores (k6, mocks and gateway share them), Linux {facts['kernel']}; {label}"]
+    if facts["load_average_before"] > facts["cores"] / 2:
+        lines += ["", f"**Taken on a busy machine**: load average {facts['load_average_before']} before the first scenario."]
+    lines += ["",
              "| scenario | lasted | requests | req/s | failed | p50 ms | p95 ms | p99 ms | first byte p95 ms | RSS MB first / settled / last | verdict |",
              "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
     broken = False

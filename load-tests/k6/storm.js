@@ -6,10 +6,12 @@ import { arm, chatBody, post, says, scrape, stats, sum, summaryWith, together } 
 
 export const options = together({ lost: arm('lost', 300) }, { http_req_duration: ['p(95)<500'] });
 const ratio = new Gauge('calls_per_request'), calls = new Gauge('calls'), requests = new Gauge('requests');
-const BODY = chatBody('lost', false);
+const MODELS = 10;
+const bodies = Array.from({ length: MODELS }, (_, nth) => chatBody(`lost-${nth + 1}`, false));
 
 export function lost() {
-  check(post('/v1/chat/completions', BODY, 'lost', [502, 503]), {
+  const answer = post('/v1/chat/completions', bodies[Math.floor(Math.random() * MODELS)], 'lost', [502, 503]);
+  check(answer, {
     'storm: 502 or 503': (r) => r.status === 502 || r.status === 503,
     'storm: in OpenAI form': (r) => says(r, (value) => value.error.message.length > 0 && value.error.type !== undefined),
   });
@@ -17,7 +19,7 @@ export function lost() {
 
 export function teardown() {
   const made = stats('one').requests + stats('two').requests;
-  const asked = sum(scrape(), 'cirque_requests_total', { model: 'lost' });
+  const asked = sum(scrape(), 'cirque_requests_total');
   calls.add(made);
   requests.add(asked);
   ratio.add(made / asked);
@@ -25,5 +27,5 @@ export function teardown() {
 
 export const handleSummary = summaryWith((of) => [
   ['at most 1.2 calls for each request', of('calls_per_request').value.toFixed(3), of('calls_per_request').value <= 1.2 + 3 / 300],
-  ['asking again was tried', of('calls_per_request').value.toFixed(3), of('calls_per_request').value > 1.01],
+  ['asking again was tried', of('calls_per_request').value.toFixed(3), of('calls_per_request').value > 1.1],
 ]);
