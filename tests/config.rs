@@ -191,9 +191,9 @@ fn only_a_rule_that_always_ends_hides_those_behind_it() {
     assert!(hidden("name: a, to: m"));
     assert!(hidden("name: a, when: 'true', to: m"));
     assert!(hidden("name: a, refuse: no"));
-    assert!(hidden("name: a, switch: { on: x, cases: { y: m }, otherwise: m }"));
-    assert!(!hidden("name: a, switch: { on: x, cases: { y: m } }"));
-    assert!(!hidden("name: a, when: x, to: m"));
+    assert!(hidden("name: a, switch: { on: team, cases: { y: m }, otherwise: m }"));
+    assert!(!hidden("name: a, switch: { on: team, cases: { y: m } }"));
+    assert!(!hidden("name: a, when: stream, to: m"));
     assert!(!hidden("name: a, priority: 1"));
 }
 

@@ -1,7 +1,7 @@
 //! The operator's own HTTP listener: metrics, health, readiness, status, targets, explained routing.
 //!
 //! Not for clients; nothing shown is a secret. It has no authentication: keep it off public networks. What is not a GET is
-//! guarded against web pages that an operator's browser shows ([`operate`]). It runs apart from the client listeners, so that a scrape works while those are saturated; its own use of
+//! guarded against web pages that an operator's browser shows (`operate.rs`). It runs apart from the client listeners, so that a scrape works while those are saturated; its own use of
 //! memory is bounded (connections, header block, time), because a monitoring system can misbehave too.
 //!
 //! | path | answer |

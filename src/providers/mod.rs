@@ -149,7 +149,7 @@ pub trait Provider: Send + Sync {
     fn authorize(&self, credential: &str, headers: &mut HeaderMap) -> Result<(), InvalidHeaderValue> {
         bearer(credential, headers)
     }
-    /// Judge an answer that is not 200. The table is in [`blame`], docs/blame.md shows it.
+    /// Judge an answer that is not 200. The table is in `blame`, docs/blame.md shows it.
     fn classify(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Verdict {
         blame::judge(self.name(), status, headers, body, now)
     }

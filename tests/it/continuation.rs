@@ -176,10 +176,9 @@ fn clients_of_other_dialects_are_gone_on_with_as_well() {
 fn a_tool_call_is_never_gone_on_with() {
     let call = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\"}}]}}]}\n\n";
     let first = Upstream::script(move |conn| {
-        while conn.request().is_some() {
+        if conn.request().is_some() {
             conn.stream_head();
             conn.chunk(call);
-            return;
         }
     });
     let second = speaker(100, false);

@@ -20,12 +20,6 @@ const LONGEST_REFUSAL: usize = 1000;
 /// Longest name of a parameter, in bytes.
 const LONGEST_PARAMETER: usize = 64;
 
-/// Parameters that are not for rules to change, and why.
-const FIXED: [(&str, &str); 2] = [
-    ("model", "the model is chosen with `to` or `switch`"),
-    ("stream", "a client cannot read an answer of the other form"),
-];
-
 pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
     let routes = Place::root().key("routes");
     if config.routes.len() > MOST {
@@ -46,7 +40,6 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
         texts(rule, &place, out);
         edits(rule, &place, out);
         destinations(config, names, rule, &place, out);
-        parameters(rule, &place, out);
     }
     expressions(config, out);
 }
@@ -62,23 +55,15 @@ fn expressions(config: &Config, out: &mut Vec<Finding>) {
             Part::When => rule,
             Part::On => rule.key("switch").key("on"),
         };
-        out.push(Finding::new(place, fault.message, fault.remedy));
-    }
-}
-
-/// Parameters whose values cannot be right.
-fn parameters(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
-    let edits = Edits {
-        set: rule.set.clone(),
-        default: rule.default.clone(),
-        remove: rule.remove.clone(),
-    };
-    for problem in edits.check() {
-        out.push(Finding::new(
-            place.key(problem.list).key(&problem.name),
-            problem.message,
-            problem.remedy,
-        ));
+        // What is empty is said by `texts` already.
+        let rule = config.routes.get(fault.rule);
+        let text = match fault.part {
+            Part::When => rule.and_then(|rule| rule.when.as_deref()),
+            Part::On => rule.and_then(|rule| Some(rule.switch.as_ref()?.on.as_str())),
+        };
+        if !text.is_some_and(|text| text.trim().is_empty()) {
+            out.push(Finding::new(place, fault.message, fault.remedy));
+        }
     }
 }
 
@@ -150,39 +135,53 @@ fn texts(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
     out.push(Finding::new(place.key("refuse"), message, remedy));
 }
 
+/// What a rule changes: names that are none, parameters that are not for rules, named twice, or of an impossible value.
 fn edits(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
-    let set = rule.set.keys().map(|name| (name, place.key("set").key(name), true));
-    let default = rule.default.keys();
-    let default = default.map(|name| (name, place.key("default").key(name), true));
-    let remove = rule.remove.iter().enumerate();
-    let remove = remove.map(|(index, name)| (name, place.key("remove").index(index), false));
-    let mut seen: HashMap<&str, Place> = HashMap::new();
-    for (name, at, at_key) in set.chain(default).chain(remove) {
-        let finding = if let Some((message, remedy)) = bad_parameter(name) {
-            Some((message, remedy.to_owned()))
-        } else {
-            seen.insert(name, at.clone()).map(|first| {
-                let message = format!("{} is changed by `{first}` already", quoted(name));
-                (message, "keep one of the two".to_owned())
-            })
-        };
-        if let Some((message, remedy)) = finding {
-            out.push(Finding {
-                at_key,
-                ..Finding::new(at, message, remedy)
-            });
+    let all = rule.set.keys().chain(rule.default.keys()).chain(&rule.remove);
+    let names: Vec<&String> = all.filter(|name| bad_parameter(name)).collect();
+    let edits = Edits {
+        set: rule.set.clone(),
+        default: rule.default.clone(),
+        remove: rule.remove.clone(),
+    };
+    let at = |list: &str, name: &str| match list {
+        "remove" => {
+            let index = rule.remove.iter().position(|known| known == name).unwrap_or_default();
+            (place.key("remove").index(index), false)
         }
+        list => (place.key(list).key(name), true),
+    };
+    for name in &names {
+        let list = if rule.set.contains_key(*name) {
+            "set"
+        } else if rule.default.contains_key(*name) {
+            "default"
+        } else {
+            "remove"
+        };
+        let (place, at_key) = at(list, name);
+        let message = format!("{} is not the name of a parameter", quoted(name));
+        let remedy = "write the name of a parameter of OpenAI's chat API, such as `temperature`";
+        out.push(Finding {
+            at_key,
+            ..Finding::new(place, message, remedy)
+        });
+    }
+    for problem in edits.check() {
+        if names.contains(&&problem.name) {
+            continue;
+        }
+        let (place, at_key) = at(problem.list, &problem.name);
+        out.push(Finding {
+            at_key,
+            ..Finding::new(place, problem.message, problem.remedy)
+        });
     }
 }
 
-fn bad_parameter(name: &str) -> Option<(String, &'static str)> {
-    let remedy = "write the name of a parameter of OpenAI's chat API, such as `temperature`";
+fn bad_parameter(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > LONGEST_PARAMETER || !name.chars().all(allowed) {
-        return Some((format!("{} is not the name of a parameter", quoted(name)), remedy));
-    }
-    let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
-    fixed.map(|(_, why)| (format!("a rule cannot change `{name}`: {why}"), "remove it"))
+    name.is_empty() || name.len() > LONGEST_PARAMETER || !name.chars().all(allowed)
 }
 
 fn destinations(config: &Config, names: &Names, rule: &Rule, place: &Place, out: &mut Vec<Finding>) {

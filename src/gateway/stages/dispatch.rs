@@ -12,6 +12,7 @@
 //! Nothing has been sent to the client yet, so every failure here can still go elsewhere.
 
 mod attempt;
+mod common;
 mod count;
 mod demo;
 mod failure;

@@ -94,7 +94,8 @@ impl Facts {
             self.member(inner, "status_code");
         }
         if let Some(text) = message(node) {
-            let end = text.floor_char_boundary(LONGEST);
+            let within = |end: &usize| text.is_char_boundary(*end);
+            let end = (0..=LONGEST.min(text.len())).rev().find(within).unwrap_or(0);
             let text = text.get(..end).unwrap_or_default();
             self.delay = self.delay.or_else(|| retry_after::in_message(text));
             self.messages.push(text.to_owned());

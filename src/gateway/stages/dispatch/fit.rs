@@ -27,7 +27,7 @@ pub(super) fn run<'a>(
         .chain(&model.context_chain)
         .chain(&model.filter_chain);
     let particular = |index: &usize| snapshot.models.get(*index).is_some_and(|model| !model.fits.is_empty());
-    if !models.clone().any(|index| particular(index)) {
+    if !models.clone().any(particular) {
         return Ok(());
     }
     let call = common.call;
