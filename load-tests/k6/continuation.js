@@ -1,13 +1,13 @@
-// Streams that are killed after 2 to 32 events, by RST, by FIN inside the framing, or by an end that says nothing of the answer's.
-// 100 of text, of clients of two dialects, must come out whole, letter by letter, with one seam each; 30 of a tool call must end in
-// the in-band error, without a seam.
+// Streams that are killed after any of their pieces of text, by RST, by FIN inside the framing, or by an end that says nothing of the
+// answer's. 100 of text, from providers of two dialects to clients of two, must come out whole, letter by letter, with one seam each;
+// 36 of a tool call must end in the in-band error, without a seam.
 import { Counter } from 'k6/metrics';
 import { check } from 'k6';
 import http from 'k6/http';
 import exec from 'k6/execution';
 import { chatBody, post, summaryWith, times, together } from './lib.js';
 
-const TEXTS = Number(__ENV.TEXTS || 100), CALLS = 30;
+const TEXTS = Number(__ENV.TEXTS || 100), CALLS = 36;
 const whole = new Counter('texts_whole'), seams = new Counter('seams'), errors = new Counter('tool_calls_ended_in_band');
 const DEATHS = ['reset', 'eof', 'end'], RESCUERS = ['claude', 'mistral', 'vllm'];
 
@@ -65,9 +65,12 @@ const seen = (read, answer) => {
   }
 };
 
-// Every way of dying at every rescuer, by clients of both dialects, at ever other places.
+// Every way of dying, of providers of both dialects, at every rescuer, by clients of both, at ever other places: 36 stories, each told
+// at other places when it comes round. The text begins with the second event of OpenAI's, with the fourth of Anthropic's.
 function story(nth) {
-  return { after: 2 + ((nth * 7) % 31), death: DEATHS[nth % 3], rescuer: RESCUERS[Math.floor(nth / 3) % 3], messages: Math.floor(nth / 9) % 2 === 1 };
+  const dying = Math.floor(nth / 9) % 2 ? 'claude' : 'openai';
+  const rescuer = RESCUERS[Math.floor(nth / 3) % 3];
+  return { dying, death: DEATHS[nth % 3], messages: Math.floor(nth / 18) % 2 === 1, prefix: `${dying}-to-${rescuer}-${DEATHS[nth % 3]}-after` };
 }
 
 // One of each virtual user is enough to see what is wrong.
@@ -78,8 +81,9 @@ function complain(what) {
 }
 
 export function text(data) {
-  const told = story(exec.scenario.iterationInTest);
-  const model = `to-${told.rescuer}-${told.death}-after-${told.after}`;
+  const nth = exec.scenario.iterationInTest;
+  const told = story(nth);
+  const model = `${told.prefix}-${(told.dying === 'claude' ? 4 : 2) + ((nth * 7) % 31)}`;
   const body = told.messages
     ? JSON.stringify({ model, max_tokens: 1024, stream: true, messages: [{ role: 'user', content: 'Tell me.' }] })
     : chatBody(model, true);
@@ -98,8 +102,8 @@ export function text(data) {
 export function call() {
   const nth = exec.scenario.iterationInTest;
   const told = story(nth);
-  // The call's name is told by the first event, its arguments by the next five.
-  const model = `to-${told.rescuer}-${told.death}-after-${2 + (nth % 4)}`;
+  // The call's name is told by the first event of OpenAI's, by the third of Anthropic's, its arguments by the next five.
+  const model = `${told.prefix}-${(told.dying === 'claude' ? 3 : 2) + (nth % 4)}`;
   const parameters = { type: 'object', properties: { city: { type: 'string' } } };
   const chat = JSON.parse(chatBody(model, true, 'Weather in Paris?'));
   chat.tools = [{ type: 'function', function: { name: 'weather', parameters } }];
