@@ -32,6 +32,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+/// Longest name that a pattern takes, in bytes. It goes into paths and headers of providers, some of which answer what is too long
+/// by closing the connection: a client must not be able to make a target fail by a name.
+const LONGEST_MATCHED: usize = 512;
+
 /// What outlives a snapshot.
 pub struct State {
     /// Metrics.
@@ -72,9 +76,7 @@ impl State {
 
     fn line(&self, model: &str, size: usize) -> Arc<Queue> {
         let entry = self.lines.entry(model.to_owned());
-        let queue = Arc::clone(&entry.or_insert_with(|| Arc::new(Queue::new(size))));
-        queue.resize(size);
-        queue
+        Arc::clone(&entry.or_insert_with(|| Arc::new(Queue::new(size))))
     }
 
     fn book(&self, key: AddressKey) -> Arc<AddressBook> {
@@ -105,10 +107,23 @@ impl State {
                 breaker.configure(terms.settings, terms.max_in_flight);
             }
         }
+        for line in snapshot.models.iter().filter_map(|model| model.line.as_ref()) {
+            line.queue.resize(line.size);
+        }
         self.retain(snapshot);
     }
 
     fn retain(&self, snapshot: &Snapshot) {
+        let rules: Vec<&str> = snapshot.routes.iter().flat_map(Routes::names).collect();
+        let providers: Vec<&str> = snapshot
+            .models
+            .iter()
+            .flat_map(|model| &model.targets)
+            .map(|target| target.provider_name())
+            .collect();
+        self.meters
+            .routing
+            .retain_named(|provider| providers.contains(&provider), |rule| rules.contains(&rule));
         let targets = || snapshot.models.iter().flat_map(|model| &model.targets);
         self.breakers.retain(|id, _| targets().any(|target| &target.id == id));
         let sites = || targets().filter_map(|target| target.site()?.quarantine.as_ref());
@@ -330,6 +345,9 @@ impl Snapshot {
             let model = self.models.get(index)?;
             // A pattern is no model: asking for `gpt-*` itself would send a star to the provider.
             return (!name.contains('*')).then_some(Found { model, matched: "" });
+        }
+        if name.len() > LONGEST_MATCHED {
+            return None;
         }
         self.patterns.iter().find_map(|(before, after, index)| {
             let matched = name.strip_prefix(before.as_str())?.strip_suffix(after.as_str())?;

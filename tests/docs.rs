@@ -1,5 +1,5 @@
-//! The documentation's configurations: every YAML block that contains `listen:` is a whole file and must load. And every
-//! relative link must lead somewhere.
+//! The documentation's configurations: every YAML block that contains `listen:` is a whole file and must load, and one that
+//! begins with the path of an example must be that file. And every relative link must lead somewhere.
 //!
 //! Not for whether the text around them is true.
 
@@ -58,6 +58,43 @@ fn every_whole_configuration_loads() {
     }
     assert!(failures.is_empty(), "{failures}");
     assert!(checked >= 8, "only {checked} configurations were found");
+}
+
+#[test]
+fn blocks_that_name_an_example_are_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut failures = String::new();
+    let mut compared = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (line, _, block) in blocks(&text) {
+            let named = block
+                .strip_prefix("# conf/examples/")
+                .and_then(|rest| rest.split_once(':'));
+            let Some((name, _)) = named else { continue };
+            compared += 1;
+            let example = std::fs::read_to_string(root.join("conf/examples").join(name)).unwrap_or_default();
+            if example != block {
+                failures += &format!("{}:{line}: differs from conf/examples/{name}\n", page.display());
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+    assert!(compared >= 10, "only {compared} blocks name an example");
+}
+
+#[test]
+fn every_example_is_named_by_a_page() {
+    let texts: Vec<String> = pages()
+        .iter()
+        .map(|page| std::fs::read_to_string(page).unwrap())
+        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/examples");
+    for example in std::fs::read_dir(folder).unwrap() {
+        let name = example.unwrap().file_name().into_string().unwrap();
+        let link = format!("conf/examples/{name}");
+        assert!(texts.iter().any(|text| text.contains(&link)), "no page names {link}");
+    }
 }
 
 #[test]

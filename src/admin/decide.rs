@@ -23,12 +23,20 @@ const USUAL_PRIORITY: u8 = 5;
 pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refused> {
     let (call, headers, now) = read(question)?;
     let names: Vec<&String> = config.models.keys().collect();
-    let index = |name: &str| names.iter().position(|known| known.as_str() == name);
+    // As the gateway has it: a model whose targets are all left out is none.
+    let index = |name: &str| {
+        let at = names.iter().position(|known| known.as_str() == name)?;
+        config
+            .models
+            .get(name)
+            .is_some_and(|model| is_there(config, model))
+            .then_some(at)
+    };
     let routes = Routes::build(config, index).map_err(|problems| Refused::new(problems.join("; ")))?;
     let asked = Asked {
         call: &call,
         headers: &headers,
-        ip: None,
+        ip: question.ip.as_ref().and_then(|ip| ip.parse().ok()),
         now,
         max_depth: DEPTH,
     };
@@ -41,6 +49,7 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
         ..Explanation::default()
     };
     let mut model = None;
+    let mut body = call.body.clone();
     if let Some(routes) = &routes {
         let told = routes.explain(asked);
         let decision = routes.decide(asked);
@@ -50,20 +59,32 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
             .map(|name| (*name).clone());
         explanation.priority = decision.priority.unwrap_or(USUAL_PRIORITY);
         explanation.refused = decision.refuse.map(|text| text.to_string());
-        for (told, rule) in told.iter().zip(&config.routes) {
-            if told.outcome == Outcome::Held {
-                explanation.edits.extend(edits(rule));
-            }
+        for told in told.iter().filter(|told| told.outcome == Outcome::Held) {
+            let rule = config.routes.iter().find(|rule| rule.name == told.name);
+            explanation.edits.extend(rule.into_iter().flat_map(edits));
+        }
+        for edits in &decision.edits {
+            body = edits.apply(&body, call.operation, call.dialect, DEPTH).unwrap_or(body);
         }
         let tried = told.iter().filter(|rule| rule.outcome != Outcome::NotReached);
         explanation.rules = tried.map(rule_tried).collect();
     }
+    let own = headers
+        .get("x-cirque-priority")
+        .and_then(|own| own.to_str().ok()?.parse().ok());
+    explanation.priority = explanation.priority.min(own.unwrap_or(explanation.priority));
     if explanation.refused.is_some() {
         return Ok(explanation);
     }
+    // Who fits is asked of what is sent on.
+    let seen = needs::look(&body, call.dialect, DEPTH);
+    let tokens = needs::estimate_tokens(body.len(), &seen);
     let found = model.or_else(|| find(config, &call.envelope.model).cloned());
     match found.as_ref().and_then(|name| Some((name, config.models.get(name)?))) {
         None => explanation.refused = Some(format!("there is no model `{}`", call.envelope.model)),
+        Some((name, model)) if !is_there(config, model) => {
+            explanation.refused = Some(format!("no target of the model `{name}` is enabled"));
+        }
         Some((name, model)) => explanation.targets = candidates(config, name, model, &seen, tokens),
     }
     explanation.model = found;
@@ -153,26 +174,37 @@ fn edits(rule: &Rule) -> Vec<Edit> {
     set.chain(default).chain(remove).collect()
 }
 
-/// The model a name means: an exact one, an alias, or the pattern that fits with most of it written out.
+/// The model a name means: an exact one, an alias, or the pattern that fits with most of it written out; of those that have a
+/// target, as in the snapshot.
 fn find<'a>(config: &'a Config, asked: &str) -> Option<&'a String> {
-    let exact = config.models.get_key_value(asked).map(|(name, _)| name);
-    let exact = exact.filter(|name| !name.contains('*'));
-    let alias = || {
-        let mut models = config.models.iter();
-        models.find_map(|(name, model)| model.aliases.iter().any(|alias| alias == asked).then_some(name))
+    let runs = |model: &&config::Model| {
+        let providers = model
+            .targets
+            .iter()
+            .map(|target| config.providers.get(&target.provider));
+        providers.flatten().any(config::enabled)
     };
-    let pattern = || {
-        let fits = config.models.keys().filter(|name| {
-            name.split_once('*').is_some_and(|(before, after)| {
-                asked
-                    .strip_prefix(before)
-                    .and_then(|rest| rest.strip_suffix(after))
-                    .is_some_and(|it| !it.is_empty())
-            })
-        });
-        fits.max_by_key(|name| name.len())
+    let models = || config.models.iter().filter(|(_, model)| runs(model));
+    let named = |(name, model): &(&String, &config::Model)| {
+        name.as_str() == asked || model.aliases.iter().any(|alias| alias == asked)
     };
-    exact.or_else(alias).or_else(pattern)
+    if let Some((name, _)) = models().find(named) {
+        // A pattern is no model.
+        return Some(name).filter(|_| !asked.contains('*'));
+    }
+    let patterns = models().filter_map(|(name, _)| {
+        let (before, after) = name.split_once('*')?;
+        let rest = asked.strip_prefix(before)?.strip_suffix(after)?;
+        (!rest.is_empty()).then_some((name.len(), std::cmp::Reverse(before), name))
+    });
+    patterns.max().map(|(.., name)| name)
+}
+
+fn is_there(config: &Config, model: &config::Model) -> bool {
+    model
+        .targets
+        .iter()
+        .any(|target| config.providers.get(&target.provider).is_some_and(config::enabled))
 }
 
 /// Its targets, in the order of their tiers.
@@ -190,6 +222,18 @@ fn candidates(config: &Config, name: &str, model: &config::Model, seen: &Seen, t
             fits: target.context_tokens.map(|most| tokens <= most),
         })
         .collect();
+    for at in 1..candidates.len() {
+        let (before, rest) = candidates.split_at_mut(at);
+        let Some(one) = rest.first_mut() else { continue };
+        let again = format!("{}#", one.id);
+        let repeats = before
+            .iter()
+            .filter(|known| known.id == one.id || known.id.starts_with(&again))
+            .count();
+        if repeats > 0 {
+            one.id = format!("{}#{}", one.id, repeats + 1);
+        }
+    }
     candidates.sort_by_key(|candidate| (candidate.tier, candidate.weight == 0));
     candidates
 }

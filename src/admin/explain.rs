@@ -29,6 +29,9 @@ pub struct Question {
     /// When it would come, RFC 3339: for rules with time windows. Default: now.
     #[serde(default)]
     pub now: Option<String>,
+    /// Where it would come from: for rules that look at addresses.
+    #[serde(default)]
+    pub ip: Option<String>,
 }
 
 fn chat() -> String {
@@ -38,7 +41,7 @@ fn chat() -> String {
 impl Question {
     /// Read one, or say what is wrong with its shape.
     pub fn read(value: Value) -> Result<Self, Refused> {
-        const KEYS: [&str; 4] = ["path", "headers", "body", "now"];
+        const KEYS: [&str; 5] = ["path", "headers", "body", "now", "ip"];
         let wrong = |message: &str, param: &str| Refused {
             message: message.to_owned(),
             param: Some(param.to_owned()),
@@ -61,6 +64,9 @@ impl Question {
                 .is_some_and(|path| !path.starts_with('/'))
         {
             return Err(wrong("not a path such as /v1/chat/completions", "path"));
+        }
+        if !text("ip") {
+            return Err(wrong("not an address such as 10.0.0.7", "ip"));
         }
         if !text("now") {
             return Err(wrong("not a time such as 2026-01-31T22:00:00Z", "now"));

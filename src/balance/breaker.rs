@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Longest cool-down a provider's header can impose.
-pub const COOL_AT_MOST: Duration = Duration::from_secs(600);
+pub const COOL_AT_MOST: Duration = Duration::from_secs(3600);
 /// Longest time any setting is taken to mean, so that no sum of times overflows.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// `max_in_flight` when there is no bound.
@@ -123,9 +123,9 @@ pub enum Refusal {
 
 /// Told when a target may have become able to take a request: for those who wait.
 pub trait Released: Send + Sync {
-    /// Somebody may pass who could not before. Called without any lock of the breaker's, on the thread that reported; it
-    /// must be quick. Whoever waits must ask once more *after* it can be told, or it can miss the only call.
-    fn released(&self);
+    /// Somebody may pass who could not before; `many`: not only one. Called without any lock of the breaker's, on the thread
+    /// that reported; it must be quick. Whoever waits must ask once more *after* it can be told, or it can miss the only call.
+    fn released(&self, many: bool);
 }
 
 /// What an operator is shown of a breaker.
@@ -202,7 +202,7 @@ impl Breaker {
         let bound = max_in_flight.unwrap_or(UNBOUNDED);
         let before = self.max_in_flight.swap(bound, Ordering::Relaxed);
         if bound > before {
-            self.tell();
+            self.tell(true);
         }
     }
 
@@ -260,7 +260,7 @@ impl Breaker {
     fn leave(&self, news: bool) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.listened.load(Ordering::Relaxed) && (news || self.max_in_flight.load(Ordering::Relaxed) != UNBOUNDED) {
-            self.tell();
+            self.tell(news);
         }
     }
 
@@ -279,7 +279,7 @@ impl Breaker {
     /// An active health check was answered: an open or half-open breaker closes early.
     pub fn probe_succeeded(&self) {
         if self.word.load(Ordering::Acquire) & CALM == 0 && self.lock_and(Machine::check_succeeded) {
-            self.tell();
+            self.tell(true);
         }
     }
 
@@ -303,7 +303,7 @@ impl Breaker {
     /// An operator's word that it is well: closed, not held, no cool-down, no quarantine of its own.
     pub fn reset(&self) {
         self.lock_and(Machine::reset);
-        self.tell();
+        self.tell(true);
     }
 
     /// Whether nothing is held against it now: closed and no failures since it last answered.
@@ -325,13 +325,13 @@ impl Breaker {
         self.listened.store(true, Ordering::SeqCst);
     }
 
-    fn tell(&self) {
+    fn tell(&self, many: bool) {
         if !self.listened.load(Ordering::Relaxed) {
             return;
         }
         let listeners = Arc::clone(&self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
         for listener in listeners.iter().filter_map(Weak::upgrade) {
-            listener.released();
+            listener.released(many);
         }
     }
 

@@ -301,8 +301,8 @@ impl Queue {
 }
 
 impl super::Released for Queue {
-    fn released(&self) {
-        self.wake();
+    fn released(&self, many: bool) {
+        if many { self.open() } else { self.wake() }
     }
 }
 

@@ -33,7 +33,7 @@ pub use model::*;
 pub use money::UsdPerMillion;
 pub use needs::lacking;
 pub use problem::{Problem, Problems};
-pub use rules::compile_routes;
+pub use rules::{compile_routes, compile_rules};
 pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};
 pub use schema::json_schema;
 pub use validate::{check_secrets, enabled, warnings};

@@ -4,15 +4,20 @@ use super::model::{Config, Rule};
 use crate::rules::{Fault, Known, Rules, Source, Switch};
 use crate::wire::{Dialect, Operation};
 
-/// Check and compile the rules; every fault of every rule.
+/// Check and compile the rules of a configuration; every fault of every rule.
 pub fn compile_routes(config: &Config) -> Result<Rules, Vec<Fault>> {
+    compile_rules(&config.routes)
+}
+
+/// Check and compile rules.
+pub fn compile_rules(rules: &[Rule]) -> Result<Rules, Vec<Fault>> {
     let operations: Vec<&str> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
     let dialects: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.as_str()).collect();
     let known = Known {
         operations: &operations,
         dialects: &dialects,
     };
-    let sources: Vec<Source<'_>> = config.routes.iter().map(source).collect();
+    let sources: Vec<Source<'_>> = rules.iter().map(source).collect();
     Rules::compile(&sources, &known)
 }
 

@@ -55,6 +55,15 @@ pub enum Broken {
     Unfinished,
 }
 
+/// An error that a provider reported, as it said it: for judging whose fault it is.
+#[derive(Debug)]
+pub struct Report {
+    /// The event's name, empty when it has none.
+    pub name: Box<str>,
+    /// Its data.
+    pub data: Box<[u8]>,
+}
+
 /// Where events come from.
 pub enum Source {
     /// A provider.
@@ -119,6 +128,8 @@ pub struct LiveStream {
     pub usage_is_whole: bool,
     /// Set when something broke; what was complete before it is still forwarded.
     pub broken: Option<Broken>,
+    /// With what, where the provider said it.
+    pub reported: Option<Box<Report>>,
     /// The source has ended.
     pub ended: bool,
     /// An event of the API (not a comment) has passed.
@@ -167,6 +178,7 @@ impl LiveStream {
             usage: None,
             usage_is_whole: false,
             broken: None,
+            reported: None,
             ended: false,
             begun: false,
             last_event: Instant::now(),
@@ -292,6 +304,7 @@ impl LiveStream {
         self.reader = Reader::of(framing, self.caps.event);
         (self.usage, self.usage_is_whole) = (None, false);
         (self.broken, self.ended) = (None, false);
+        self.reported = None;
         self.remembered.clear();
         self.remembered_bytes = 0;
         self.last_event = Instant::now();

@@ -3,15 +3,19 @@
 //! Pingora's native phases stream both ways without buffering; this file fills them in. Admission and authentication
 //! have happened (in [`super::pipeline`]); the pick comes from the same pools as the API lane's, and settling is the
 //! same code. Until the first byte of a body went out, a target that cannot be connected to is replaced by the next.
+//! What it says of a target is in `passthrough/blame.rs`.
 
+mod blame;
+
+use self::blame::{Ending, ending, report, speaks};
 use super::App;
 use super::context::RequestContext;
 use super::downstream::Downstream;
 use super::respond;
 use super::stages::settle;
-use crate::balance::{Ask, Permit};
+use crate::balance::{Ask, NoPick, Permit};
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::Body;
+use crate::providers::{Blame, Body, Verdict};
 use crate::telemetry::Outcome;
 use crate::upstream::{Backend, Credential, Site, Target};
 use http::header::{HeaderName, HeaderValue};
@@ -40,8 +44,10 @@ pub struct Passing {
     target: Option<Arc<Target>>,
     /// Set when the provider refused the gateway's own credential.
     auth_failed: bool,
-    /// When a provider that refused said to come back.
-    retry_after: Option<Duration>,
+    /// What an error of the provider says of it.
+    verdict: Option<Verdict>,
+    /// Why nobody could be asked.
+    nobody: Option<NoPick>,
 }
 
 impl Passing {
@@ -53,7 +59,8 @@ impl Passing {
             permit: None,
             target: None,
             auth_failed: false,
-            retry_after: None,
+            verdict: None,
+            nobody: None,
         }
     }
 
@@ -68,7 +75,7 @@ impl Passing {
 const PROTOCOLS: HeaderName = HeaderName::from_static("sec-websocket-protocol");
 
 /// Credentials and proxy trails of clients, which never go upstream.
-const NEVER_FORWARDED: [&str; 16] = [
+const NEVER_FORWARDED: [&str; 14] = [
     "authorization",
     "proxy-authorization",
     "x-api-key",
@@ -76,16 +83,17 @@ const NEVER_FORWARDED: [&str; 16] = [
     "x-goog-api-key",
     "cookie",
     "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
     "x-real-ip",
+    "x-client-ip",
+    "cf-connecting-ip",
     "via",
     "openai-organization",
     "openai-project",
     "true-client-ip",
 ];
+
+/// Beginnings of others: what is said to this gateway, and more trails.
+const NEVER_FORWARDED_BEGINNINGS: [&str; 2] = ["x-cirque-", "x-forwarded-"];
 
 /// Response headers that reach the client.
 const RETURNED: [&str; 22] = [
@@ -131,7 +139,7 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
                 Some(member) if passing.tried.is_empty() => model.pool.pick_anyway(member, Instant::now).ok_or(why),
                 _ => Err(why),
             });
-        let Ok(pick) = pick else {
+        let Ok(pick) = pick.map_err(|why| passing.nobody = Some(why)) else {
             if ctx.record.attempts > 0 {
                 // Everybody was tried: what failed was connecting.
                 let mut error = Error::explain(ErrorType::ConnectError, "no target of the pool can be connected to");
@@ -186,9 +194,7 @@ pub async fn request(
     let Some(site) = ctx.passthrough.as_ref().and_then(Passing::site) else {
         return Ok(());
     };
-    for name in NEVER_FORWARDED {
-        request.remove_header(name);
-    }
+    strip(request);
     for (name, value) in site.headers() {
         request.insert_header(name.clone(), value.clone())?;
     }
@@ -216,6 +222,21 @@ pub async fn request(
                 .await
                 .map_err(|fault| Error::explain(ErrorType::HTTPStatus(502), fault.to_string()))
         }
+    }
+}
+
+/// Take out what is not for the provider.
+fn strip(request: &mut RequestHeader) {
+    for name in NEVER_FORWARDED {
+        request.remove_header(name);
+    }
+    let private = |name: &&HeaderName| {
+        let mut beginnings = NEVER_FORWARDED_BEGINNINGS.iter();
+        beginnings.any(|beginning| name.as_str().starts_with(beginning))
+    };
+    let names: Vec<HeaderName> = request.headers.keys().filter(private).cloned().collect();
+    for name in names {
+        request.remove_header(&name);
     }
 }
 
@@ -252,15 +273,29 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
     let Some(passing) = ctx.passthrough.as_mut() else {
         return Ok(());
     };
-    if matches!(response.status.as_u16(), 401 | 403) {
+    let status = response.status;
+    if status.is_client_error() || status.is_server_error() {
+        let now = SystemTime::now();
+        if let (401, Some(site)) = (status.as_u16(), passing.site()) {
+            site.credential.refused(now);
+        }
+        passing.verdict = passing
+            .site()
+            .map(|site| site.provider.classify(status, &response.headers, &[], now))
+            .filter(|_| speaks(status.as_u16(), &response.headers));
+        let at_once = |verdict: Verdict| matches!(verdict.blame, Blame::RateLimit | Blame::Credential);
+        if passing.verdict.is_some_and(at_once)
+            && let (Some(permit), Some(target)) = (passing.permit.take(), &passing.target)
+        {
+            // Before the client hears of it, who may ask again at once.
+            report(target, permit, passing, Ending::Answered(status.as_u16()));
+        }
+    } else if let Some(permit) = &mut passing.permit {
+        permit.begun();
+    }
+    if matches!(status.as_u16(), 401 | 403) {
         passing.auth_failed = true;
         return Error::e_explain(ErrorType::HTTPStatus(502), "the provider refused our credential");
-    }
-    if let (429, Some(site)) = (response.status.as_u16(), passing.site()) {
-        let verdict = site
-            .provider
-            .classify(response.status, &response.headers, &[], SystemTime::now());
-        passing.retry_after = verdict.retry_after;
     }
     let dropped: Vec<HeaderName> = response
         .headers
@@ -341,10 +376,7 @@ pub async fn answer_failure(session: &mut Session, error: &Error, ctx: &mut Requ
             "the provider refused the gateway's credential; its operator has to mend it",
         ),
         (_, ErrorSource::Downstream) => GatewayError::client_left(),
-        (ErrorType::HTTPStatus(503), _) => {
-            GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this pool can be asked now")
-                .retry_after(Duration::from_secs(5))
-        }
+        (ErrorType::HTTPStatus(503), _) => refused(ctx.passthrough.as_ref().and_then(|passing| passing.nobody)),
         (ErrorType::HTTPStatus(400), _) => GatewayError::invalid("invalid_path", "this path cannot be forwarded"),
         (
             ErrorType::ConnectTimedout
@@ -376,6 +408,25 @@ pub async fn answer_failure(session: &mut Session, error: &Error, ctx: &mut Requ
     }
 }
 
+/// Nobody could be asked: as the API lane says it.
+fn refused(why: Option<NoPick>) -> GatewayError {
+    let why = why.unwrap_or_default();
+    match why.cooling {
+        Some(left) => GatewayError::new(
+            ErrorKind::RateLimited,
+            "every target of this pool is rate limited by its provider",
+        )
+        .retry_after(left),
+        None if why.full => GatewayError::new(
+            ErrorKind::Overloaded,
+            "every target of this pool has as many requests as it may have",
+        )
+        .retry_after(Duration::from_secs(1)),
+        None => GatewayError::new(ErrorKind::NoHealthyTarget, "no target of this pool can be asked now")
+            .retry_after(Duration::from_secs(5)),
+    }
+}
+
 /// The end of a request in this lane.
 pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut RequestContext) {
     let Some(mut passing) = ctx.passthrough.take() else {
@@ -384,42 +435,12 @@ pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut
     if ctx.record.status == 0 {
         ctx.record.status = session.response_written().map_or(499, |head| head.status.as_u16());
     }
-    let client_left = error.is_some_and(|error| *error.esource() == ErrorSource::Downstream);
-    if client_left {
+    let ending = ending(session, error, ctx.record.status);
+    if let Ending::ClientLeft = ending {
         ctx.record.status = 499;
     }
-    let status = ctx.record.status;
     if let (Some(permit), Some(target)) = (passing.permit.take(), &passing.target) {
-        match (error, client_left) {
-            (_, true) => {
-                target.attempts.count(Outcome::Cancelled);
-                drop(permit);
-            }
-            (Some(_), _) => {
-                target.attempts.count(if passing.auth_failed {
-                    Outcome::AuthFailed
-                } else {
-                    Outcome::Disconnected
-                });
-                permit.failure(Instant::now());
-            }
-            (None, _) if status == 429 => {
-                target.attempts.count(Outcome::RateLimited);
-                permit.cool(Instant::now(), passing.retry_after.unwrap_or(DEFAULT_COOL));
-            }
-            (None, _) if status >= 500 => {
-                target.attempts.count(Outcome::ServerError);
-                permit.failure(Instant::now());
-            }
-            (None, _) => {
-                target.attempts.count(if status >= 400 {
-                    Outcome::ClientError
-                } else {
-                    Outcome::Ok
-                });
-                permit.success();
-            }
-        }
+        report(target, permit, &passing, ending);
     }
     ctx.record.bytes_out = session.body_bytes_sent() as u64;
     ctx.record.bytes_in = session.body_bytes_read() as u64;
@@ -451,6 +472,23 @@ mod tests {
                 sent
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_to_the_gateway_stays_here() {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for name in [
+            "x-cirque-metadata",
+            "x-cirque-timeout-ms",
+            "x-forwarded-client-cert",
+            "cf-connecting-ip",
+        ] {
+            request.insert_header(name, "secret").unwrap();
+        }
+        request.insert_header("x-mine", "kept").unwrap();
+        strip(&mut request);
+        let left: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-mine"]);
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct Whole {
     pub usage: Option<Usage>,
     /// A schema, and the text that must follow it, to be checked before the answer is sent.
     pub check: Option<(String, String)>,
+    /// A content filter left nothing of it.
+    pub filtered: bool,
 }
 
 /// Why no plan could be made.
@@ -358,9 +360,11 @@ impl Translated {
         let document = Node::parse(body, max_depth)?;
         let mut out = Vec::with_capacity(body.len() + 256);
         let mut check = None;
+        let mut filtered = false;
         let usage = match (call.operation, &mut self.writer) {
             (Operation::Chat | Operation::Completions, Some(writer)) => {
                 let response = self.codec.decode(&document, &self.expect)?;
+                filtered = is_filtered(&response);
                 writer.whole(&response, &mut out);
                 check = self
                     .schema
@@ -374,6 +378,7 @@ impl Translated {
             body: out.into(),
             usage,
             check,
+            filtered,
         })
     }
 
@@ -423,6 +428,18 @@ impl Translated {
     pub fn stream(self) -> Option<Translation> {
         Some(Translation::new(self.codec.decoder(self.expect), self.writer?))
     }
+}
+
+/// Whether a content filter left nothing of an answer that came with status 200.
+pub fn is_filtered(response: &Response<'_>) -> bool {
+    let said = |part: &Part<'_>| match part {
+        Part::Text { text, .. } => !text.trim().is_empty(),
+        Part::Thinking(_) => false,
+        _ => true,
+    };
+    response.candidates.first().is_some_and(|candidate| {
+        matches!(candidate.finish, Some(Finish::ContentFilter)) && !candidate.parts.iter().any(said)
+    })
 }
 
 /// The text of an answer that ended by itself: one cut short cannot follow a schema, and says so by its finish.

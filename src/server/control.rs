@@ -45,7 +45,6 @@ impl Control for Controls {
             }
             Action::Isolate => target.breaker.hold_open(),
         }
-        tracing::warn!(target = %target.id, ?action, "an operator acted on a target");
         let known = self.targets();
         let mut known = known.as_array().into_iter().flatten();
         let shown = known.find(|target| target.get("id").and_then(Value::as_str) == Some(id));

@@ -154,6 +154,10 @@ impl Housekeeping {
             for (model, public) in snapshot.models.iter().enumerate() {
                 for (member, target) in public.targets.iter().enumerate() {
                     let Some(interval) = target.one_token else { continue };
+                    if target.model.is_the_clients() {
+                        // Which of its models to ask, only a client knows.
+                        continue;
+                    }
                     if target.breaker.state(now) == BreakerState::Closed || due.contains_key(&target.id) {
                         continue;
                     }
@@ -178,6 +182,11 @@ impl Housekeeping {
                     BreakerState::Open => BreakerLevel::Open,
                 };
                 self.app.meters.breaker(target.id.as_str(), level);
+                let shown = target.breaker.report(now);
+                let routing = &self.app.meters.routing;
+                routing.alone(target.id.as_str(), "cooling", shown.cooling_for.is_some());
+                routing.alone(target.id.as_str(), "quarantined", shown.quarantined_for.is_some());
+                routing.alone(target.id.as_str(), "isolated", shown.held);
                 if let Some(site) = target.site()
                     && let Some(quarantine) = &site.quarantine
                 {

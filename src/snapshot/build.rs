@@ -168,6 +168,15 @@ impl<'a> Builder<'a> {
                 model.filter_chain = filtered;
             }
         }
+        // Who waits after the fallbacks were asked waits for those too.
+        for model in &models {
+            let Some(line) = model.line.as_ref().filter(|line| !line.before_fallback) else {
+                continue;
+            };
+            for fallback in model.chain.iter().filter_map(|&index| models.get(index)) {
+                tell(&line.queue, &fallback.targets);
+            }
+        }
         (models, by_name)
     }
 
@@ -233,14 +242,12 @@ impl<'a> Builder<'a> {
     /// The line of a pool, told by every target when somebody else may pass.
     fn line(&self, name: &str, model: &config::Model, targets: &[Arc<Target>]) -> Option<LineTerms> {
         let configured = model.queue.as_ref()?;
-        let queue = self.state.line(name, configured.size.unwrap_or(100));
-        for target in targets {
-            let listener: Weak<Queue> = Arc::downgrade(&queue);
-            let listener: Weak<dyn balance::Released> = listener;
-            target.breaker.on_release(listener);
-        }
+        let size = configured.size.unwrap_or(100);
+        let queue = self.state.line(name, size);
+        tell(&queue, targets);
         Some(LineTerms {
             queue,
+            size,
             wait: configured
                 .wait
                 .map_or(Duration::from_secs(10), |wait| wait.as_duration()),
@@ -294,6 +301,15 @@ impl<'a> Builder<'a> {
             id,
             breaker,
         }
+    }
+}
+
+/// A line is told by these targets when somebody else may pass.
+fn tell(queue: &Arc<Queue>, targets: &[Arc<Target>]) {
+    for target in targets {
+        let listener: Weak<Queue> = Arc::downgrade(queue);
+        let listener: Weak<dyn balance::Released> = listener;
+        target.breaker.on_release(listener);
     }
 }
 

@@ -74,23 +74,28 @@ pub struct Decision<'a> {
 }
 
 impl Routes {
-    /// Of a configuration; nothing when it has no rules. `index`: the models by name.
+    /// Of a configuration; nothing when it has no rules. `index`: the models by name. A rule to a model without a target that is
+    /// enabled (`enabled_if`) is left out, as the model is; so is a case of a switch.
     pub fn build(config: &config::Config, index: impl Fn(&str) -> Option<usize>) -> Result<Option<Self>, Vec<String>> {
         if config.routes.is_empty() {
             return Ok(None);
         }
-        let rules = config::compile_routes(config).map_err(|faults| {
+        let kept: Vec<config::Rule> = config
+            .routes
+            .iter()
+            .filter_map(|rule| reachable(rule, &index))
+            .collect();
+        let rules = config::compile_rules(&kept).map_err(|faults| {
             let lines = faults.into_iter().map(|fault| format!("routes: {}", fault.message));
             lines.collect::<Vec<_>>()
         })?;
-        let mut problems = Vec::new();
-        let effects = config.routes.iter().map(|rule| effect(rule, &index, &mut problems));
-        let effects = effects.collect();
-        if problems.is_empty() {
-            Ok(Some(Self { rules, effects }))
-        } else {
-            Err(problems)
-        }
+        let effects = kept.iter().map(|rule| effect(rule, &index)).collect();
+        Ok(Some(Self { rules, effects }))
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.effects.iter().map(|effect| &*effect.name)
     }
 
     /// What they say of a request.
@@ -136,23 +141,41 @@ impl Routes {
     }
 }
 
-fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>, problems: &mut Vec<String>) -> Effect {
-    let mut find = |name: &String| {
-        let found = index(name);
-        if found.is_none() {
-            problems.push(format!(
-                "routes.{}: the model {name:?} has no target that is enabled",
-                rule.name
-            ));
+/// The rule, as far as the models it leads to are there.
+fn reachable(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>) -> Option<config::Rule> {
+    let is_there = |to: &String| {
+        let there = index(to).is_some();
+        if !there {
+            tracing::warn!(
+                rule = rule.name,
+                model = to,
+                "a rule leads to a model without an enabled target: left out"
+            );
         }
-        found
+        there
     };
-    let to = rule.to.as_ref().and_then(&mut find);
+    let mut rule = rule.clone();
+    if rule.to.as_ref().is_some_and(|to| !is_there(to)) {
+        return None;
+    }
+    if let Some(switch) = &mut rule.switch {
+        switch.cases.retain(|_, to| is_there(to));
+        switch.otherwise = switch.otherwise.take().filter(|to| is_there(to));
+        if switch.cases.is_empty() && switch.otherwise.is_none() {
+            return None;
+        }
+    }
+    Some(rule)
+}
+
+fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>) -> Effect {
+    let find = |name: &String| index(name);
+    let to = rule.to.as_ref().and_then(find);
     let (cases, otherwise) = match &rule.switch {
         None => (Vec::new(), None),
         Some(switch) => (
-            switch.cases.values().filter_map(&mut find).collect(),
-            switch.otherwise.as_ref().and_then(&mut find),
+            switch.cases.values().filter_map(find).collect(),
+            switch.otherwise.as_ref().and_then(find),
         ),
     };
     Effect {

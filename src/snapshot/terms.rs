@@ -48,6 +48,8 @@ pub enum Sticks {
 pub struct LineTerms {
     /// Who waits; survives reloads.
     pub queue: Arc<Queue>,
+    /// How many may; the queue has it when the snapshot runs.
+    pub size: usize,
     /// The longest wait.
     pub wait: Duration,
     /// Wait before the fallbacks are asked.

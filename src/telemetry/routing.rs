@@ -105,7 +105,7 @@ const RULES: Shape = Shape {
 };
 const QUEUED: Shape = Shape {
     name: "cirque_queue_requests_total",
-    help: "Requests that had to wait for a target: served, timed_out, refused (line full), shed (displaced), left.",
+    help: "Requests that had to wait for a target: served, timed_out, refused (line full), shed (displaced), left, vain (no target may be asked any more).",
     labels: &["model", "result"],
     buckets: &[],
 };
@@ -126,6 +126,12 @@ const QUEUE_POSITION: Shape = Shape {
     help: "Place in the line at which requests joined it; 1 is next.",
     labels: &["model"],
     buckets: &[1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0],
+};
+const ALONE: Shape = Shape {
+    name: "cirque_target_left_alone",
+    help: "1 while a target is not asked although its breaker is closed: cooling, quarantined (it refused its credential), isolated.",
+    labels: &["target", "reason"],
+    buckets: &[],
 };
 const QUARANTINED: Shape = Shape {
     name: "cirque_credential_quarantined",
@@ -152,6 +158,7 @@ pub struct RoutingMeters {
     queue_depth: Family<IntGauge>,
     queue_position: Family<Histogram>,
     quarantined: Family<IntGauge>,
+    alone: Family<IntGauge>,
 }
 
 struct Arms {
@@ -199,6 +206,7 @@ impl RoutingMeters {
             queue_depth: Family::new(registry, QUEUE_DEPTH)?,
             queue_position: Family::new(registry, QUEUE_POSITION)?,
             quarantined: Family::new(registry, QUARANTINED)?,
+            alone: Family::new(registry, ALONE)?,
         })
     }
 
@@ -271,7 +279,11 @@ impl RoutingMeters {
 
     /// A stream broke in a pool that continues them.
     pub fn seam(&self, model: &str, result: &str) {
-        self.seams.get(&[model, result]).inc();
+        let short = result
+            .trim_start_matches("a ")
+            .trim_start_matches("an ")
+            .replace(' ', "_");
+        self.seams.get(&[model, &short]).inc();
     }
 
     /// A rule applied.
@@ -281,12 +293,16 @@ impl RoutingMeters {
 
     /// A request joined a line at this place.
     pub fn joined(&self, model: &str, position: usize) {
-        self.queue_position.get(&[model]).observe(position as f64);
+        // 0 is its turn at once.
+        self.queue_position.get(&[model]).observe(position.max(1) as f64);
     }
 
     /// A wait is over.
     pub fn waited(&self, model: &str, result: &str, wait: Duration) {
         self.queued.get(&[model, result]).inc();
+        if result == "refused" {
+            return;
+        }
         self.queue_wait.get(&[model]).observe(wait.as_secs_f64());
     }
 
@@ -296,9 +312,21 @@ impl RoutingMeters {
         self.queue_depth.get(&[model, &priority.to_string()]).set(waiting);
     }
 
+    /// Whether a target is left alone, and why.
+    pub fn alone(&self, target: &str, reason: &str, is: bool) {
+        self.alone.get(&[target, reason]).set(i64::from(is));
+    }
+
     /// Whether a provider's credential is left alone.
     pub fn quarantined(&self, provider: &str, is: bool) {
         self.quarantined.get(&[provider]).set(i64::from(is));
+    }
+
+    /// Drop the series of providers and rules that the configuration no longer names.
+    pub fn retain_named(&self, provider: impl Fn(&str) -> bool, rule: impl Fn(&str) -> bool) {
+        let first = |values: &[String], keep: &dyn Fn(&str) -> bool| values.first().is_none_or(|value| keep(value));
+        self.quarantined.retain(|values| first(values, &provider));
+        self.rules.retain(|values| first(values, &rule));
     }
 
     /// Drop the series of what the configuration no longer names.
@@ -321,6 +349,7 @@ impl RoutingMeters {
         self.queue_wait.retain(|values| first(values, model));
         self.queue_depth.retain(|values| first(values, model));
         self.queue_position.retain(|values| first(values, model));
+        self.alone.retain(|values| first(values, target));
     }
 }
 

@@ -1,5 +1,8 @@
 //! What happens between a request and its answer when one call is not enough: asking again, hedging, mirrors, comparisons, lines.
 
+mod beside;
+mod lines;
+
 use crate::support::client::{chat, chat_stream};
 use crate::support::upstream::{CHAT, answer, json_answer};
 use crate::support::{Gate, Gateway, Upstream, eventually};

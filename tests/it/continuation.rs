@@ -185,7 +185,7 @@ fn a_tool_call_is_never_gone_on_with() {
     let gateway = pool(&first, &second, "sglang", "continuation: {},");
     ends_in_error(&gateway.stream(), "upstream_error", "provider_error");
     assert_eq!(second.count(), 0);
-    gateway.wait_metric("cirque_continuations_total", &["result=\"a tool call\""], 1.0);
+    gateway.wait_metric("cirque_continuations_total", &["result=\"tool_call\""], 1.0);
 }
 
 #[test]

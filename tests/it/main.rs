@@ -14,8 +14,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod attempts;
 mod bad_input;
+mod blame;
 mod breaker;
 mod connections;
 mod continuation;
@@ -24,9 +26,12 @@ mod fault_matrix;
 mod faults;
 mod fidelity;
 mod hostile;
+mod needs;
+mod others;
 mod overload;
 mod passthrough;
 mod reload;
+mod rules;
 mod stop;
 mod strategies;
 mod streams;

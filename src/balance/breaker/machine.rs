@@ -257,6 +257,12 @@ impl Machine {
         self.give_probe_back(entry);
     }
 
+    /// The answer has begun: a 403 does not stand any more, and another may probe. Whether more may pass than before.
+    pub(super) fn begun(&mut self, entry: Entry) -> bool {
+        let lifted = (entry.trial || entry.anyway) && self.forbidden.take().is_some();
+        self.give_probe_back(entry) || lifted
+    }
+
     /// No verdict: the places are given back. Whether there was one.
     pub(super) fn abandoned(&mut self, entry: Entry) -> bool {
         let trial = self.give_trial_back(entry);

@@ -13,6 +13,8 @@ pub struct Permit {
     entry: Entry,
     pass: Option<Pass>,
     reported: bool,
+    /// The places of a probe and a trial are given back already.
+    begun: bool,
     /// The report lets others pass.
     news: bool,
     /// Only from pools that measure; elsewhere nothing reads a clock.
@@ -35,6 +37,7 @@ impl Permit {
             entry,
             pass,
             reported: false,
+            begun: false,
             news: false,
             measured: None,
         }
@@ -66,6 +69,19 @@ impl Permit {
             let now = now();
             let took = now.saturating_duration_since(measured.began);
             self.breaker.latency.answered(measured.stream, took, now);
+        }
+    }
+
+    /// A stream has begun to come: its credential is good, and the next probe may pass, however long this one takes from here
+    /// (its client may read slowly). How it ends still decides about the breaker.
+    pub fn begun(&mut self) {
+        let mut news = self.pass.take_if(|pass| !pass.is_free()).is_some_and(Pass::accepted);
+        if !self.begun && (self.entry.probe || self.entry.trial || self.entry.anyway) {
+            self.begun = true;
+            news |= self.breaker.lock_and(|machine| machine.begun(self.entry));
+        }
+        if news {
+            self.breaker.tell(true);
         }
     }
 
@@ -124,7 +140,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.reported && (self.entry.probe || self.entry.trial) {
+        if !self.reported && !self.begun && (self.entry.probe || self.entry.trial) {
             self.news |= self.breaker.lock_and(|machine| machine.abandoned(self.entry));
         }
         // Before anybody is told that there is room.

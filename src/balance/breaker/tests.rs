@@ -26,7 +26,7 @@ fn is_open(refusal: Result<Permit, Refusal>) -> bool {
 pub(in super::super) struct Counter(AtomicUsize);
 
 impl Released for Counter {
-    fn released(&self) {
+    fn released(&self, _: bool) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -59,6 +59,41 @@ fn five_failures_in_a_row_open_it_and_one_probe_closes_it() {
     probe.success();
     assert_eq!(breaker.state(later), BreakerState::Closed);
     assert!(breaker.admit(|| later).unwrap().is_calm());
+}
+
+#[test]
+fn a_probe_that_streams_lets_the_next_one_pass_and_still_decides_at_its_end() {
+    for ends_well in [true, false] {
+        let (breaker, start) = opened();
+        let counter = Counter::on(&breaker);
+        let later = start + 34 * SECOND;
+        let mut probe = breaker.admit(|| later).unwrap();
+        assert!(is_open(breaker.admit(|| later)));
+        probe.begun();
+        probe.begun();
+        assert_eq!(counter.take(), 1);
+        let next = breaker.admit(|| later).unwrap();
+        assert!(is_open(breaker.admit(|| later)), "one at a time until it has begun");
+        if ends_well {
+            probe.success();
+            assert_eq!(breaker.state(later), BreakerState::Closed);
+        } else {
+            probe.failure(later);
+            assert_eq!(breaker.state(later), BreakerState::Open);
+        }
+        drop(next);
+        assert_eq!(breaker.in_flight(), 0);
+    }
+    // One that has begun and is dropped does not give away the place of the next.
+    let (breaker, start) = opened();
+    let later = start + 34 * SECOND;
+    let mut probe = breaker.admit(|| later).unwrap();
+    probe.begun();
+    let next = breaker.admit(|| later).unwrap();
+    drop(probe);
+    assert!(is_open(breaker.admit(|| later)));
+    drop(next);
+    assert!(breaker.admit(|| later).is_ok());
 }
 
 #[test]

@@ -338,3 +338,24 @@ async fn a_waiting_task_is_woken() {
     assert_eq!(turns, (Turn::Try, Turn::Try));
     drop(first);
 }
+
+#[test]
+fn one_released_place_is_one_turn_and_many_are_as_many_as_are_used() {
+    use crate::balance::Released;
+    let (queue, first, now) = busy(10);
+    let mut tickets: Vec<_> = (0..3).map(|caller| queue.join(5, caller, now).unwrap()).collect();
+    drop(first);
+    let has_turn = |tickets: &mut Vec<Ticket>| tickets.iter_mut().filter_map(look).count();
+    // The turn of the one that left is passed on; its pick fails.
+    assert_eq!(has_turn(&mut tickets), 1);
+    tickets.iter_mut().for_each(Ticket::back);
+    assert_eq!(has_turn(&mut tickets), 0);
+    queue.released(false);
+    tickets.remove(0).served(now);
+    assert_eq!(has_turn(&mut tickets), 0);
+    queue.released(true);
+    tickets.remove(0).served(now);
+    assert_eq!(has_turn(&mut tickets), 1, "the first of many passes the turn on");
+    drop(tickets);
+    queue.assert_empty();
+}

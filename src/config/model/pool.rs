@@ -69,7 +69,8 @@ pub struct Model {
     /// Other public models to try, in order, when no target of this one answers.
     #[serde(default)]
     pub fallback: Vec<String>,
-    /// Models to ask instead, in order, when a provider says that the conversation is too long for its model.
+    /// Models to ask instead, in order, when a provider says that the conversation is too long for its model, or nobody's
+    /// `context_tokens` are enough for it.
     #[serde(default)]
     pub context_fallback: Vec<String>,
     /// Models to ask instead, in order, when a provider's content filter refuses. Default: its refusal is the answer.
@@ -84,7 +85,7 @@ pub struct Model {
     /// Go on with broken text streams from another target. Default: they end in an error.
     #[serde(default)]
     pub continuation: Option<Continuation>,
-    /// Wait when all targets are full. Default: refused at once.
+    /// Wait when all targets are full or cooling down. Default: refused at once.
     #[serde(default)]
     pub queue: Option<Queue>,
     /// Send copies of requests to another pool.
@@ -125,14 +126,15 @@ pub struct Target {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_in_flight: Option<u32>,
-    /// Tokens its model takes, prompt and answer together; requests estimated to be longer go elsewhere. Default: no bound.
+    /// Tokens its model takes; requests whose prompt is estimated to be longer go elsewhere. The answer is not estimated: leave
+    /// room for it. Default: no bound.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub context_tokens: Option<u64>,
     /// What it cannot do; requests that need it go elsewhere.
     #[serde(default)]
     pub lacks: Vec<Need>,
-    /// What its tokens cost, for the strategy cheapest and for what attempts are recorded to have cost.
+    /// What its tokens cost, for the strategy cheapest and for what calls are recorded to have cost.
     #[serde(default)]
     pub price: Option<Price>,
     /// Name of the arm of a comparison it belongs to: a label in metrics.

@@ -1,6 +1,7 @@
 //! What a pool does beyond choosing: asking again, hedging, going on with broken streams, waiting, mirroring; and the breaker.
 //!
-//! Defaults are filled in by the snapshot. What each does: docs/resilience.md.
+//! Defaults are filled in by the snapshot. What each does: attempts, breaker, hedging, continuation, queueing and mirroring in
+//! `docs/`.
 
 use crate::config::money::UsdPerMillion;
 use crate::config::scalars::Interval;
@@ -27,7 +28,8 @@ pub struct Retry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryBudget {
-    /// In percent of requests. Default 20. Moving on to a target that has not failed since it last answered is free.
+    /// In percent of requests. Default 20. Moving on to a target that has not failed since it last answered is free and not
+    /// counted.
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub percent: Option<u32>,
@@ -56,7 +58,7 @@ pub struct Breaker {
     /// Length of the window. Default 10s.
     #[serde(default)]
     pub window: Option<Interval>,
-    /// How long it stays open the first time; the second time twice as long, and so on. Default 30s.
+    /// How long it stays open the first time; the second time in a row twice as long, the third three times. Default 30s.
     #[serde(default)]
     pub open: Option<Interval>,
     /// The longest it stays open. Default 300s.
@@ -72,7 +74,7 @@ pub struct Hedge {
     /// answers that are not streamed: to the answer).
     #[serde(default)]
     pub after: Option<Interval>,
-    /// The least it is given, whatever its percentile says. Default 50ms.
+    /// The least it is given, whatever its percentile or `after` says. Default 50ms.
     #[serde(default)]
     pub at_least: Option<Interval>,
     /// The most it is given. Default 30s.
@@ -112,7 +114,7 @@ pub enum ContinueBy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// Requests that may wait. Default 100; beyond it those of the lowest priority are refused.
+    /// Requests that may wait. Default 100; beyond it one of the lowest priority is refused, the newcomer if none is below it.
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub size: Option<usize>,

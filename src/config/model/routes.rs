@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Rule {
     /// Its name: in metrics, in `cirque route explain`.
     pub name: String,
-    /// CEL expression over the request; the rule holds when it is true. Default: always.
+    /// CEL expression over the request; the rule holds when it is true, not when it fails. Default: always.
     #[serde(default)]
     pub when: Option<String>,
     /// The public model that answers.

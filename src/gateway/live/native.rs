@@ -3,7 +3,7 @@
 //! What an event says in passing (usage, an error, an ending) is read by its dialect's `facts`, without building a tree. The
 //! one change that is made: a Gemini client that wants a JSON array gets the events' data as its elements.
 
-use super::{Broken, LiveStream, Passing, Reader, batch_of, is_whole};
+use super::{Broken, LiveStream, Passing, Reader, Report, batch_of, is_whole};
 use crate::error::GatewayError;
 use crate::wire::json::JsonError;
 use crate::wire::usage::{self, Facts};
@@ -171,6 +171,10 @@ impl LiveStream {
             }
             Ok(facts) if facts.error => {
                 self.broken = Some(Broken::Reported(presentable(judge.dialect, data, raw)));
+                self.reported = Some(Box::new(Report {
+                    name: "".into(),
+                    data: data.into(),
+                }));
                 false
             }
             Ok(facts) => {

@@ -1,7 +1,7 @@
 //! Streams of another API than the client's: each event goes through the codec's decoder and the client's writer, at once.
 
 use super::seam::Seam;
-use super::{Broken, LiveStream, Passing, Reader, Trail, batch_of, is_whole};
+use super::{Broken, LiveStream, Passing, Reader, Report, Trail, batch_of, is_whole};
 use crate::error::GatewayError;
 use crate::providers::codec::{RawEvent, StreamDecoder, Undecodable};
 use crate::units::Usage;
@@ -267,7 +267,14 @@ impl LiveStream {
         let Passing::Translated(translation) = &mut self.passing else {
             return Ok(());
         };
+        let (name, data) = (raw.name, raw.data);
         let result = translation.event(raw, self.trail.as_deref_mut(), out);
+        if let Err(Broken::Said(_)) = result {
+            self.reported = Some(Box::new(Report {
+                name: name.into(),
+                data: data.into(),
+            }));
+        }
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;

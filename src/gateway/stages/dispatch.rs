@@ -31,7 +31,8 @@ mod wait;
 
 use self::attempt::{Common, Notes};
 use self::forward::Forwarded;
-use self::race::{Fallen, Finished};
+pub(in crate::gateway) use self::judge::settle_broken;
+use self::race::{Fallen, Finished, Who};
 use self::search::{Chosen, Search};
 use self::wait::{Waited, Waiter};
 use super::super::App;
@@ -68,6 +69,8 @@ pub enum Reply {
         body: Bytes,
         /// Room its bytes take.
         room: Room,
+        /// A content filter left nothing of it; only looked at where somebody else would be asked then.
+        filtered: bool,
     },
     /// The provider says that the client is wrong.
     Refused {
@@ -80,6 +83,17 @@ pub enum Reply {
     },
     /// A stream whose first event has decoded.
     Live(Box<Live>),
+}
+
+impl Reply {
+    /// Why another pool might do better.
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Refused { reason, .. } => *reason,
+            Self::Whole { filtered: true, .. } => Some(Reason::ContentFilter),
+            _ => None,
+        }
+    }
 }
 
 /// A committed stream.
@@ -126,7 +140,9 @@ pub async fn run(
         matched: found.matched,
         strict: found.model.strict,
         continuation: found.model.continuation,
+        filters: !found.model.filter_chain.is_empty(),
         total,
+        allotted: (total == ctx.started + configured).then_some(configured),
         calls: AtomicU32::new(0),
     };
     let _active = app.state.retries.enter();
@@ -170,9 +186,11 @@ async fn look<'a>(
     soonest: &mut Option<Duration>,
 ) -> Result<Option<Reply>, GatewayError> {
     let mut rounds = 0;
-    let mut line = model.line.as_ref();
+    // A request that goes elsewhere from the start (it is too long) does not wait for this model's targets.
+    let mut line = model.line.as_ref().filter(|_| !search.is_detoured());
+    let mut narrow = line.is_some_and(|line| line.before_fallback);
     // What the first pool said of the request: of more use to the client than how its fallbacks failed.
-    let mut refusal = None;
+    let mut refusal: Option<Box<Turned<'_>>> = None;
     loop {
         // Who waits already is not overtaken.
         let behind = line.is_some_and(|line| line.queue.is_waiting()) && common.calls() == 0;
@@ -189,38 +207,49 @@ async fn look<'a>(
                     *soonest = Some(left);
                 }
             }
-            if next.is_none() && (behind || terms.before_fallback) {
-                search.widen(&model.chain);
-                next = search.next(common.calls());
-            }
+        }
+        // Also when there was nothing to wait for: targets that fail are no reason to leave the fallbacks out.
+        if next.is_none() && (narrow || behind) {
+            narrow = false;
+            search.widen(&model.chain, behind);
+            next = search.next(common.calls());
         }
         let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
             if rounds < model.retry.same_target && search.is_worth_asking_again() {
                 let wake = Instant::now() + model.retry.backoff.wait(rounds);
                 if wake >= common.total {
-                    return Ok(refusal);
+                    return Ok(refusal.map(|turned| accept(common, ctx, *turned)));
                 }
                 rounds += 1;
                 pause(down, wake).await?;
                 search.once_more();
                 continue;
             }
-            return Ok(refusal);
+            return Ok(refusal.map(|turned| accept(common, ctx, *turned)));
         };
         match ask(common, down, ctx, search, model, chosen).await {
             Ok(Asked::Answered(reply)) => return Ok(Some(reply)),
-            Ok(Asked::Turned(reply)) => refusal = Some(reply),
+            Ok(Asked::Turned(turned)) => {
+                refusal = Some(turned);
+                (line, narrow) = (None, false);
+            }
             Ok(Asked::Failed) => {}
-            Err(error) => return refusal.map(Some).ok_or(error),
+            Err(error) => {
+                let Some(turned) = refusal else { return Err(error) };
+                return Ok(Some(accept(common, ctx, *turned)));
+            }
         }
     }
 }
 
+/// An answer, what was learnt, and whose it is.
+type Turned<'a> = (Reply, Notes, Who<'a>);
+
 /// What came of asking.
-enum Asked {
+enum Asked<'a> {
     Answered(Reply),
     /// A refusal; other pools may take what this one does not.
-    Turned(Reply),
+    Turned(Box<Turned<'a>>),
     Failed,
 }
 
@@ -232,7 +261,7 @@ async fn ask<'a>(
     search: &mut Search<'a>,
     model: &'a PublicModel,
     chosen: Chosen<'a>,
-) -> Result<Asked, GatewayError> {
+) -> Result<Asked<'a>, GatewayError> {
     ctx.record.target = Some(Arc::clone(chosen.target));
     ctx.record.meter = chosen.model.meter(chosen.member, common.call.operation).cloned();
     let mut fallen = Vec::new();
@@ -243,26 +272,32 @@ async fn ask<'a>(
     };
     // Also of a client that left: its calls were made.
     ctx.record.attempts = common.calls();
-    let Finished { who, result, notes } = raced.map_err(|_| GatewayError::client_left())?;
-    down.waited += notes.waited;
+    let Finished { who, result, notes } = raced.map_err(|_| {
+        // What of it was waiting went with it; nearly all was.
+        down.waited = ctx.started.elapsed();
+        GatewayError::client_left()
+    })?;
+    // Two beside each other waited together: as long as the first of them.
+    down.waited += match fallen.first() {
+        Some(other) => other.who.began.min(who.began).elapsed(),
+        None => notes.waited,
+    };
     for Fallen { who, outcome, took } in fallen {
         ctx.record.fell(who.target, who.purpose, outcome, took);
     }
     match result {
-        Ok(Reply::Refused { status, body, reason }) if turns(search, model, reason) => {
-            let took = who.began.elapsed();
-            ctx.record.fell(who.target, who.purpose, Outcome::ClientError, took);
-            Ok(Asked::Turned(Reply::Refused { status, body, reason }))
+        Ok(reply) if turns(search, model, reply.reason()) => {
+            let outcome = match &reply {
+                Reply::Refused { .. } => Outcome::ClientError,
+                _ => Outcome::Ok,
+            };
+            ctx.record.fell(who.target, who.purpose, outcome, who.began.elapsed());
+            if let (Some(tried), usage @ Some(_)) = (ctx.record.tries.last_mut(), notes.usage) {
+                tried.usage = usage;
+            }
+            Ok(Asked::Turned(Box::new((reply, notes, who))))
         }
-        Ok(reply) => {
-            ctx.record.target = Some(Arc::clone(who.target));
-            ctx.record.meter = who.model.meter(who.member, common.call.operation).cloned();
-            ctx.record.purpose = who.purpose;
-            ctx.record.place = (who.index, who.member);
-            ctx.record.arm = who.model.arm(who.member).cloned();
-            note(ctx, notes);
-            Ok(Asked::Answered(reply))
-        }
+        Ok(reply) => Ok(Asked::Answered(accept(common, ctx, (reply, notes, who)))),
         Err(failure) => {
             let outcome = failure.outcome;
             if !failure.unasked {
@@ -279,14 +314,21 @@ async fn ask<'a>(
     }
 }
 
-/// What the answering attempt learnt becomes the request's.
-fn note(ctx: &mut RequestContext, notes: Notes) {
+/// Take this answer: who gave it and what was learnt become the request's.
+fn accept(common: &Common<'_>, ctx: &mut RequestContext, answer: Turned<'_>) -> Reply {
+    let (reply, notes, who) = answer;
     let record = &mut ctx.record;
+    record.target = Some(Arc::clone(who.target));
+    record.meter = who.model.meter(who.member, common.call.operation).cloned();
+    record.purpose = who.purpose;
+    record.place = (who.index, who.member);
+    record.arm = who.model.arm(who.member).cloned();
     record.dropped = notes.dropped;
     record.upstream_request_id = notes.upstream_request_id;
     record.usage = notes.usage;
     record.uncounted = notes.uncounted;
     record.estimated = notes.estimated;
+    reply
 }
 
 /// Whether a refusal sends the search to other pools: those for what is too long, or for what a filter refused.

@@ -31,7 +31,7 @@ pub async fn run(
     reply: Reply,
 ) -> pingora::Result<()> {
     match reply {
-        Reply::Whole { body, room } => {
+        Reply::Whole { body, room, .. } => {
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
             drop(room);
             sent
@@ -128,11 +128,16 @@ async fn pump(
 }
 
 /// Tell the breaker and the metrics how a target did.
-fn report(speaker: &mut Speaker, end: &End) {
+fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) {
     speaker.target.attempts.count(end.outcome());
     match (speaker.permit.take(), end) {
         (Some(permit), End::Complete) => permit.success(),
-        (Some(permit), End::Broken(_) | End::TimedOut(_)) => permit.failure(Instant::now()),
+        // It was speaking: that it had not finished may be the client's doing, who gives itself little time or reads slowly.
+        (Some(permit), End::TimedOut(Outcome::TotalTimeout)) => drop(permit),
+        (Some(permit), End::Broken(_) | End::TimedOut(_)) => match &live.reported {
+            Some(reported) => dispatch::settle_broken(&speaker.target, permit, reported),
+            None => permit.failure(Instant::now()),
+        },
         _ => {}
     }
 }
@@ -186,7 +191,7 @@ async fn stream(
     let mut broken = Vec::new();
     let end = loop {
         let end = pump(down, ctx, &mut live, &speaker.target, what.total, &mut written, batch).await;
-        report(&mut speaker, &end);
+        report(&mut speaker, &end, &live);
         if !end.may_be_mended() || what.found.model.continuation.is_none() {
             break end;
         }

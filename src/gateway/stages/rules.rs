@@ -34,7 +34,8 @@ pub fn run<'a>(
         app.meters.routing.rule(rule);
     }
     ctx.record.rule = decision.rule.cloned();
-    ctx.seen = decision.seen;
+    // What was seen is of the body as it came.
+    ctx.seen = decision.seen.filter(|_| decision.edits.is_empty());
     if let Some(text) = decision.refuse {
         return Err(GatewayError::new(ErrorKind::Forbidden, text.to_string()).code("route_refused"));
     }

@@ -7,17 +7,19 @@
 use super::super::super::buffers::Room;
 use super::super::super::context::Uncounted;
 use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
-use super::super::super::plan::{Answer, Plan, Terms};
+use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::providers::codec::{Framing, Undecodable};
+use crate::providers::Asked;
+use crate::providers::codec::{Expect, Framing, Undecodable};
 use crate::telemetry::{Outcome, ResponseText};
 use crate::units::Usage;
 use crate::upstream::exchange::BodyTooLarge;
 use crate::upstream::{Backend, Exchange, Site, Target};
+use crate::wire::json::Node;
 use crate::wire::{Operation, usage};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -71,6 +73,8 @@ impl Asking {
         match failure.report {
             Report::Good => permit.success(),
             Report::Bad => permit.failure(Instant::now()),
+            // The client names the model there, and limits are a model's: others want other models of this target.
+            Report::Cool(_) if self.target.model.is_the_clients() => permit.unanswered(Instant::now),
             Report::Cool(length) => permit.cool(Instant::now(), length),
             Report::Credential => permit.refused_credential(Instant::now()),
             Report::Forbidden => permit.forbidden(Instant::now()),
@@ -157,11 +161,10 @@ impl Attempt<'_> {
             return self.judge(site, notes, exchange, &plan).await.map(Came::Reply);
         }
         if !call.streamed() {
-            return self.whole(notes, exchange, plan).await.map(Came::Reply);
+            return self.whole(site, notes, exchange, plan).await.map(Came::Reply);
         }
         let trail = self.trail(site, &plan).await;
-        let (stream, first) = self.first_event(notes, exchange, plan, trail).await?;
-        Ok(Came::Stream(stream, first))
+        self.first_event(notes, exchange, plan, trail).await
     }
 
     /// What decides how the call is planned for this target, under its own name of the model.
@@ -185,6 +188,7 @@ impl Attempt<'_> {
     pub(super) fn commit(&self, mut asking: Asking, stream: LiveStream, first: Bytes) -> Reply {
         if let Some(permit) = &mut asking.permit {
             permit.heard(Instant::now);
+            permit.begun();
         }
         Reply::Live(Box::new(Live {
             stream,
@@ -197,7 +201,13 @@ impl Attempt<'_> {
     }
 
     /// Read a whole answer.
-    async fn whole(&self, notes: &mut Notes, mut exchange: Exchange, plan: Plan) -> Result<Reply, Failure> {
+    async fn whole(
+        &self,
+        site: &Site,
+        notes: &mut Notes,
+        mut exchange: Exchange,
+        plan: Plan,
+    ) -> Result<Reply, Failure> {
         let limits = self.common.limits();
         let mut room = Room::none(&self.common.app.buffers);
         let expected = exchange.content_length().unwrap_or(0);
@@ -211,35 +221,70 @@ impl Attempt<'_> {
         exchange.release().await;
         let translated = match plan.answer {
             Answer::Translated(translated) => translated,
-            Answer::Native { .. } => return self.native_whole(notes, body, room),
+            Answer::Native { .. } => return self.native_whole(site, notes, body, room),
         };
-        let whole = self.translate_whole(translated, &body).await?;
+        let whole = match self.translate_whole(translated, &body).await {
+            Ok(whole) => whole,
+            Err(failure) => return self.judge_report(false, "", &body).unwrap_or(Err(failure)),
+        };
         room.grow_to(body.len() + whole.body.len(), limits.buffered_bytes)
             .map_err(|_| no_room())?;
         if let Some((schema, text)) = whole.check
             && let Err(why) = schema::check(schema, text).await
         {
-            return Err(bad_response(why));
+            // The target works. A schema is the client's, who can write one that no model follows.
+            return Err(Failure {
+                report: Report::Good,
+                ..bad_response(why)
+            });
         }
         self.note_usage(notes, whole.usage, ResponseText::Json(body));
-        Ok(Reply::Whole { body: whole.body, room })
+        Ok(Reply::Whole {
+            body: whole.body,
+            room,
+            filtered: whole.filtered && self.common.filters,
+        })
     }
 
     #[allow(
         clippy::result_large_err,
         reason = "as every attempt's; boxing it would cost the async ones too"
     )]
-    fn native_whole(&self, notes: &mut Notes, body: Bytes, room: Room) -> Result<Reply, Failure> {
+    fn native_whole(&self, site: &Site, notes: &mut Notes, body: Bytes, room: Room) -> Result<Reply, Failure> {
         let facts = facts_of(self.common.call.dialect, &body, self.common.limits().json_depth)
             .map_err(|error| bad_response(format!("not JSON: {error}")))?;
         if facts.error {
-            return Err(provider_error(
-                "the provider answered with an error",
-                "an error object with status 200".to_owned(),
-            ));
+            return self.judge_report(true, "", &body).unwrap_or_else(|| {
+                Err(provider_error(
+                    "the provider answered with an error",
+                    "an error object with status 200".to_owned(),
+                ))
+            });
         }
         self.note_usage(notes, facts.usage, ResponseText::Json(body.clone()));
-        Ok(Reply::Whole { body, room })
+        let filtered = self.common.filters && self.is_filtered(site, &body);
+        Ok(Reply::Whole { body, room, filtered })
+    }
+
+    /// Whether a content filter left nothing of an answer that passes as it is: read once more, only where it matters.
+    fn is_filtered(&self, site: &Site, body: &[u8]) -> bool {
+        let call = self.common.call;
+        let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
+        let asked = Asked {
+            operation: call.operation,
+            client: call.dialect,
+            model: &model,
+            stream: false,
+            several: false,
+        };
+        let expect = Expect::default();
+        let read = || {
+            let api = site.provider.api(asked)?;
+            let document = Node::parse(body, self.common.limits().json_depth).ok()?;
+            let response = api.codec.decode(&document, &expect).ok()?;
+            Some(is_filtered(&response))
+        };
+        matches!(call.operation, Operation::Chat) && read().unwrap_or(false)
     }
 
     /// The figures, or what to count where there are none and tokens mean something.
@@ -307,7 +352,8 @@ impl Attempt<'_> {
         exchange: Exchange,
         plan: Plan,
         trail: Option<Trail>,
-    ) -> Result<(LiveStream, Bytes), Failure> {
+    ) -> Result<Came, Failure> {
+        let native = matches!(plan.answer, Answer::Native { .. });
         let framing = match &plan.answer {
             Answer::Native { .. } => Framing::Sse,
             Answer::Translated(translated) => translated.framing(),
@@ -339,10 +385,13 @@ impl Attempt<'_> {
                 }
             }
             if stream.begun {
-                return Ok((stream, only.unwrap_or_else(|| first.freeze())));
+                return Ok(Came::Stream(stream, only.unwrap_or_else(|| first.freeze())));
             }
             if let Some(broken) = stream.broken.take() {
-                return Err(broken_stream(broken));
+                let judged = stream
+                    .reported
+                    .and_then(|said| self.judge_report(native, &said.name, &said.data));
+                return judged.unwrap_or_else(|| Err(broken_stream(broken))).map(Came::Reply);
             }
             if stream.ended || stream.is_done() || first.len() > self.common.limits().stream_event {
                 return Err(bad_response("the stream has no events".to_owned()));
@@ -383,9 +432,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// A deadline passed; `outcome` says which, unless it was the total one.
+    /// A deadline passed; `outcome` says which, unless it was the total one. That says something of the target only if it had
+    /// most of the time: neither what the client cut short nor what others used up before is its fault.
     pub(super) fn late(&self, outcome: Outcome) -> Failure {
         let over = Instant::now() >= self.common.total;
+        let had = self.began.elapsed();
+        let fair = self.common.allotted.is_some_and(|allotted| had >= allotted / 2);
         let outcome = if over { Outcome::TotalTimeout } else { outcome };
         let error = GatewayError::new(ErrorKind::ProviderTimeout, "the provider did not answer in time")
             .because(outcome.as_str());
@@ -393,7 +445,7 @@ impl Attempt<'_> {
             error,
             outcome,
             elsewhere: !over,
-            report: Report::Bad,
+            report: if over && !fair { Report::Nothing } else { Report::Bad },
             unasked: false,
         }
     }

@@ -26,8 +26,12 @@ pub(in crate::gateway) struct Common<'a> {
     pub strict: bool,
     /// Streams that break may be gone on with.
     pub continuation: Option<ContinuationTerms>,
+    /// Others are asked when a content filter leaves nothing of an answer.
+    pub filters: bool,
     /// When all of it must be over.
     pub total: Instant,
+    /// How long that was to be from the beginning; nothing when the client gave itself less than the configuration does.
+    pub allotted: Option<Duration>,
     /// Calls made so far.
     pub calls: AtomicU32,
 }

@@ -20,5 +20,6 @@ pub(super) async fn estimate(attempt: &Attempt<'_>, notes: &mut Notes, model: &s
     Ok(Reply::Whole {
         body: body.into(),
         room: Room::none(&attempt.common.app.buffers),
+        filtered: false,
     })
 }

@@ -56,6 +56,7 @@ impl Attempt<'_> {
                 Ok(Reply::Whole {
                     body,
                     room: Room::none(&self.common.app.buffers),
+                    filtered: false,
                 })
             }
             DemoAnswer::Events(events) => {

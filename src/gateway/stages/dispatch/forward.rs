@@ -33,6 +33,9 @@ pub enum Reach {
     AnthropicTranslated,
 }
 
+/// Longest of them. Providers refuse larger header blocks, some by closing the connection, which would count against them.
+const LONGEST: usize = 4096;
+
 /// The headers a client gave that may go on.
 #[derive(Debug, Clone, Default)]
 pub struct Forwarded(Vec<(HeaderName, HeaderValue)>);
@@ -45,8 +48,15 @@ impl Forwarded {
         Self(
             known
                 .filter_map(|name| Some((name.clone(), client.get(name)?.clone())))
+                .filter(|(_, value)| value.len() <= LONGEST)
                 .collect(),
         )
+    }
+
+    /// For a request beside this one: the key by which a provider knows a request that it had before is not its own.
+    pub fn for_a_copy(&self) -> Self {
+        let own = |(name, _): &&(HeaderName, HeaderValue)| *name != ALL[0];
+        Self(self.0.iter().filter(own).cloned().collect())
     }
 
     /// Those that may go to this API, besides those that may go to any.
@@ -79,6 +89,21 @@ pub fn merge(headers: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, va
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_have_no_idempotency_key_and_long_values_stay_here() {
+        let mut client = HeaderMap::new();
+        client.insert("idempotency-key", HeaderValue::from_static("k"));
+        client.insert("traceparent", HeaderValue::from_static("t"));
+        client.insert("tracestate", HeaderValue::from_str(&"x".repeat(LONGEST + 1)).unwrap());
+        let forwarded = Forwarded::of(&client);
+        let names = |headers: &Forwarded| -> Vec<String> {
+            let all = headers.to(Reach::All);
+            all.iter().map(|(name, _)| name.to_string()).collect()
+        };
+        assert_eq!(names(&forwarded), ["idempotency-key", "traceparent"]);
+        assert_eq!(names(&forwarded.for_a_copy()), ["traceparent"]);
+    }
 
     #[test]
     fn headers_reach_only_the_api_they_are_for() {

@@ -8,13 +8,15 @@ use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
+use super::super::super::live::Broken;
 use super::attempt::{Common, Notes};
 use super::forward::Forwarded;
 use super::race::{self, Finished};
 use super::search::Search;
 use super::{Live, Reply};
+use crate::balance::RetryBudget;
 use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
-use crate::telemetry::{Purpose, Side};
+use crate::telemetry::{Outcome, Purpose, Side};
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -64,7 +66,7 @@ pub(super) fn send(
         app: Arc::clone(app),
         snapshot: Arc::clone(snapshot),
         call: common.call.clone(),
-        headers: common.headers.clone(),
+        headers: common.headers.for_a_copy(),
         id: format!("{}-mirror", common.id),
         to: terms.to,
         strict: to.strict,
@@ -117,15 +119,15 @@ impl Copy {
             matched: &self.matched,
             strict: self.strict,
             continuation: None,
+            filters: false,
             total: began + longest,
+            allotted: Some(longest),
             calls: AtomicU32::new(0),
         };
-        let mut search = Search::new(
-            &self.snapshot,
-            &self.app.state.retries,
-            &model.chain,
-            self.call.streamed(),
-        );
+        // Not a call that a client's request could have had: a copy moves on to calm targets only.
+        let unpaid = RetryBudget::default();
+        unpaid.configure(0, 0);
+        let mut search = Search::new(&self.snapshot, &unpaid, &model.chain, self.call.streamed());
         loop {
             let mut chosen = search.next(common.calls())?;
             chosen.purpose = Purpose::Mirror;
@@ -167,6 +169,13 @@ impl Copy {
             drop(stream.take());
         }
         let ok = in_time && stream.broken.is_none();
+        target.attempts.count(match &stream.broken {
+            _ if !in_time => Outcome::IdleTimeout,
+            None => Outcome::Ok,
+            Some(Broken::Connection(_)) => Outcome::Disconnected,
+            Some(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
+            Some(_) => Outcome::BadResponse,
+        });
         if let Some(permit) = permit {
             if ok {
                 permit.success();

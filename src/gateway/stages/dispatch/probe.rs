@@ -44,7 +44,9 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         matched: "",
         strict: false,
         continuation: None,
+        filters: false,
         total: Instant::now() + PATIENCE,
+        allotted: Some(PATIENCE),
         calls: AtomicU32::new(0),
     };
     let chosen = Chosen {

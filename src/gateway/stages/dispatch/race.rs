@@ -134,6 +134,7 @@ async fn hedged<'a>(
         }
         Err(failure) => failure.outcome,
     };
+    let failed_first = done.who;
     fallen.push(Fallen {
         who: done.who,
         outcome: failure,
@@ -147,6 +148,11 @@ async fn hedged<'a>(
         Either::Left((rest, _)) => rest.await,
         Either::Right((rest, _)) => rest.await,
     };
+    let result = match (failed_first.purpose, &rest.result) {
+        (Purpose::Hedge, _) | (_, Err(_)) => "failed",
+        _ => "won",
+    };
+    common.app.meters.routing.hedge(&failed_first.model.name, result);
     // What the failed one says goes to the client only if the other fails as well.
     if let (Err(error), Err(failure)) = (learnt, &mut rest.result) {
         failure.error = error;

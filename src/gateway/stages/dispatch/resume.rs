@@ -91,7 +91,9 @@ pub async fn go_on(
         matched: found.matched,
         strict: found.model.strict,
         continuation: Some(terms),
+        filters: false,
         total,
+        allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);

@@ -48,6 +48,8 @@ pub(super) struct Search<'a> {
     unfit: Vec<(usize, usize)>,
     /// Members that failed on it.
     failed: Vec<(usize, usize)>,
+    /// Members that said "later": they may be asked again, at the price of a retry.
+    postponed: Vec<(usize, usize)>,
     /// Why somebody of this chain is asked, other than that it is their turn.
     detour: Option<Purpose>,
     last: Option<GatewayError>,
@@ -72,6 +74,7 @@ impl<'a> Search<'a> {
             keys: Vec::new(),
             unfit: Vec::new(),
             failed: Vec::new(),
+            postponed: Vec::new(),
             detour: None,
             last: None,
             cooling: None,
@@ -116,7 +119,9 @@ impl<'a> Search<'a> {
             match model.pool.pick(&self.tried, ask, Instant::now) {
                 Ok(pick) => {
                     self.tried.push(pick.index);
-                    if calls > 0 && !pick.permit.is_calm() && !self.budget.retry(Instant::now()) {
+                    let postponed = self.postponed.contains(&(index, pick.index));
+                    let free = calls == 0 || (pick.permit.is_calm() && !postponed);
+                    if !free && !self.budget.retry(Instant::now()) {
                         continue;
                     }
                     let Some(target) = model.targets.get(pick.index) else {
@@ -178,12 +183,17 @@ impl<'a> Search<'a> {
         self.cooling = None;
     }
 
-    /// Look in all pools of this chain but the first, which is full or cooling.
-    pub fn widen(&mut self, chain: &'a [usize]) {
+    /// Look in all pools of this chain but the first; `full`: that one was not even looked at.
+    pub fn widen(&mut self, chain: &'a [usize], full: bool) {
         self.chain = chain;
         self.at = 1;
-        self.full = true;
+        self.full |= full;
         self.tried.clear();
+    }
+
+    /// Whether other pools than those of the model are asked.
+    pub fn is_detoured(&self) -> bool {
+        matches!(self.detour, Some(Purpose::ContextFallback | Purpose::FilterFallback))
     }
 
     /// How long until a cooling target may be asked again.
@@ -213,8 +223,7 @@ impl<'a> Search<'a> {
 
     /// Look in other pools from here on. False when that was done already, or there are none.
     pub fn detour(&mut self, chain: &'a [usize], purpose: Purpose) -> bool {
-        let already = matches!(self.detour, Some(Purpose::ContextFallback | Purpose::FilterFallback));
-        if already || chain.is_empty() {
+        if self.is_detoured() || chain.is_empty() {
             return false;
         }
         self.chain = chain;
@@ -225,8 +234,9 @@ impl<'a> Search<'a> {
     /// Learn from the failure of this member; an error is the client's answer.
     pub fn failed(&mut self, model: usize, member: usize, failure: Failure) -> Result<(), GatewayError> {
         // One that only wants to be left alone for a while may be asked when that is over.
-        if !matches!(failure.report, Report::Cool(_)) {
-            self.failed.push((model, member));
+        match failure.report {
+            Report::Cool(_) => self.postponed.push((model, member)),
+            _ => self.failed.push((model, member)),
         }
         if failure.unasked && failure.elsewhere {
             // What this one cannot take another may: those that were asked, or will be, say more.

@@ -10,7 +10,7 @@ use crate::wire::Dialect;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 use std::pin::pin;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 impl Attempt<'_> {
     /// Send the request; a response, whatever its status, or why there is none.
@@ -40,7 +40,12 @@ impl Attempt<'_> {
             let signed = || Ok(head.clone());
             Ok(transport.send(site, &signed, &plan.body, first_byte).await)
         });
-        let exchange = match notes.within(first_byte, sent).await {
+        let sent = notes.within(first_byte, sent).await;
+        if matches!(sent, Ok(Ok(Err(_)) | Err(_))) && Instant::now() >= self.common.total {
+            // Whatever broke off then, our own time was up.
+            return Err(self.late(Outcome::TotalTimeout));
+        }
+        let exchange = match sent {
             Ok(Ok(Ok(exchange))) => exchange,
             Ok(Ok(Err(fault))) => return Err(broken_connection(&fault)),
             Ok(Err(fault)) => return Err(no_credential(&fault)),

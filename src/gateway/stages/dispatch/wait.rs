@@ -78,6 +78,21 @@ enum Stood<'a> {
     TimedOut,
 }
 
+/// Whoever knows when a cool-down ends tells the line then. One that goes before that has the next look for itself: else nobody
+/// would notice the end, and the line stand still for as long as anybody joins it.
+struct Watch<'a> {
+    line: &'a LineTerms,
+    knows: bool,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.knows {
+            self.line.queue.open();
+        }
+    }
+}
+
 async fn stand<'a>(
     common: &Common<'_>,
     down: &mut Downstream<'_>,
@@ -86,8 +101,10 @@ async fn stand<'a>(
     mut ticket: Ticket,
     deadline: Instant,
 ) -> Result<Stood<'a>, GatewayError> {
+    let mut watch = Watch { line, knows: false };
     loop {
         let cooled = search.cooling().map(|left| Instant::now() + left);
+        watch.knows = cooled.is_some();
         let until = cooled.map_or(deadline, |cooled| cooled.min(deadline));
         let told = {
             let (turn, sleep) = (pin!(ticket.turn()), pin!(sleep_until(until)));
