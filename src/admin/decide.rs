@@ -177,14 +177,7 @@ fn edits(rule: &Rule) -> Vec<Edit> {
 /// The model a name means: an exact one, an alias, or the pattern that fits with most of it written out; of those that have a
 /// target, as in the snapshot.
 fn find<'a>(config: &'a Config, asked: &str) -> Option<&'a String> {
-    let runs = |model: &&config::Model| {
-        let providers = model
-            .targets
-            .iter()
-            .map(|target| config.providers.get(&target.provider));
-        providers.flatten().any(config::enabled)
-    };
-    let models = || config.models.iter().filter(|(_, model)| runs(model));
+    let models = || config.models.iter().filter(|(_, model)| is_there(config, model));
     let named = |(name, model): &(&String, &config::Model)| {
         name.as_str() == asked || model.aliases.iter().any(|alias| alias == asked)
     };

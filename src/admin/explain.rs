@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Largest question, in bytes.
 pub const LARGEST_QUESTION: usize = 1 << 20;
@@ -65,7 +66,8 @@ impl Question {
         {
             return Err(wrong("not a path such as /v1/chat/completions", "path"));
         }
-        if !text("ip") {
+        let address = |ip: &Value| ip.as_str().is_some_and(|ip| ip.parse::<IpAddr>().is_ok());
+        if !map.get("ip").is_none_or(address) {
             return Err(wrong("not an address such as 10.0.0.7", "ip"));
         }
         if !text("now") {

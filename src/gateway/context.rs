@@ -27,6 +27,8 @@ pub struct RequestContext {
     pub snapshot: Option<Arc<Snapshot>>,
     /// 0 to 9; 9 is shed last and leaves a line first.
     pub priority: u8,
+    /// Targets that cannot take it: model and member.
+    pub unfit: Vec<(usize, usize)>,
     /// What was seen in the body, if somebody looked.
     pub seen: Option<Seen>,
     /// Facts gathered on the way.
@@ -46,6 +48,7 @@ impl RequestContext {
             dialect: Dialect::OpenAi,
             snapshot: None,
             priority: DEFAULT_PRIORITY,
+            unfit: Vec::new(),
             seen: None,
             record: Record::default(),
             passthrough: None,

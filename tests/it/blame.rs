@@ -1,6 +1,7 @@
 //! Whose fault an error is, as clients and operators notice it: refused credentials, limits, requests that are too long or
 //! filtered. Which answers mean what is the vendors' tables' (`src/providers/blame`); here what follows from each verdict.
 
+mod in_stream;
 mod limits;
 mod storm;
 mod turned;
@@ -441,4 +442,19 @@ fn what_is_known_of_a_target_outlives_a_reload_and_new_terms() {
         (&"closed".into(), &0.into())
     );
     from(gateway.post(CHATS, chat("n")), "good/other", "2");
+}
+
+#[test]
+fn a_provider_that_is_gone_is_not_told_to_be_refused() {
+    let (bad, good) = (Upstream::always(json_answer(401, "{}")), Upstream::ok());
+    let gateway = Gateway::with(two_models("openai", &bad, &good));
+    gateway.chat().ok();
+    gateway.wait_metric("cirque_credential_quarantined", &["provider=\"bad\""], 1.0);
+    gateway.edit(|text| {
+        text.replace("{ provider: bad, model: up }, ", "")
+            .replace("{ provider: bad, model: other }, ", "")
+    });
+    gateway.reload();
+    from(gateway.chat(), "good/up", "1");
+    gateway.wait_metric("cirque_credential_quarantined", &[], 0.0);
 }

@@ -39,17 +39,22 @@ fn a_client_in_a_hurry_opens_no_breaker() {
 
 #[test]
 fn an_answer_that_breaks_its_clients_schema_opens_no_breaker() {
-    let message = r#"{"id":"m1","type":"message","role":"assistant","model":"claude","content":[{"type":"text","text":"{\"a\":1}"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let message = r#"{"id":"m1","type":"message","role":"assistant","model":"claude","content":[{"type":"tool_use","id":"t","name":"structured_answer","input":{"a":1}}],"stop_reason":"tool_use","usage":{"input_tokens":1,"output_tokens":1}}"#;
     let (first, second) = (Upstream::always(json_answer(200, message)), Upstream::ok());
     let gateway = Gateway::with(format!(
         "providers:\n  a: {{ kind: anthropic, base_url: \"{}\" }}\n  b: {{ kind: openai, base_url: \"{}\" }}\n\
-         models:\n  m: {{ targets: [ {{ provider: a, model: claude }} ], fallback: [ s ] }}\n  s: {{ targets: [ {{ provider: b, model: up }} ] }}\n",
+         models:\n  m: {{ targets: [ {{ provider: a, model: claude-3-5-haiku-20241022 }} ], fallback: [ s ] }}\n  s: {{ targets: [ {{ provider: b, model: up }} ] }}\n",
         first.url(),
         second.url()
     ));
     let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"additionalProperties":false}}}}"#;
     for _ in 0..8 {
-        gateway.post("/v1/chat/completions", body);
+        let response = gateway.post("/v1/chat/completions", body).ok();
+        assert_eq!(
+            response.header("x-cirque-attempts"),
+            Some("2"),
+            "the first broke the schema"
+        );
     }
     let before = first.count();
     gateway.chat().ok();
@@ -103,10 +108,15 @@ fn a_line_notices_the_end_of_a_cool_down_although_who_knew_of_it_has_left() {
         "providers:\n  a: {{ kind: openai, base_url: \"{}\" }}\nmodels:\n  m: {{ queue: {{ wait: 400ms }}, targets: [ {{ provider: a, model: up }} ] }}\n",
         upstream.url()
     ));
+    let hurried = gateway.post_with("/v1/chat/completions", "x-cirque-timeout-ms: 50\r\n", chat("m"));
+    assert_eq!(hurried.status, 429, "{}", hurried.text());
     // Longer than anybody waits; and somebody always waits, so that nobody finds the line empty.
     std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| eventually("an answer", || (gateway.chat().status == 200).then_some(())));
+        for patience in [130, 170, 230, 290, 370, 390] {
+            let gateway = &gateway;
+            let header = format!("x-cirque-timeout-ms: {patience}\r\n");
+            let ask = move || gateway.post_with("/v1/chat/completions", &header, chat("m"));
+            scope.spawn(move || eventually("an answer", || (ask().status == 200).then_some(())));
         }
     });
 }

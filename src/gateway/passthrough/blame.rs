@@ -18,7 +18,11 @@ use std::time::Instant;
 pub(super) fn speaks(status: u16, headers: &HeaderMap) -> bool {
     let challenge = headers.get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
     let scope = challenge.is_some_and(|text| text.contains("insufficient_scope"));
-    !matches!(status, 403 | 408 | 410 | 499 | 501 | 505) && !(status == 401 && scope)
+    match status {
+        403 | 408 | 410 | 499 | 501 | 505 => false,
+        401 => !scope,
+        _ => true,
+    }
 }
 
 /// What a request says of its target when it is over.

@@ -127,19 +127,20 @@ async fn pump(
     }
 }
 
-/// Tell the breaker and the metrics how a target did.
-fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) {
+/// Tell the breaker and the metrics how a target did. False: the request itself is what it failed on.
+fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) -> bool {
     speaker.target.attempts.count(end.outcome());
     match (speaker.permit.take(), end) {
         (Some(permit), End::Complete) => permit.success(),
         // It was speaking: that it had not finished may be the client's doing, who gives itself little time or reads slowly.
         (Some(permit), End::TimedOut(Outcome::TotalTimeout)) => drop(permit),
         (Some(permit), End::Broken(_) | End::TimedOut(_)) => match &live.reported {
-            Some(reported) => dispatch::settle_broken(&speaker.target, permit, reported),
+            Some(reported) => return dispatch::settle_broken(&speaker.target, permit, reported),
             None => permit.failure(Instant::now()),
         },
         _ => {}
     }
+    true
 }
 
 /// A target that broke off, with what it had made: as it told, else by the text that passed.
@@ -191,8 +192,8 @@ async fn stream(
     let mut broken = Vec::new();
     let end = loop {
         let end = pump(down, ctx, &mut live, &speaker.target, what.total, &mut written, batch).await;
-        report(&mut speaker, &end, &live);
-        if !end.may_be_mended() || what.found.model.continuation.is_none() {
+        let another_may_do = report(&mut speaker, &end, &live);
+        if !another_may_do || !end.may_be_mended() || what.found.model.continuation.is_none() {
             break end;
         }
         broken.push(speaker.place);

@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 
 /// The code of a body that has something in it but is not JSON.
 pub const NOT_JSON: &str = "(not JSON)";
+/// The code of a body with nothing in it.
+pub const EMPTY: &str = "(empty)";
 /// The code of a Google quota by the day.
 pub const PER_DAY: &str = "QuotaFailure: PerDay";
 /// The code of a refusal by OpenRouter's moderation.
@@ -50,7 +52,7 @@ impl Facts {
         let body = body.get(..MOST).unwrap_or(body);
         match Node::parse(body, DEPTH) {
             Ok(node) => facts.document(&node, now, true),
-            Err(_) if body.iter().all(u8::is_ascii_whitespace) => (),
+            Err(_) if body.iter().all(u8::is_ascii_whitespace) => facts.codes.push(EMPTY.to_owned()),
             Err(_) => facts.codes.push(NOT_JSON.to_owned()),
         }
         facts

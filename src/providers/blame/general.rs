@@ -2,7 +2,7 @@
 //!
 //! Source: 04-resilience.md ("Status decides blame") and RFC 9110 15.
 
-use super::facts::NOT_JSON;
+use super::facts::{EMPTY, NOT_JSON};
 use super::row::{ACCOUNT, BUSY, CLIENT, KEY, LIMIT, MISSING, MONEY, OVERLOADED, SERVER, Section, TOO_LONG};
 
 /// By status.
@@ -15,8 +15,9 @@ pub static GENERAL: Section = Section {
         SERVER.within(200, 399),
         KEY.at(&[401]),
         MONEY.at(&[402]),
-        // A page of a web firewall, which may have disliked what one client wrote: no reason to give up the key.
-        SERVER.at(&[403]).code(&[NOT_JSON]),
+        // A page of a web firewall, or nothing at all: it may have disliked what one client wrote, which is no reason to give up
+        // the key.
+        SERVER.at(&[403]).code(&[NOT_JSON, EMPTY]),
         ACCOUNT.at(&[403]),
         TOO_LONG.at(&[413]),
         MISSING.at(&[410]),

@@ -28,6 +28,7 @@ fn config(upstream: &Upstream) -> String {
          - {{ name: tier, when: 'headers[\"x-tier\"] in [\"gold\", \"tin\"]', to: gpt-4* }}\n  \
          - {{ name: embeds, when: 'operation == \"embeddings\"', to: other }}\n  \
          - {{ name: theirs, when: 'dialect == \"anthropic\" && max_tokens > 50', to: short }}\n  \
+         - {{ name: near, when: 'headers[\"x-tier\"] == \"silver\" && ip == \"127.0.0.1\"', to: other }}\n  \
          - {{ name: mine, when: 'model == \"mine\"', to: base }}\n  \
          - {{ name: never, when: '!within(\"00:00-24:00\")', refuse: never }}\n",
         url = upstream.url()
@@ -113,7 +114,7 @@ fn question(path: &str, headers: &[(&str, String)], body: &Value) -> Value {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), json!(value)))
         .collect();
-    json!({"path": path, "headers": headers, "body": body})
+    json!({"path": path, "headers": headers, "body": body, "ip": "127.0.0.1"})
 }
 
 fn answering() -> Upstream {
@@ -217,7 +218,7 @@ fn what_is_explained_is_what_happens() {
         *seen.entry(real.status.to_string()).or_default() += 1;
     }
     for part in [
-        "none", "cold", "closed", "region", "long", "tier", "embeds", "theirs", "mine", "200", "403", "404",
+        "none", "near", "cold", "closed", "region", "long", "tier", "embeds", "theirs", "mine", "200", "403", "404",
     ] {
         assert!(seen.contains_key(part), "nothing was drawn for {part}: {seen:?}");
     }
@@ -267,7 +268,7 @@ fn questions_that_cannot_be_answered_are_400() {
         ("{\"body\":{\"model\":\"m\"},\"headers\":{\"a b\":\"c\"}}", 400),
         ("{\"body\":{\"model\":\"m\"},\"headers\":{\"a\":\"c\\r\\nd\"}}", 400),
         ("{\"body\":{\"model\":\"m\"},\"headers\":{\"a\":1}}", 400),
-        ("{\"body\":{\"model\":\"m\"},\"ip\":\"::1\"}", 400),
+        ("{\"body\":{\"model\":\"m\"},\"ip\":\"nowhere\"}", 400),
         (deep.as_str(), 400),
         (large.as_str(), 413),
     ] {

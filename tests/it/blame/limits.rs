@@ -87,14 +87,14 @@ fn limits() -> Vec<(&'static str, Vec<u8>, u64)> {
             ),
             35,
         ),
-        // Said, but not to be believed beyond ten minutes, and nothing that can be read: five seconds.
-        ("openai", limited("retry-after: 86400\r\n", &plain), 600),
+        // Said, but not to be believed beyond an hour, and nothing that can be read: five seconds.
+        ("openai", limited("retry-after: 86400\r\n", &plain), 3600),
         ("openai", limited("retry-after: -5\r\n", &plain), 5),
         ("openai", limited("retry-after: soon\r\n", "busy"), 5),
         (
             "openai",
             limited("retry-after: 99999999999999999999999\r\n", &plain),
-            600,
+            3600,
         ),
         ("anthropic", limited("", "{}"), 5),
         ("gemini", json_answer(429, ""), 5),

@@ -8,7 +8,7 @@ use crate::support::{Gateway, Upstream};
 use serde_json::json;
 
 /// `m` at a provider of this kind, `large` at another.
-fn pair(kind: &str, first: &Upstream, large: &Upstream, keys: &str) -> Gateway {
+pub fn pair(kind: &str, first: &Upstream, large: &Upstream, keys: &str) -> Gateway {
     Gateway::with(format!(
         "providers:\n  a: {{ kind: {kind}, base_url: \"{}\", api_key: env:UP_KEY }}\n  l: {{ kind: openai, base_url: \"{}\", api_key: env:UP_KEY }}\nmodels:\n  \
          m: {{ {keys} targets: [ {{ provider: a, model: up }} ] }}\n  large: {{ targets: [ {{ provider: l, model: big }} ] }}\n",

@@ -388,10 +388,14 @@ impl Attempt<'_> {
                 return Ok(Came::Stream(stream, only.unwrap_or_else(|| first.freeze())));
             }
             if let Some(broken) = stream.broken.take() {
-                let judged = stream
-                    .reported
-                    .and_then(|said| self.judge_report(native, &said.name, &said.data));
-                return judged.unwrap_or_else(|| Err(broken_stream(broken))).map(Came::Reply);
+                let judged = match stream.reported {
+                    Some(said) => self.judge_report(native, &said.name, &said.data),
+                    None => None,
+                };
+                return match judged {
+                    Some(judged) => judged.map(Came::Reply),
+                    None => Err(broken_stream(broken)),
+                };
             }
             if stream.ended || stream.is_done() || first.len() > self.common.limits().stream_event {
                 return Err(bad_response("the stream has no events".to_owned()));

@@ -147,7 +147,11 @@ pub(super) fn no_credential(fault: &CredentialFault) -> Failure {
         error,
         outcome: Outcome::AuthFailed,
         elsewhere: true,
-        report: Report::Bad,
+        report: if fault.is_refusal() {
+            Report::Credential
+        } else {
+            Report::Bad
+        },
         unasked: false,
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn run<'a>(
             }
         }
     }
+    ctx.unfit.clone_from(&unable);
     let all = |out: &[(usize, usize)], chain: &[usize]| {
         chain.iter().all(|index| {
             let targets = snapshot.models.get(*index).map_or(0, |model| model.targets.len());

@@ -68,6 +68,10 @@ impl Attempt<'_> {
     }
 
     /// What a verdict means for the request and for the target.
+    #[allow(
+        clippy::result_large_err,
+        reason = "as every attempt's; boxing it would cost the async ones too"
+    )]
     fn weigh(
         &self,
         verdict: Verdict,
@@ -109,8 +113,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Tell the breaker whose fault an error in the middle of a stream was.
-pub fn settle_broken(target: &Target, permit: Permit, reported: &stream::Report) {
+/// Tell the breaker whose fault an error in the middle of a stream was. False: the request's, and no other target would do better.
+pub fn settle_broken(target: &Target, permit: Permit, reported: &stream::Report) -> bool {
     let now = Instant::now();
     let verdict = match &target.backend {
         Backend::Http(site) => site
@@ -118,7 +122,9 @@ pub fn settle_broken(target: &Target, permit: Permit, reported: &stream::Report)
             .classify_event(&reported.name, &reported.data, SystemTime::now()),
         Backend::Demo => None,
     };
-    match verdict.map(|verdict| (blame(target, &verdict), verdict.retry_after)) {
+    let verdict = verdict.map(|verdict| (blame(target, &verdict), verdict.retry_after));
+    let is_the_clients = matches!(verdict, Some((Blame::Client, _)));
+    match verdict {
         Some((Blame::Client, _)) => permit.success(),
         Some((Blame::Credential, _)) => permit.refused_credential(now),
         Some((Blame::Target, _)) => permit.forbidden(now),
@@ -126,6 +132,7 @@ pub fn settle_broken(target: &Target, permit: Permit, reported: &stream::Report)
         Some((Blame::RateLimit, after)) => permit.cool(now, after.unwrap_or(DEFAULT_COOL).max(LEAST_COOL)),
         Some((Blame::Server, _)) | None => permit.failure(now),
     }
+    !is_the_clients
 }
 
 /// Under a pattern the client names the provider's model: one that is not there is its mistake, and no reason to leave the target

@@ -97,7 +97,7 @@ pub async fn go_on(
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);
-    search.leave_out(broken.to_vec());
+    search.leave_out(broken.iter().chain(&ctx.unfit).copied().collect());
     while let Some(chosen) = search.next(common.calls()) {
         let Chosen {
             index,
