@@ -59,8 +59,11 @@ MOCK=${MOCK:-$(built cirque-mock-provider --release --manifest-path load-tests/m
 [[ $direct == 1 ]] || CIRQUE=${CIRQUE:-$(built cirque --release --bin cirque)}
 
 work=$(mktemp -d -t cirque-load-XXXXXX)
-# Compilers at work beside it make latencies worthless; the page says so.
-cut -d ' ' -f 1 /proc/loadavg >"$work/busy"
+# Compilers at work beside it make latencies worthless; the page says so. Percent of the cores in use, over three seconds.
+cpu_times() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 + $9, $5 + $6 }' /proc/stat; }
+read -r used idle < <(cpu_times)
+sleep 3
+cpu_times | awk -v used="$used" -v idle="$idle" '{ u = $1 - used; i = $2 - idle; printf "%.0f\n", (u + i ? 100 * u / (u + i) : 0) }' >"$work/busy"
 declare -A address=()
 mocks=() helpers=()
 end() { # pids...
