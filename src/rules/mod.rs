@@ -160,6 +160,9 @@ impl Choice {
 impl Rules {
     /// Check and compile rules; every fault of every rule is told.
     pub fn compile(sources: &[Source<'_>], known: &Known<'_>) -> Result<Self, Vec<Fault>> {
+        if sources.is_empty() {
+            return Ok(Self::default());
+        }
         // The parser recurses through a dozen frames for a bracket: it gets a stack that the deepest expression fits on.
         std::thread::scope(|scope| {
             let roomy = std::thread::Builder::new().stack_size(STACK);
