@@ -8,10 +8,15 @@ use std::sync::OnceLock;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 
+use crate::messages;
+
 pub const CREATED: u64 = 1_760_000_000;
 /// Put into each event of a `stamp-` stream, followed by CLOCK_MONOTONIC in ns at the moment of writing.
 pub const STAMP_KEY: &str = "mock_sent_ns";
 const WORDS: [&str; 8] = [" the", " quick", " brown", " fox", " jumps", " over", " lazy", " dogs"];
+
+/// The arguments of the one tool call there is, in the pieces of a stream.
+pub const TOOL_INPUT: [&str; 5] = ["{\"", "city", "\":\"", "Paris", "\"}"];
 
 pub enum Body {
     Whole(Bytes),
@@ -109,10 +114,24 @@ fn reason(status: u16) -> &'static str {
         .unwrap_or("Unknown")
 }
 
-/// What the shape of a chat or text completion depends on; also the key under which a rendered answer is kept.
+/// Whose way of saying it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    Chat,
+    Completions,
+    Messages,
+}
+
+/// What the shape of an answer depends on; also the key under which a rendered one is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Shape {
-    pub chat: bool,
+    pub api: Api,
+    /// Of the mock.
+    pub name: String,
+    /// The text repeats nothing, so that a piece that is missing or there twice is seen.
+    pub numbered: bool,
+    /// What has been said of it already.
+    pub said: String,
     pub stream: bool,
     pub usage: bool,
     pub tool: Option<String>,
@@ -120,12 +139,16 @@ pub struct Shape {
 }
 
 pub fn completion(shape: &Shape, tokens: usize, response_bytes: usize) -> Answer {
+    if shape.api == Api::Messages {
+        return messages::answer(shape, tokens, response_bytes);
+    }
+    let chat = shape.api == Api::Chat;
     if shape.stream {
         let events = stream_events(shape, tokens);
         return Answer::new(200, "text/event-stream; charset=utf-8", Body::Events(events));
     }
     let usage = Some(usage(tokens));
-    let whole = |text: &str| match (&shape.tool, shape.chat) {
+    let whole = |text: &str| match (&shape.tool, chat) {
         (Some(tool), true) => envelope(
             shape,
             "chat.completion",
@@ -165,15 +188,16 @@ pub fn completion(shape: &Shape, tokens: usize, response_bytes: usize) -> Answer
 
 /// The members every completion object has, in OpenAI's order (which `serde_json::Value` would not keep).
 fn envelope(shape: &Shape, object: &str, choices: &str, usage: Option<&str>) -> String {
-    let id = if shape.chat {
+    let id = if shape.api == Api::Chat {
         "chatcmpl-mock000000000000000000000001"
     } else {
         "cmpl-mock000000000000000000000001"
     };
     let usage = usage.map_or(String::new(), |usage| format!(r#","usage":{usage}"#));
     format!(
-        r#"{{"id":"{id}","object":"{object}","created":{CREATED},"model":{},"service_tier":"default","system_fingerprint":"fp_mock0001","choices":[{choices}]{usage}}}"#,
-        json!(shape.model)
+        r#"{{"id":"{id}","object":"{object}","created":{CREATED},"model":{},"service_tier":"default","system_fingerprint":{},"choices":[{choices}]{usage}}}"#,
+        json!(shape.model),
+        json!(format!("fp_{}", shape.name)),
     )
 }
 
@@ -185,7 +209,7 @@ fn choice(member: &str, value: &str, finish: Option<&str>) -> String {
     )
 }
 
-fn words(length: usize) -> String {
+pub fn words(length: usize) -> String {
     let mut text = String::from("Hello");
     for word in WORDS.iter().cycle() {
         if text.len() >= length {
@@ -208,9 +232,50 @@ pub fn event(data: &str) -> Bytes {
     Bytes::from(format!("data: {data}\n\n"))
 }
 
+/// The pieces of a stream's text, without what was said already. What was not said that way begins anew, behind a mark.
+pub fn told(shape: &Shape, count: usize) -> Vec<String> {
+    let all: Vec<String> = if shape.numbered {
+        (1..=count).map(numbered).collect()
+    } else {
+        WORDS
+            .iter()
+            .cycle()
+            .take(count)
+            .map(|word| (*word).to_owned())
+            .collect()
+    };
+    if !all.concat().starts_with(&shape.said) {
+        return [" [this is not what I said] ".to_owned()]
+            .into_iter()
+            .chain(all)
+            .collect();
+    }
+    let mut skip = shape.said.len();
+    let mut rest = Vec::new();
+    for piece in all {
+        if let Some(piece) = piece.get(skip.min(piece.len())..).filter(|piece| !piece.is_empty()) {
+            rest.push(piece.to_owned());
+        }
+        skip = skip.saturating_sub(piece.len());
+    }
+    rest
+}
+
+/// Most tokens begin with their blank; some end in blanks or are nothing else, and a stream may break right there.
+fn numbered(nth: usize) -> String {
+    match nth % 8 {
+        0 => ".\n\n".to_owned(),
+        1 => format!("Word{nth}"),
+        4 => format!(" \"wörd\"{nth}, "),
+        5 => format!("word{nth}"),
+        _ => format!(" word{nth}"),
+    }
+}
+
 /// Role chunk, `tokens - 1` content chunks and the finish chunk, the usage chunk when asked, `[DONE]`.
 fn stream_events(shape: &Shape, tokens: usize) -> Vec<Bytes> {
-    let (object, member) = if shape.chat {
+    let chat = shape.api == Api::Chat;
+    let (object, member) = if chat {
         ("chat.completion.chunk", "delta")
     } else {
         ("text_completion", "text")
@@ -220,7 +285,7 @@ fn stream_events(shape: &Shape, tokens: usize) -> Vec<Bytes> {
     let chunk =
         |value: &str, finish: Option<&str>| event(&envelope(shape, object, &choice(member, value, finish), no_usage));
     let mut events = Vec::with_capacity(tokens + 3);
-    if let (Some(tool), true) = (&shape.tool, shape.chat) {
+    if let (Some(tool), true) = (&shape.tool, chat) {
         let call = |call: &str| chunk(&format!(r#"{{"tool_calls":[{call}]}}"#), None);
         events.push(chunk(
             &format!(
@@ -229,7 +294,7 @@ fn stream_events(shape: &Shape, tokens: usize) -> Vec<Bytes> {
             ),
             None,
         ));
-        for piece in ["{\"", "city", "\":\"", "Paris", "\"}"] {
+        for piece in TOOL_INPUT {
             events.push(call(&format!(
                 r#"{{"index":0,"function":{{"arguments":{}}}}}"#,
                 json!(piece)
@@ -237,16 +302,16 @@ fn stream_events(shape: &Shape, tokens: usize) -> Vec<Bytes> {
         }
         events.push(chunk("{}", Some("tool_calls")));
     } else {
-        let content = WORDS.iter().cycle().take(tokens.saturating_sub(1));
-        if shape.chat {
+        let content = told(shape, tokens.saturating_sub(1));
+        if chat {
             let role = r#"{"role":"assistant","content":"","refusal":null}"#;
             events.push(chunk(role, None));
-            let delta = |word| format!(r#"{{"content":{}}}"#, json!(word));
-            events.extend(content.map(|word| chunk(&delta(word), None)));
+            let delta = |word: &str| format!(r#"{{"content":{}}}"#, json!(word));
+            events.extend(content.iter().map(|word| chunk(&delta(word), None)));
             events.push(chunk("{}", Some("stop")));
         } else {
             events.push(chunk("\"Hello\"", None));
-            events.extend(content.map(|word| chunk(&json!(word).to_string(), None)));
+            events.extend(content.iter().map(|word| chunk(&json!(word).to_string(), None)));
             events.push(chunk("\"\"", Some("stop")));
         }
     }
@@ -276,7 +341,10 @@ mod tests {
 
     fn shape(stream: bool, usage: bool) -> Shape {
         Shape {
-            chat: true,
+            api: Api::Chat,
+            name: "mock0001".to_owned(),
+            numbered: false,
+            said: String::new(),
             stream,
             usage,
             tool: None,
@@ -322,7 +390,10 @@ mod tests {
         for bits in 0..16 {
             let on = |bit: usize| bits & (1 << bit) != 0;
             let shape = Shape {
-                chat: on(0),
+                api: if on(0) { Api::Chat } else { Api::Completions },
+                name: "mock0001".to_owned(),
+                numbered: false,
+                said: String::new(),
                 stream: on(1),
                 usage: on(2),
                 tool: on(3).then(|| "wea\"ther".to_owned()),
@@ -341,6 +412,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_text_is_gone_on_with_from_anywhere() {
+        let shape = |said: &str| Shape {
+            numbered: true,
+            said: said.to_owned(),
+            ..shape(true, false)
+        };
+        let whole = told(&shape(""), 40).concat();
+        for at in (0..=whole.len()).filter(|at| whole.is_char_boundary(*at)) {
+            let said = &whole[..at];
+            assert_eq!(format!("{said}{}", told(&shape(said), 40).concat()), whole);
+        }
+        assert!(told(&shape("Something else"), 40)[0].contains("not what I said"));
     }
 
     #[test]

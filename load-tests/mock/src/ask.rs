@@ -1,5 +1,5 @@
 //! What the mock reads out of a request: the few JSON members that change the answer, and the directives that a
-//! model name may carry in front (`stamp-`, `pace-MS-`, `fault-NAME`), because a gateway passes the model name on
+//! model name may carry in front (`stamp-`, `pace-MS-`, `numbered-`, `fault-NAME`), because a gateway passes the model name on
 //! where it drops unknown headers.
 
 use std::borrow::Cow;
@@ -24,6 +24,9 @@ pub struct Ask<'a> {
     pub tool_choice: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub messages: Option<&'a RawValue>,
+    /// vLLM and SGLang: the last message is to be gone on with.
+    #[serde(default)]
+    pub continue_final_message: bool,
     #[serde(borrow, default)]
     pub input: Option<&'a RawValue>,
     #[serde(default)]
@@ -51,9 +54,13 @@ impl Ask<'_> {
 
     /// The function to call: the first of `tools`, unless `tool_choice` forbids it or a tool has answered already.
     pub fn tool(&self) -> Option<String> {
+        /// OpenAI's has a `function`, Anthropic's a `name`.
         #[derive(Deserialize)]
         struct Tool {
-            function: Function,
+            #[serde(default)]
+            function: Option<Function>,
+            #[serde(default)]
+            name: Option<String>,
         }
         #[derive(Deserialize)]
         struct Function {
@@ -75,7 +82,45 @@ impl Ask<'_> {
             }
         }
         let tools: Vec<Tool> = serde_json::from_str(tools.get()).ok()?;
-        tools.into_iter().next().map(|tool| tool.function.name)
+        let first = tools.into_iter().next()?;
+        first.function.map(|function| function.name).or(first.name)
+    }
+
+    /// What the assistant has said of the answer that it is to go on with: the last message, if it is the assistant's
+    /// and the request says so (`prefix`, `partial`, `continue_final_message`; in Messages its place says so).
+    pub fn said(&self, messages_api: bool) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Message<'a> {
+            #[serde(borrow)]
+            role: Cow<'a, str>,
+            #[serde(borrow, default)]
+            content: Option<&'a RawValue>,
+            #[serde(default)]
+            prefix: bool,
+            #[serde(default)]
+            partial: bool,
+        }
+        #[derive(Deserialize)]
+        struct Part {
+            #[serde(default)]
+            text: String,
+        }
+        let text = self.messages?.get();
+        // A request without any word of the assistant's, which is most, is not read again.
+        memchr::memmem::find(text.as_bytes(), b"assistant")?;
+        let messages: Vec<Message> = serde_json::from_str(text).ok()?;
+        let last = messages.last().filter(|last| last.role == "assistant")?;
+        if !(messages_api || last.prefix || last.partial || self.continue_final_message) {
+            return None;
+        }
+        let content = last.content?.get();
+        match serde_json::from_str::<String>(content) {
+            Ok(text) => Some(text),
+            Err(_) => {
+                let parts: Vec<Part> = serde_json::from_str(content).ok()?;
+                Some(parts.into_iter().map(|part| part.text).collect())
+            }
+        }
     }
 
     /// How many inputs `/embeddings` and `/moderations` were given: one string, or as many as the array has; an
@@ -101,6 +146,8 @@ impl Ask<'_> {
 pub struct Directives {
     pub stamp: bool,
     pub pace: Option<Duration>,
+    /// The text is one that repeats nothing.
+    pub numbered: bool,
     pub fault: Option<Fault>,
 }
 
@@ -112,6 +159,9 @@ impl Directives {
         loop {
             if let Some(after) = rest.strip_prefix("stamp-") {
                 found.stamp = true;
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("numbered-") {
+                found.numbered = true;
                 rest = after;
             } else if let Some((ms, after)) = rest.strip_prefix("pace-").and_then(|after| after.split_once('-')) {
                 let ms = ms.parse().map_err(|e| format!("pace-{ms}: {e}"))?;
@@ -136,6 +186,7 @@ mod tests {
         let found = Directives::of("stamp-pace-20-mock").unwrap();
         assert!(found.stamp);
         assert_eq!(found.pace, Some(Duration::from_millis(20)));
+        assert!(Directives::of("numbered-fault-reset-after-3").unwrap().numbered);
         let found = Directives::of("pace-5-fault-hang-mid-stream").unwrap();
         assert_eq!(found.fault, Some(Fault::HangMidStream));
         assert_eq!(Directives::of("gpt-4o"), Ok(Directives::default()));
@@ -150,6 +201,25 @@ mod tests {
         assert_eq!(ask(request("")), Some("weather".to_owned()));
         assert_eq!(ask(request(r#","tool_choice":"none""#)), None);
         assert_eq!(ask(request(r#","messages":[{"role":"user"},{"role":"tool"}]"#)), None);
+        let anthropic = r#"{"model":"m","tools":[{"name":"weather","input_schema":{}}]}"#;
+        assert_eq!(ask(anthropic), Some("weather".to_owned()));
+    }
+
+    #[test]
+    fn what_was_said_is_gone_on_with_only_when_asked() {
+        let said = |text: &'static str, messages_api| serde_json::from_str::<Ask>(text).unwrap().said(messages_api);
+        let request = |message: &str, more: &str| -> &'static str {
+            format!(r#"{{"model":"m","messages":[{{"role":"user"}},{message}]{more}}}"#).leak()
+        };
+        let plain = r#"{"role":"assistant","content":"One"}"#;
+        assert_eq!(said(request(plain, ""), false), None);
+        assert_eq!(said(request(plain, ""), true), Some("One".to_owned()));
+        let going_on = request(plain, r#","continue_final_message":true"#);
+        assert_eq!(said(going_on, false), Some("One".to_owned()));
+        let parts = r#"{"role":"assistant","prefix":true,"content":[{"type":"text","text":"One"},{"text":" two"}]}"#;
+        assert_eq!(said(request(parts, ""), false), Some("One two".to_owned()));
+        let user = request(r#"{"role":"user","content":"assistant"}"#, "");
+        assert_eq!(said(user, true), None);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use rand::Rng;
 use serde_json::json;
 
 use crate::Flags;
-use crate::answers::{self, Answer, Body, CREATED, Shape};
+use crate::answers::{self, Answer, Api, Body, CREATED, Shape};
 use crate::ask::{Ask, Directives};
-use crate::fault::{self, Fault};
-use crate::vectors;
+use crate::fault::{self, Cut, Fault};
+use crate::{messages, vectors};
 
 /// Rendered answers kept; more shapes than this (model names made up per request) are rendered each time.
 const KEPT: usize = 64;
@@ -36,11 +36,31 @@ pub struct Decision {
     /// Before each event but the first; zero means all at once.
     pub pace: Duration,
     pub stamp: bool,
+    /// Held until the answer is over.
+    under_way: Option<UnderWay>,
+}
+
+/// A request under way, for as long as this lives.
+struct UnderWay(Arc<AtomicU64>);
+
+impl UnderWay {
+    /// With how many there are now.
+    fn begin(count: &Arc<AtomicU64>) -> (Self, u64) {
+        let now = count.fetch_add(1, Relaxed) + 1;
+        (Self(Arc::clone(count)), now)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Decision {
     fn plain(answer: Answer) -> Self {
         Self {
+            under_way: None,
             answer: Arc::new(answer),
             fault: None,
             latency: Duration::ZERO,
@@ -58,6 +78,9 @@ struct Counters {
     aborted: AtomicU64,
     faults: AtomicU64,
     body_bytes: AtomicU64,
+    under_way: Arc<AtomicU64>,
+    most_under_way: AtomicU64,
+    refused: AtomicU64,
     /// Requests with a `first-K` fault, see `Fault::Status`.
     firsts: AtomicU64,
 }
@@ -110,44 +133,52 @@ impl Provider {
         }
         self.counters.requests.fetch_add(1, Relaxed);
         self.counters.body_bytes.fetch_add(request.body.len() as u64, Relaxed);
-        if let Some(refusal) = self.chance_refusal() {
+        let (under_way, now) = UnderWay::begin(&self.counters.under_way);
+        if let Some(refusal) = self.limited(now) {
             return refusal;
         }
+        self.counters.most_under_way.fetch_max(now, Relaxed);
         let mut decision = self.route(request, path).unwrap_or_else(Decision::plain);
         match request.fault.map(str::parse).transpose() {
-            Ok(fault) => decision.fault = fault.or(decision.fault),
+            Ok(fault) => decision.fault = fault.or_else(|| self.chance()).or(decision.fault),
             Err(problem) => decision = Decision::plain(bad_request(&problem)),
         }
         self.apply_answer_fault(&mut decision);
+        decision.under_way = Some(under_way);
         decision
     }
 
-    /// Failures of the command line: rate-limit windows first, as a limiter stands before the model.
-    fn chance_refusal(&self) -> Option<Decision> {
-        let limited = self
-            .flags
+    /// Too many at once, or within a window of `--rate-limit-window`: a limiter stands before the model and its faults.
+    fn limited(&self, under_way: u64) -> Option<Decision> {
+        let flags = &self.flags;
+        let window = flags
             .rate_limit_window
             .and_then(|window| window.remaining(self.started.elapsed()));
-        if let Some(left) = limited {
-            self.counters.faults.fetch_add(1, Relaxed);
-            let seconds = left.as_secs_f64().ceil().max(1.0) as u64;
-            return Some(Decision::plain(refusal(429, Some(seconds))));
-        }
-        let share = self.flags.failure_share;
-        if share > 0.0 && rand::rng().random::<f64>() < share {
-            self.counters.faults.fetch_add(1, Relaxed);
-            let mut decision = Decision::plain(refusal(self.flags.failure_status, None));
-            decision.latency = self.flags.latency.sample();
-            return Some(decision);
-        }
-        None
+        let crowd = flags.max_concurrent.filter(|most| under_way > *most);
+        let left = window.or(crowd.map(|_| Duration::from_secs(1)))?;
+        self.counters.faults.fetch_add(1, Relaxed);
+        self.counters.refused.fetch_add(1, Relaxed);
+        let seconds = left.as_secs_f64().ceil().max(1.0) as u64;
+        Some(Decision::plain(refusal(429, Some(seconds))))
+    }
+
+    /// A failure of the command line.
+    fn chance(&self) -> Option<Fault> {
+        let flags = &self.flags;
+        let window = flags
+            .failure_window
+            .and_then(|window| window.remaining(self.started.elapsed()));
+        let share = flags.failure_share;
+        let fails = window.is_some() || (share > 0.0 && rand::rng().random::<f64>() < share);
+        fails.then_some(flags.failure)
     }
 
     fn route(&self, request: &Request, path: &str) -> Result<Decision, Answer> {
         let api = path.strip_prefix("/v1").unwrap_or(path);
         match (request.method, api) {
-            ("POST", "/chat/completions") => self.completion(request, true),
-            ("POST", "/completions") => self.completion(request, false),
+            ("POST", "/chat/completions") => self.completion(request, Api::Chat),
+            ("POST", "/completions") => self.completion(request, Api::Completions),
+            ("POST", "/messages") => self.completion(request, Api::Messages),
             ("POST", "/embeddings") => self.model_call(request, vectors::embeddings),
             ("POST", "/moderations") => self.model_call(request, vectors::moderations),
             ("GET", "/models") => Ok(Decision::plain(Answer::json(
@@ -193,12 +224,18 @@ impl Provider {
         })
     }
 
-    fn completion(&self, request: &Request, chat: bool) -> Result<Decision, Answer> {
+    fn completion(&self, request: &Request, api: Api) -> Result<Decision, Answer> {
         let ask = parse(request.body)?;
         let directives = Directives::of(&ask.model).map_err(|problem| bad_request(&problem))?;
+        let said = ask.said(api == Api::Messages).unwrap_or_default();
+        if api == Api::Messages && said.ends_with(char::is_whitespace) {
+            let problem = "messages: final assistant content cannot end with trailing whitespace";
+            return Err(messages::error(400, "invalid_request_error", problem));
+        }
         let interval = Duration::from_millis(self.flags.token_interval);
         Ok(Decision {
-            answer: self.rendered(&ask, chat),
+            under_way: None,
+            answer: self.rendered(&ask, api, directives.numbered || self.flags.numbered, said),
             fault: directives.fault,
             latency: self.flags.latency.sample(),
             pace: directives.pace.unwrap_or(interval),
@@ -206,21 +243,24 @@ impl Provider {
         })
     }
 
-    fn rendered(&self, ask: &Ask, chat: bool) -> Arc<Answer> {
+    fn rendered(&self, ask: &Ask, api: Api, numbered: bool, said: String) -> Arc<Answer> {
         let tool = ask.tool();
         let stream = ask.streams();
         let usage = stream && ask.wants_usage();
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         let found = kept.iter().find(|(shape, _)| {
             shape.model == ask.model
-                && (shape.chat, shape.stream, shape.usage) == (chat, stream, usage)
-                && shape.tool == tool
+                && (shape.api, shape.stream, shape.usage) == (api, stream, usage)
+                && (&shape.tool, &shape.said) == (&tool, &said)
         });
         if let Some((_, answer)) = found {
             return Arc::clone(answer);
         }
         let shape = Shape {
-            chat,
+            api,
+            name: self.flags.name.clone(),
+            numbered,
+            said,
             stream,
             usage,
             tool,
@@ -231,7 +271,7 @@ impl Provider {
             self.flags.tokens.max(1),
             self.flags.response_bytes,
         ));
-        if kept.len() < KEPT {
+        if kept.len() < KEPT && shape.said.is_empty() {
             kept.push((shape, Arc::clone(&answer)));
         }
         answer
@@ -251,6 +291,8 @@ impl Provider {
                     decision.fault = None;
                     return;
                 }
+                // A refusal needs no model, and so takes none of its time.
+                decision.latency = Duration::ZERO;
                 refusal(status, retry_after)
             }
             Fault::GarbageBody => json_body(fault::GARBAGE_BODY),
@@ -259,7 +301,7 @@ impl Provider {
                 "text/html; charset=utf-8",
                 Body::Whole(Bytes::from_static(fault::HTML.as_bytes())),
             ),
-            Fault::NoDone | Fault::ErrorInStream => match &decision.answer.body {
+            Fault::NoDone | Fault::ErrorInStream | Fault::After { cut: Cut::End, .. } => match &decision.answer.body {
                 Body::Events(events) => cut_short(events, fault),
                 Body::Whole(_) => refusal(500, None),
             },
@@ -280,11 +322,12 @@ impl Provider {
             200,
             &json!({"requests": get(&c.requests), "connections": get(&c.connections),
                 "open_connections": get(&c.open), "aborted": get(&c.aborted), "faults": get(&c.faults),
+                "refused": get(&c.refused), "under_way": get(&c.under_way), "most_under_way": get(&c.most_under_way),
                 "body_bytes": get(&c.body_bytes), "uptime_seconds": self.started.elapsed().as_secs()}),
         )
     }
 
-    /// Zeroes everything but the number of open connections; answers with the figures before.
+    /// Zeroes everything but the numbers of open connections and requests under way; answers with the figures before.
     fn reset(&self) -> Answer {
         let before = self.stats();
         let c = &self.counters;
@@ -293,6 +336,8 @@ impl Provider {
             &c.connections,
             &c.aborted,
             &c.faults,
+            &c.refused,
+            &c.most_under_way,
             &c.body_bytes,
             &c.firsts,
         ] {
@@ -303,7 +348,11 @@ impl Provider {
 }
 
 fn cut_short(events: &[Bytes], fault: Fault) -> Answer {
-    let mut half: Vec<Bytes> = events.iter().take(events.len() / 2).cloned().collect();
+    let kept = match fault {
+        Fault::After { events, .. } => events,
+        _ => events.len() / 2,
+    };
+    let mut half: Vec<Bytes> = events.iter().take(kept).cloned().collect();
     if fault == Fault::ErrorInStream {
         let error = json!({"error": {"message": "The mock broke off on request.", "type": "server_error",
             "param": null, "code": null}});

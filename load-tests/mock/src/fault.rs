@@ -25,6 +25,8 @@ pub enum Fault {
     ResetMidStream,
     /// `eof-mid-stream`: head and half of the body, then FIN without the end of the framing.
     EofMidStream,
+    /// `reset-after-N`, `eof-after-N`, `end-after-N`: N events at their pace, then the stream breaks in that way.
+    After { events: usize, cut: Cut },
     /// `no-done`: the stream ends in good framing, but without finish chunk and `[DONE]`.
     NoDone,
     /// `error-in-stream`: half of the events, then an error event and a clean end.
@@ -45,6 +47,17 @@ pub enum Fault {
     CloseAfter,
 }
 
+/// How a stream breaks after some of its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// RST.
+    Reset,
+    /// FIN without the end of the framing.
+    Eof,
+    /// The framing ends well; the stream has no end of its own.
+    End,
+}
+
 /// A hung connection is given up after this, so that a forgotten client cannot keep it for ever.
 pub const HANG_LIMIT: Duration = Duration::from_secs(300);
 pub const DRIP_BYTES: usize = 16;
@@ -60,6 +73,9 @@ impl FromStr for Fault {
     fn from_str(name: &str) -> Result<Self, String> {
         if let Some(rest) = name.strip_prefix("status-") {
             return status(rest).ok_or_else(|| format!("unknown mock fault {name:?}"));
+        }
+        if let Some(after) = after(name) {
+            return Ok(after);
         }
         Ok(match name {
             "hang" => Self::Hang,
@@ -79,6 +95,18 @@ impl FromStr for Fault {
             _ => return Err(format!("unknown mock fault {name:?}")),
         })
     }
+}
+
+fn after(name: &str) -> Option<Fault> {
+    let (how, events) = name.split_once("-after-")?;
+    let cut = match how {
+        "reset" => Cut::Reset,
+        "eof" => Cut::Eof,
+        "end" => Cut::End,
+        _ => return None,
+    };
+    let events = events.parse().ok()?;
+    Some(Fault::After { events, cut })
 }
 
 fn status(rest: &str) -> Option<Fault> {
@@ -118,7 +146,19 @@ mod tests {
         assert_eq!("status-503-first-3".parse(), status(503, None, Some(3)));
         assert_eq!("status-429-after-1-first-2".parse(), status(429, Some(1), Some(2)));
         assert_eq!("eof-mid-stream".parse(), Ok(Fault::EofMidStream));
-        for wrong in ["", "status-", "status-99", "status-500-after", "nonsense"] {
+        let cut = |cut| Ok(Fault::After { events: 7, cut });
+        assert_eq!("reset-after-7".parse(), cut(Cut::Reset));
+        assert_eq!("eof-after-7".parse(), cut(Cut::Eof));
+        assert_eq!("end-after-7".parse(), cut(Cut::End));
+        for wrong in [
+            "",
+            "reset-after-",
+            "hang-after-3",
+            "status-",
+            "status-99",
+            "status-500-after",
+            "nonsense",
+        ] {
             assert!(wrong.parse::<Fault>().is_err(), "{wrong}");
         }
     }

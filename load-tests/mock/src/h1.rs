@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::answers::{self, Body, stamped};
 use crate::clock::monotonic_ns;
 use crate::decide::{Decision, Provider, Request};
-use crate::fault::{DRIP_BYTES, DRIP_PAUSE, Fault, GARBAGE, HANG_LIMIT};
+use crate::fault::{Cut, DRIP_BYTES, DRIP_PAUSE, Fault, GARBAGE, HANG_LIMIT};
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_BODY: usize = 64 << 20;
@@ -176,23 +176,32 @@ impl Connection {
         }
         match &decision.answer.body {
             Body::Events(events) if decision.stamp || !decision.pace.is_zero() => {
-                self.send(&decision.answer.head(None)).await?;
-                for (nth, event) in events.iter().enumerate() {
-                    if nth > 0 {
-                        self.pause(decision.pace).await?;
-                    }
-                    let chunk = if decision.stamp {
-                        answers::chunk(&stamped(event, monotonic_ns()))
-                    } else {
-                        answers::chunk(event)
-                    };
-                    self.send(&chunk).await?;
-                }
+                self.some(decision, events.len()).await?;
                 self.send(b"0\r\n\r\n").await?;
             }
             _ => self.send(decision.answer.wire()).await?,
         }
         Ok(true)
+    }
+
+    /// Head and the first of the events, at their pace; of a body that has none, a half.
+    async fn some(&mut self, decision: &Decision, count: usize) -> Result<(), Gone> {
+        let Body::Events(events) = &decision.answer.body else {
+            return self.half(decision).await;
+        };
+        self.send(&decision.answer.head(None)).await?;
+        for (nth, event) in events.iter().take(count).enumerate() {
+            if nth > 0 {
+                self.pause(decision.pace).await?;
+            }
+            let chunk = if decision.stamp {
+                answers::chunk(&stamped(event, monotonic_ns()))
+            } else {
+                answers::chunk(event)
+            };
+            self.send(&chunk).await?;
+        }
+        Ok(())
     }
 
     async fn misbehave(&mut self, decision: &Decision, fault: Fault) -> Result<bool, Gone> {
@@ -212,6 +221,13 @@ impl Connection {
                 self.reset();
             }
             Fault::EofMidStream => self.half(decision).await?,
+            Fault::After { events, cut } => {
+                self.some(decision, events).await?;
+                if cut == Cut::Reset {
+                    self.pause(Duration::from_millis(20)).await?;
+                    self.reset();
+                }
+            }
             Fault::ShortLength => {
                 let body = answer.pieces().concat();
                 self.send(&answer.head(Some(body.len() + 100))).await?;

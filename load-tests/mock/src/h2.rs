@@ -123,6 +123,12 @@ async fn feed(decision: &Decision, sender: &Sender) -> Sent {
                 () = sender.closed() => sender.send(Ok(Bytes::new())).await,
             }
         }
+        Some(Fault::After { events, .. }) => {
+            let some = pieces.into_iter().take(events).collect();
+            deliver(decision, sender, some).await?;
+            tokio::time::sleep(DRIP_PAUSE).await;
+            sender.send(Err(Broken)).await
+        }
         Some(Fault::EofMidStream) => half(sender, &pieces).await,
         Some(Fault::ResetMidStream | Fault::ShortLength) => {
             half(sender, &pieces).await?;

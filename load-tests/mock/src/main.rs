@@ -1,4 +1,4 @@
-//! `cirque-mock-provider`: a fake OpenAI-compatible provider for load tests and for measuring the gateway's cost.
+//! `cirque-mock-provider`: a fake provider (OpenAI's API, and Anthropic's Messages) for load tests and for measuring the gateway's cost.
 //!
 //! It is made to be faster than anything measured through it (answers are rendered once and written in one call)
 //! and to misbehave on request. It is not a model, and not the scripted upstream of the integration tests.
@@ -13,6 +13,7 @@ mod fault;
 mod h1;
 mod h2;
 mod latency;
+mod messages;
 mod vectors;
 
 use std::net::SocketAddr;
@@ -42,14 +43,27 @@ pub struct Flags {
     /// Pause before each event in ms; 0 means that all events are ready at once and leave in one write.
     #[arg(long, default_value_t = 0)]
     pub token_interval: u64,
-    /// Share of API requests (0 to 1) that fail with `--failure-status`.
+    /// Share of API requests (0 to 1) that fail as `--failure` says.
     #[arg(long, default_value_t = 0.0)]
     pub failure_share: f64,
-    #[arg(long, default_value_t = 500)]
-    pub failure_status: u16,
+    /// `PERIOD:FAILING` in ms: in every period the last FAILING ms all requests fail as `--failure` says.
+    #[arg(long)]
+    pub failure_window: Option<latency::Window>,
+    /// How they fail: the name of any fault; statuses fail without the latency of an answer.
+    #[arg(long, default_value = "status-500")]
+    pub failure: fault::Fault,
     /// `PERIOD:LIMITED` in ms: in every period the last LIMITED ms answer 429 with a true `retry-after`.
     #[arg(long)]
     pub rate_limit_window: Option<latency::Window>,
+    /// More requests under way than this are answered 429 with `retry-after: 1`.
+    #[arg(long)]
+    pub max_concurrent: Option<u64>,
+    /// A text that repeats nothing, as the directive `numbered-` asks for.
+    #[arg(long)]
+    pub numbered: bool,
+    /// Shown as `system_fingerprint`, for telling several of these apart behind a gateway.
+    #[arg(long, default_value = "mock0001")]
+    pub name: String,
     /// Length of the JSON of a chat answer that is not streamed.
     #[arg(long, default_value_t = 1024)]
     pub response_bytes: usize,
