@@ -87,6 +87,8 @@ pub(super) struct Group {
     /// Their indices in the order of their turns; empty: standbys, asked in order.
     pub(super) turns: Vec<usize>,
     pub(super) cursor: AtomicUsize,
+    /// The same for requests that asked somebody already.
+    pub(super) again: AtomicUsize,
 }
 
 /// A chosen member and the leave to ask it.
@@ -240,8 +242,15 @@ impl Pool {
     }
 
     fn by_turns(&self, group: &Group, out: &mut Out<'_>, now: &impl Fn() -> Instant) -> Option<Pick> {
+        // Who goes on after a failure has turns of its own: those it took from the healthy would leave the one that fails with
+        // more than its share of first calls.
+        let cursor = if out.tried.is_empty() {
+            &group.cursor
+        } else {
+            &group.again
+        };
         for _ in 0..group.turns.len() {
-            let turn = group.cursor.fetch_add(1, Ordering::Relaxed) % group.turns.len();
+            let turn = cursor.fetch_add(1, Ordering::Relaxed) % group.turns.len();
             let Some(&index) = group.turns.get(turn) else { break };
             if out.has(index) {
                 continue;
@@ -338,6 +347,7 @@ fn groups(members: &[Member], strategy: Strategy) -> Vec<Group> {
                     .filter_map(|turn| Some(group.get(turn)?.0))
                     .collect(),
                 cursor: AtomicUsize::new(0),
+                again: AtomicUsize::new(0),
             }
         })
         .collect()

@@ -70,8 +70,8 @@ pub struct Breaker {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hedge {
-    /// How long the first target is given. Default: the 95th percentile of its own recent times to the first token (of
-    /// answers that are not streamed: to the answer).
+    /// How long the first target is given. Default: the 95th percentile, but 1.5 to 3 medians, of its own recent times to
+    /// the first token (of answers that are not streamed: to the answer).
     #[serde(default)]
     pub after: Option<Interval>,
     /// The least it is given, whatever its percentile or `after` says. Default 50ms.

@@ -161,6 +161,10 @@ async fn hedged<'a>(
     rest
 }
 
+/// A target's own patience, in medians of its times.
+const LEAST_PATIENCE: f64 = 1.5;
+const MOST_PATIENCE: f64 = 3.0;
+
 /// How long to wait for the first target before a second is asked; nothing when none will be.
 fn patience<'a>(common: &Common<'_>, first: &Who<'a>) -> Option<(&'a HedgeTerms, Duration)> {
     let terms = first.model.hedge.as_ref()?;
@@ -175,7 +179,16 @@ fn patience<'a>(common: &Common<'_>, first: &Who<'a>) -> Option<(&'a HedgeTerms,
     terms.budget.pay();
     let own = match terms.after {
         Some(fixed) => fixed,
-        None => first.target.breaker.latency().quantile(call.streamed(), 0.95)?,
+        None => {
+            let latency = first.target.breaker.latency();
+            let (usual, slow) = (
+                latency.quantile(call.streamed(), 0.5)?,
+                latency.quantile(call.streamed(), 0.95)?,
+            );
+            // Where one in twenty is slow, the 95th percentile is as likely to be a slow answer's time as a quick one's: the first
+            // hedges too late to help, the second spends the budget on answers that were about to come.
+            slow.clamp(usual.mul_f64(LEAST_PATIENCE), usual.mul_f64(MOST_PATIENCE))
+        }
     };
     Some((terms, own.clamp(terms.at_least, terms.at_most.max(terms.at_least))))
 }
