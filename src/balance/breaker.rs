@@ -22,7 +22,7 @@
 mod machine;
 mod permit;
 
-pub use permit::Permit;
+pub use permit::{Doubt, Permit};
 
 use super::latency::{Latency, Quantiles};
 pub(super) use machine::Entry;

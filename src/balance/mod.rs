@@ -19,7 +19,7 @@ mod simulation;
 pub mod singleflight;
 mod turns;
 
-pub use breaker::{Breaker, BreakerState, Permit, Released};
+pub use breaker::{Breaker, BreakerState, Doubt, Permit, Released};
 pub use hedge::HedgeBudget;
 pub use key::KeyHash;
 pub use pool::{Ask, LOAD_FACTOR, Member, NoPick, Pick, Pool, Strategy};

@@ -47,8 +47,10 @@ pub enum Broken {
     Reported(Option<Bytes>),
     /// The same of a translated stream: its text.
     Said(String),
-    /// It sent something that is no event of this API, or, asked to go on with an answer, something that does not.
+    /// It sent something that is no event of this API.
     Garbage(String),
+    /// Asked to go on with an answer it gave another: why it is none.
+    NoContinuation(&'static str),
     /// Its connection broke.
     Connection(Fault),
     /// It ended without saying that it was finished.
@@ -132,7 +134,7 @@ pub struct LiveStream {
     pub reported: Option<Box<Report>>,
     /// The source has ended.
     pub ended: bool,
-    /// An event of the API (not a comment) has passed.
+    /// An event of the API (not a comment) has come from whoever speaks now.
     pub begun: bool,
     /// When the last event was complete; the idle deadline counts from here.
     pub last_event: Instant,
@@ -303,7 +305,7 @@ impl LiveStream {
         self.source = source;
         self.reader = Reader::of(framing, self.caps.event);
         (self.usage, self.usage_is_whole) = (None, false);
-        (self.broken, self.ended) = (None, false);
+        (self.broken, self.ended, self.begun) = (None, false, false);
         self.reported = None;
         self.remembered.clear();
         self.remembered_bytes = 0;

@@ -3,6 +3,7 @@
 
 mod in_stream;
 mod limits;
+mod poison;
 mod storm;
 mod turned;
 

@@ -1,8 +1,9 @@
 //! Streams that break after their beginning was sent, and are gone on with by another target.
 
-use crate::support::client::{Response, chat_stream, ends_in_error};
-use crate::support::upstream::json_answer;
-use crate::support::{Gateway, Upstream};
+use crate::admin::target;
+use crate::support::client::{Client, Response, chat, chat_stream, ends_in_error};
+use crate::support::upstream::{CHAT, json_answer};
+use crate::support::{Gate, Gateway, Upstream};
 use serde_json::Value;
 
 const WORDS: [&str; 8] = ["One ", "two ", "three, ", "four ", "five ", "six ", "seven ", "eight."];
@@ -230,4 +231,85 @@ fn a_second_break_needs_a_second_seam() {
     let (first, second) = (speaker(3, true), speaker(2, true));
     let gateway = pool(&first, &second, "sglang", "continuation: { seams: 1 },");
     ends_in_error(&gateway.stream(), "upstream_error", "provider_error");
+}
+
+/// Targets `a` and `b` of `m`, whose breakers open at once.
+fn touchy(first: &Upstream, second: &Upstream) -> Gateway {
+    Gateway::with(format!(
+        "breaker: {{ failures: 1, open: 100ms }}\nproviders:\n  a: {{ kind: sglang, base_url: \"{}\" }}\n  b: {{ kind: sglang, base_url: \"{}\" }}\n\
+         models:\n  m: {{ continuation: {{}}, targets: [ {{ provider: a, model: up }}, {{ provider: b, model: up, weight: 0 }} ] }}\n  \
+         only: {{ targets: [ {{ provider: b, model: up }} ] }}\n",
+        first.url(),
+        second.url()
+    ))
+}
+
+#[test]
+fn a_target_that_calls_a_tool_instead_of_going_on_has_not_failed() {
+    let call = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n";
+    let second = Upstream::script(move |conn| {
+        if conn.request().is_some() {
+            conn.stream_head();
+            conn.chunk(call);
+        }
+    });
+    let first = speaker(3, true);
+    let gateway = touchy(&first, &second);
+    ends_in_error(&gateway.stream(), "upstream_error", "provider_bad_response");
+    assert_eq!(second.count(), 1);
+    assert_eq!(target(&gateway, "a/up")["failures_in_a_row"], 1);
+    assert_eq!(target(&gateway, "b/up")["failures_in_a_row"], 0);
+}
+
+#[test]
+fn each_speaker_counts_with_its_own_words() {
+    let (first, second, third) = (speaker(3, true), speaker(2, true), speaker(100, false));
+    let gateway = Gateway::with(format!(
+        "providers:\n  a: {{ kind: sglang, base_url: \"{}\" }}\n  b: {{ kind: sglang, base_url: \"{}\" }}\n  c: {{ kind: sglang, base_url: \"{}\" }}\n\
+         models:\n  m: {{ continuation: {{ seams: 2 }}, fallback: [ n ], targets: [ {{ provider: a, model: up }}, {{ provider: b, model: up, weight: 0 }} ] }}\n  \
+         n: {{ targets: [ {{ provider: c, model: up }} ] }}\n",
+        first.url(),
+        second.url(),
+        third.url()
+    ));
+    let response = gateway.stream().ok();
+    assert_eq!(text_of(&response), WORDS.concat());
+    let line = gateway.access(response.header("x-request-id").unwrap());
+    let output = |at: usize| line["tries"][at]["output_tokens"].as_u64();
+    // "One two three, " and "four five ", a token for four letters.
+    assert_eq!((output(0), output(1)), (Some(4), Some(3)), "{line}");
+}
+
+#[test]
+fn a_probe_that_goes_on_leaves_the_next_one_its_place() {
+    let end = Gate::default();
+    let ends = end.clone();
+    let second = Upstream::script(move |conn| {
+        while let Some(request) = conn.request() {
+            let text = request.text();
+            if text.contains("bad") {
+                conn.send(json_answer(500, "{}"));
+            } else if text.contains("\"assistant\"") {
+                conn.stream_head();
+                conn.chunk(piece("chatcmpl-9", " four "));
+                ends.wait();
+                return;
+            } else {
+                conn.send(json_answer(200, CHAT));
+            }
+        }
+    });
+    let first = speaker(3, true);
+    let gateway = touchy(&first, &second);
+    let bad = r#"{"model":"only","messages":[{"role":"user","content":"bad"}]}"#;
+    gateway.post("/v1/chat/completions", bad);
+    gateway.wait_metric("cirque_breaker_state", &["target=\"b/up\""], 1.0);
+    let mut client = Client::connect(gateway.address);
+    client.post("/v1/chat/completions", "", chat_stream("m"));
+    client.head();
+    client.until("four");
+    let response = gateway.post("/v1/chat/completions", chat("only")).ok();
+    end.open();
+    let line = gateway.access(response.header("x-request-id").unwrap());
+    assert!(line["purpose"].is_null(), "{line}");
 }

@@ -196,6 +196,13 @@ impl Machine {
         }
     }
 
+    /// A failure that may be the request's: it is not calm, and no nearer to opening than after one failure.
+    pub(super) fn doubt(&mut self, entry: Entry) {
+        if entry.epoch == self.epoch && matches!(self.phase, Phase::Closed) {
+            self.in_a_row = self.in_a_row.max(1);
+        }
+    }
+
     fn count_failure(&mut self, now: Instant, successes: impl Successes) -> bool {
         let settings = self.settings;
         self.in_a_row = self.in_a_row.saturating_add(1);

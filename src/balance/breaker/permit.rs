@@ -104,6 +104,23 @@ impl Permit {
         self.breaker.failed(self.entry, now);
     }
 
+    /// The target failed on a request that another had failed on: the request may be the reason. Nothing retries here for free
+    /// any more, but it is a failure only if somebody answers after all ([`Doubt::failed`]). That of a probe counts at once.
+    pub fn doubt(mut self, now: Instant) -> Option<Doubt> {
+        if self.entry.probe || self.entry.trial || self.entry.anyway {
+            self.failure(now);
+            return None;
+        }
+        self.reported = true;
+        if let Some(measured) = &self.measured {
+            let after = now.saturating_duration_since(measured.began);
+            self.breaker.latency.failed(measured.stream, after, now);
+        }
+        let (breaker, entry) = (Arc::clone(&self.breaker), self.entry);
+        breaker.lock_and(|machine| machine.doubt(entry));
+        Some(Doubt { breaker, entry })
+    }
+
     /// The target asked to be left alone.
     pub fn cool(mut self, now: Instant, length: Duration) {
         self.reported = true;
@@ -135,6 +152,20 @@ impl Permit {
             let waited = now.saturating_duration_since(measured.began);
             self.breaker.latency.not_within(measured.stream, waited, now);
         }
+    }
+}
+
+/// A failure that may be the request's. Dropped, it was.
+#[derive(Debug)]
+pub struct Doubt {
+    breaker: Arc<Breaker>,
+    entry: Entry,
+}
+
+impl Doubt {
+    /// It was the target's.
+    pub fn failed(self, now: Instant) {
+        self.breaker.failed(self.entry, now);
     }
 }
 

@@ -435,3 +435,27 @@ fn those_who_wait_are_told_and_nobody_else() {
     assert_eq!(breaker.listeners.lock().unwrap().len(), 1, "who has gone is forgotten");
     drop(other);
 }
+
+#[test]
+fn a_doubt_takes_the_calm_and_opens_nothing_until_it_is_known_to_be_a_failure() {
+    let (breaker, start) = (Arc::new(Breaker::default()), Instant::now());
+    let doubts: Vec<_> = (0..50)
+        .filter_map(|_| breaker.admit(|| start).unwrap().doubt(start))
+        .collect();
+    assert_eq!(doubts.len(), 50);
+    assert!(!breaker.admit(|| start).unwrap().is_calm());
+    drop(doubts);
+    breaker.admit(|| start).unwrap().success();
+    assert!(breaker.admit(|| start).unwrap().is_calm());
+    for doubt in (0..5)
+        .filter_map(|_| breaker.admit(|| start).unwrap().doubt(start))
+        .collect::<Vec<_>>()
+    {
+        doubt.failed(start);
+    }
+    assert!(is_open(breaker.admit(|| start)));
+    // That of a probe opens it again.
+    let later = start + 40 * SECOND;
+    assert!(breaker.admit(|| later).unwrap().doubt(later).is_none());
+    assert!(is_open(breaker.admit(|| later)));
+}

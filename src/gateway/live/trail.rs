@@ -15,6 +15,8 @@ use crate::wire::client::ReplyWriter;
 
 /// Longest text that is gone on with, in bytes.
 const TEXT_UP_TO: usize = 256 * 1024;
+/// Most reasoning beside it: a native stream's writer may keep that too.
+const REASONING_UP_TO: usize = 1024 * 1024;
 
 /// Whether another target may go on with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ enum Last {
 #[derive(Default)]
 struct Said {
     text: String,
+    /// Bytes of reasoning.
+    thought: usize,
     /// The text part that is open, and its letters.
     open: Option<(u32, u64)>,
     next: u32,
@@ -126,7 +130,16 @@ impl Said {
             }
             Delta::Citation(_) => self.bar("citations"),
             Delta::Logprobs(_) => self.bar("probabilities"),
-            Delta::Thinking(_) | Delta::Signature(_) | Delta::Arguments(_) => {}
+            Delta::Thinking(text) => self.think(text.len()),
+            Delta::Signature(signature) => self.think(signature.data.len()),
+            Delta::Arguments(_) => {}
+        }
+    }
+
+    fn think(&mut self, bytes: usize) {
+        self.thought = self.thought.saturating_add(bytes);
+        if self.thought > REASONING_UP_TO {
+            self.bar("reasoning that is too long");
         }
     }
 

@@ -110,7 +110,7 @@ impl Translation {
 
     fn verdict(&mut self, decoded: Result<(), Broken>) -> Result<(), Broken> {
         match (self.seen.error.take(), self.seen.unfit) {
-            (_, Some(why)) => Err(Broken::Garbage(format!("no continuation: {why}"))),
+            (_, Some(why)) => Err(Broken::NoContinuation(why)),
             (Some(message), _) => Err(Broken::Said(message)),
             (None, None) => decoded,
         }

@@ -15,6 +15,7 @@ mod attempt;
 mod common;
 mod count;
 mod demo;
+mod doubt;
 mod failure;
 mod fit;
 mod forward;
@@ -30,6 +31,7 @@ mod translate;
 mod wait;
 
 use self::attempt::{Common, Notes};
+use self::doubt::Doubts;
 use self::forward::Forwarded;
 pub(in crate::gateway) use self::judge::settle_broken;
 use self::race::{Fallen, Finished, Who};
@@ -144,6 +146,7 @@ pub async fn run(
         total,
         allotted: (total == ctx.started + configured).then_some(configured),
         calls: AtomicU32::new(0),
+        doubts: Doubts::default(),
     };
     let _active = app.state.retries.enter();
     // Waiting before the fallbacks are asked: they are looked at when waiting was in vain.

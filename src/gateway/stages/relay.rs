@@ -77,6 +77,7 @@ impl End {
             Self::Complete => Outcome::Ok,
             Self::Broken(Broken::Connection(_)) => Outcome::Disconnected,
             Self::Broken(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
+            Self::Broken(Broken::NoContinuation(_)) => Outcome::Abandoned,
             Self::Broken(_) => Outcome::BadResponse,
             Self::TimedOut(outcome) => *outcome,
             Self::ClientLeft => Outcome::Cancelled,
@@ -89,7 +90,7 @@ async fn pump(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     live: &mut LiveStream,
-    target: &Target,
+    speaker: &mut Speaker,
     total: Instant,
     written: &mut pingora::Result<()>,
     mut batch: Bytes,
@@ -108,13 +109,18 @@ async fn pump(
         if over {
             return live.broken.take().map_or(End::Complete, End::Broken);
         }
-        let idle = live.last_event + target.deadlines.idle;
+        let idle = live.last_event + speaker.target.deadlines.idle;
         let filled = {
             let fill = pin!(live.fill());
             down.until(idle.min(total), fill).await
         };
         match filled {
-            Ok(()) => batch = live.take(),
+            Ok(()) => {
+                batch = live.take();
+                if live.begun {
+                    speaker.begun();
+                }
+            }
             Err(Stop::ClientLeft) => return End::ClientLeft,
             Err(Stop::Deadline) => {
                 return End::TimedOut(if Instant::now() >= total {
@@ -131,7 +137,8 @@ async fn pump(
 fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) -> bool {
     speaker.target.attempts.count(end.outcome());
     match (speaker.permit.take(), end) {
-        (Some(permit), End::Complete) => permit.success(),
+        // What it said was an answer, only none that goes on with another's.
+        (Some(permit), End::Complete | End::Broken(Broken::NoContinuation(_))) => permit.success(),
         // It was speaking: that it had not finished may be the client's doing, who gives itself little time or reads slowly.
         (Some(permit), End::TimedOut(Outcome::TotalTimeout)) => drop(permit),
         (Some(permit), End::Broken(_) | End::TimedOut(_)) => match &live.reported {
@@ -149,7 +156,7 @@ fn fallen(live: &LiveStream, speaker: &Speaker, end: &End) -> Try {
     if !live.usage_is_whole
         && let Resumable::Text(said) = live.resumable()
     {
-        usage.output = usage.output.max(tokens(said));
+        usage.output = usage.output.max(tokens(said).saturating_sub(speaker.given));
     }
     Try {
         target: Arc::clone(&speaker.target),
@@ -182,6 +189,8 @@ async fn stream(
         uncounted,
         purpose: ctx.record.purpose,
         began: ctx.started,
+        begun: true,
+        given: 0,
     };
     ctx.record.ttft = Some(ctx.started.elapsed());
     // The head leaves with the first batch, not before it.
@@ -191,7 +200,7 @@ async fn stream(
     let mut batch = first;
     let mut broken = Vec::new();
     let end = loop {
-        let end = pump(down, ctx, &mut live, &speaker.target, what.total, &mut written, batch).await;
+        let end = pump(down, ctx, &mut live, &mut speaker, what.total, &mut written, batch).await;
         let another_may_do = report(&mut speaker, &end, &live);
         if !another_may_do || !end.may_be_mended() || what.found.model.continuation.is_none() {
             break end;
@@ -286,6 +295,11 @@ fn in_band(broken: Broken) -> Result<GatewayError, Bytes> {
             ErrorKind::ProviderBadResponse,
             "the provider's stream could not be understood",
             what,
+        ),
+        Broken::NoContinuation(why) => (
+            ErrorKind::ProviderBadResponse,
+            "the answer broke off, and the model that was asked to go on with it did something else",
+            why.to_owned(),
         ),
         Broken::Unfinished => (
             ErrorKind::ProviderBadResponse,

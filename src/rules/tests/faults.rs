@@ -221,3 +221,15 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn choices_in_choices_are_refused_and_not_recursed_into() {
+    for one in [
+        "stream ? stream && stream : ",
+        "stream&&stream?stream:",
+        "stream?stream||stream:",
+    ] {
+        let when = one.repeat(super::super::LONGEST / one.len() - 1) + "stream";
+        assert!(compiled(&[rule("r", &when)]).is_err(), "{one}");
+    }
+}

@@ -217,7 +217,7 @@ fn what_is_no_continuation_ends_as_a_break() {
         let second = sse(chat_decoder, &format!("{bad}data: [DONE]\n\n"));
         assert!(live.splice(paced(second.bytes), Framing::Sse, chat_decoder(), How::Prefilled));
         let out = drive(&mut live);
-        assert!(matches!(live.broken, Some(Broken::Garbage(_))), "{bad}");
+        assert!(matches!(live.broken, Some(Broken::NoContinuation(_))), "{bad}");
         assert!(!live.is_done() && !String::from_utf8_lossy(&out).contains("[DONE]"));
         assert!(matches!(live.resumable(), Resumable::No(_)));
         assert!(!live.splice(paced(Bytes::new()), Framing::Sse, chat_decoder(), How::Prefilled));

@@ -9,6 +9,7 @@ use super::super::super::context::Uncounted;
 use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
 use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
+use super::doubt::Doubts;
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
@@ -67,12 +68,12 @@ impl Asking {
         }
     }
 
-    pub fn failed(mut self, failure: &Failure) {
+    pub fn failed(mut self, failure: &Failure, doubts: &Doubts) {
         self.target.attempts.count(failure.outcome);
         let Some(permit) = self.permit.take() else { return };
         match failure.report {
             Report::Good => permit.success(),
-            Report::Bad => permit.failure(Instant::now()),
+            Report::Bad => doubts.failed(permit, failure.outcome),
             // The client names the model there, and limits are a model's: others want other models of this target.
             Report::Cool(_) if self.target.model.is_the_clients() => permit.unanswered(Instant::now),
             Report::Cool(length) => permit.cool(Instant::now(), length),
@@ -125,12 +126,15 @@ impl Attempt<'_> {
             Ok(Came::Reply(reply)) => {
                 match &reply {
                     Reply::Refused { .. } => asking.refused(),
-                    _ => asking.answered(),
+                    _ => {
+                        asking.answered();
+                        self.common.doubts.answered();
+                    }
                 }
                 Ok(reply)
             }
             Err(failure) => {
-                asking.failed(&failure);
+                asking.failed(&failure, &self.common.doubts);
                 Err(failure)
             }
         }
@@ -190,6 +194,7 @@ impl Attempt<'_> {
             permit.heard(Instant::now);
             permit.begun();
         }
+        self.common.doubts.answered();
         Reply::Live(Box::new(Live {
             stream,
             first,

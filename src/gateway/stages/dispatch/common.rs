@@ -3,6 +3,7 @@
 use super::super::super::App;
 use super::super::super::context::Uncounted;
 use super::super::super::downstream::sleep_until;
+use super::doubt::Doubts;
 use super::forward::Forwarded;
 use crate::snapshot::{ContinuationTerms, Limits, Snapshot};
 use crate::units::Usage;
@@ -34,6 +35,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub allotted: Option<Duration>,
     /// Calls made so far.
     pub calls: AtomicU32,
+    /// Failures that may be the request's.
+    pub doubts: Doubts,
 }
 
 impl Common<'_> {

@@ -80,6 +80,7 @@ pub(super) fn broken_stream(broken: Broken) -> Failure {
             "an error event with status 200".to_owned(),
         ),
         Broken::Garbage(what) => bad_response(what),
+        Broken::NoContinuation(why) => bad_response(why.to_owned()),
         Broken::Unfinished => bad_response("the stream ended before its first event".to_owned()),
     }
 }

@@ -10,6 +10,7 @@ use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
 use super::attempt::{Common, Notes};
+use super::doubt::Doubts;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
 use super::search::Search;
@@ -123,6 +124,7 @@ impl Copy {
             total: began + longest,
             allotted: Some(longest),
             calls: AtomicU32::new(0),
+            doubts: Doubts::default(),
         };
         // Not a call that a client's request could have had: a copy moves on to calm targets only.
         let unpaid = RetryBudget::default();

@@ -2,6 +2,7 @@
 
 use super::super::super::App;
 use super::attempt::Common;
+use super::doubt::Doubts;
 use super::forward::Forwarded;
 use super::race;
 use super::search::Chosen;
@@ -48,6 +49,7 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
         total: Instant::now() + PATIENCE,
         allotted: Some(PATIENCE),
         calls: AtomicU32::new(0),
+        doubts: Doubts::default(),
     };
     let chosen = Chosen {
         index: model,

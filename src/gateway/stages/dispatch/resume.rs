@@ -7,9 +7,10 @@
 use super::super::super::App;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::Downstream;
-use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as};
+use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as, tokens};
 use super::super::super::plan::{self, Answer, Continued, Plan, Terms};
 use super::attempt::{Asking, Attempt, Common, Notes, content_type};
+use super::doubt::Doubts;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
 use super::forward::Forwarded;
 use super::search::{Chosen, Search};
@@ -41,6 +42,10 @@ pub struct Speaker {
     pub purpose: Purpose,
     /// When.
     pub began: Instant,
+    /// Something has come from it.
+    pub begun: bool,
+    /// Tokens of the answer that others had given before it.
+    pub given: u64,
 }
 
 /// A request whose answer may be gone on with.
@@ -95,6 +100,7 @@ pub async fn go_on(
         total,
         allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
+        doubts: Doubts::after_a_failure(),
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);
     search.leave_out(broken.iter().chain(&ctx.unfit).copied().collect());
@@ -123,6 +129,7 @@ pub async fn go_on(
         down.waited += notes.waited;
         match asked {
             Ok((exchange, rest, asking)) => {
+                common.doubts.answered();
                 let source = Source::Upstream(Box::new(exchange));
                 if !live.splice(source, rest.framing, rest.decoder, rest.how) {
                     return Ok(None);
@@ -134,6 +141,8 @@ pub async fn go_on(
                     uncounted: attempt.uncounted(ResponseText::Events(Vec::new())),
                     purpose: Purpose::Continuation,
                     began,
+                    begun: false,
+                    given: tokens(&said),
                 };
                 ctx.record.target = Some(Arc::clone(target));
                 ctx.record.meter = model.meter(member, call.operation).cloned();
@@ -156,6 +165,16 @@ pub async fn go_on(
     Ok(None)
 }
 
+impl Speaker {
+    /// An event of its has come: as when an answer is committed.
+    pub fn begun(&mut self) {
+        if let (false, Some(permit)) = (std::mem::replace(&mut self.begun, true), &mut self.permit) {
+            permit.heard(Instant::now);
+            permit.begun();
+        }
+    }
+}
+
 impl Attempt<'_> {
     /// Ask for the rest of an answer; the response's head has come, and it is a stream.
     async fn resume(
@@ -172,7 +191,7 @@ impl Attempt<'_> {
         match self.ask_for_rest(site, notes, said, terms, &mut asking).await {
             Ok((exchange, rest)) => Ok((exchange, rest, asking)),
             Err(failure) => {
-                asking.failed(&failure);
+                asking.failed(&failure, &self.common.doubts);
                 Err(failure)
             }
         }
