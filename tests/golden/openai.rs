@@ -323,6 +323,7 @@ fn got(pieces: &[&[u8]], withhold: bool) -> Outcome {
             Broken::Reported(_) | Broken::Said(_) => "reported",
             Broken::Garbage(_) => "garbage",
             Broken::Connection(_) => "connection",
+            Broken::NoContinuation(_) => "no continuation",
             Broken::Unfinished => "unfinished",
         }),
     }
