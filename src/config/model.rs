@@ -231,10 +231,11 @@ pub struct Timeouts {
     /// TCP and TLS set-up. Default 5s.
     #[serde(default)]
     pub connect: Option<Interval>,
-    /// From the request sent to the response header. Default 60s.
+    /// From the request sent to the response header. Default 60s; 600s for models whose name says that they think first.
     #[serde(default)]
     pub first_byte: Option<Interval>,
-    /// From the request sent to the first event of a stream. Default 120s.
+    /// From the request sent to the first event of a stream. Default 120s; 600s for models whose name says that they think
+    /// first.
     #[serde(default)]
     pub first_event: Option<Interval>,
     /// Between two events of a stream, or two reads of a body. Default 60s.

@@ -283,7 +283,7 @@ impl<'a> Builder<'a> {
         Target {
             id_header: HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("unprintable")),
             model: ModelName::parse(target.model.as_deref(), public),
-            deadlines: deadlines(&blocks),
+            deadlines: terms::deadlines_of(own_name, deadlines(&blocks), &blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
             price: target.price.as_ref().map(terms::price),
             terms: BreakerTerms {

@@ -5,6 +5,7 @@ use crate::balance::queue::Queue;
 use crate::balance::{Backoff, HedgeBudget};
 use crate::config;
 use crate::units::Price;
+use crate::upstream::Deadlines;
 use http::header::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,5 +172,73 @@ pub(super) fn hedge(hedge: &config::Hedge) -> HedgeTerms {
         at_least: time(hedge.at_least, 50),
         at_most: time(hedge.at_most, 30_000),
         budget: HedgeBudget::new(hedge.budget_percent.unwrap_or(5)),
+    }
+}
+
+/// First byte and first event of models that think before they say anything.
+const THINKING: Duration = Duration::from_secs(600);
+
+/// Deadlines of a target: models known to think first have more time until their first byte, where nothing is configured.
+pub(super) fn deadlines_of(model: &str, mut deadlines: Deadlines, blocks: &[&config::Timeouts]) -> Deadlines {
+    if !thinks_first(model) {
+        return deadlines;
+    }
+    if blocks.iter().all(|block| block.first_byte.is_none()) {
+        deadlines.first_byte = THINKING;
+    }
+    if blocks.iter().all(|block| block.first_event.is_none()) {
+        deadlines.first_event = THINKING;
+    }
+    deadlines
+}
+
+/// By the names their vendors give them (model lists of OpenAI, DeepSeek, Mistral, Alibaba, Moonshot, xAI; from memory, 2026-11).
+fn thinks_first(model: &str) -> bool {
+    const FAMILIES: [&str; 7] = ["o1", "o3", "o4", "gpt-5", "magistral", "qwq", "grok-4"];
+    const PARTS: [&str; 4] = ["-thinking", "reasoner", "reasoning", "deepseek-r"];
+    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    let of_family = |family: &&str| {
+        let rest = name.strip_prefix(family);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    };
+    FAMILIES.iter().any(of_family) || PARTS.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_think_have_time_unless_it_is_configured() {
+        for (model, thinks) in [
+            ("o3-mini", true),
+            ("openai/o1", true),
+            ("gpt-5", true),
+            ("gpt-5.1-codex", true),
+            ("gpt-50", false),
+            ("deepseek-reasoner", true),
+            ("deepseek-r1", true),
+            ("kimi-k2-thinking", true),
+            ("gpt-4o", false),
+            ("o365", false),
+        ] {
+            assert_eq!(thinks_first(model), thinks, "{model}");
+        }
+        let none = config::Timeouts::default();
+        let some = config::Timeouts {
+            first_byte: config::Interval::parse("20s").ok(),
+            ..none
+        };
+        let given = deadlines_of("o3", Deadlines::default(), &[&none]);
+        assert_eq!((given.first_byte, given.first_event), (THINKING, THINKING));
+        let given = deadlines_of("o3", Deadlines::default(), &[&some, &none]);
+        assert_eq!(
+            (given.first_byte, given.first_event),
+            (Deadlines::default().first_byte, THINKING)
+        );
+        assert_eq!(
+            deadlines_of("gpt-4o", Deadlines::default(), &[&none]),
+            Deadlines::default()
+        );
     }
 }

@@ -129,7 +129,7 @@ const QUEUE_POSITION: Shape = Shape {
 };
 const ALONE: Shape = Shape {
     name: "cirque_target_left_alone",
-    help: "1 while a target is not asked although its breaker is closed: cooling, quarantined (it refused its credential), isolated.",
+    help: "1 while a target is not asked, whatever its breaker: cooling, quarantined (its provider refuses it this model), isolated.",
     labels: &["target", "reason"],
     buckets: &[],
 };

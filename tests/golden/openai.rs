@@ -320,10 +320,10 @@ fn got(pieces: &[&[u8]], withhold: bool) -> Outcome {
         usage: live.usage,
         done: live.is_done(),
         broken: live.broken.map(|broken| match broken {
-            Broken::NoContinuation(_) => "no continuation",
             Broken::Reported(_) | Broken::Said(_) => "reported",
             Broken::Garbage(_) => "garbage",
             Broken::Connection(_) => "connection",
+            Broken::NoContinuation(_) => "no continuation",
             Broken::Unfinished => "unfinished",
         }),
     }

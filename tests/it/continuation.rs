@@ -313,3 +313,71 @@ fn a_probe_that_goes_on_leaves_the_next_one_its_place() {
     let line = gateway.access(response.header("x-request-id").unwrap());
     assert!(line["purpose"].is_null(), "{line}");
 }
+
+/// `m` at these, one after the other.
+fn in_turn(upstreams: &[&Upstream], more: &str) -> Gateway {
+    let (mut providers, mut targets) = (String::new(), String::new());
+    for (at, upstream) in upstreams.iter().enumerate() {
+        providers += &format!("  p{at}: {{ kind: sglang, base_url: \"{}\" }}\n", upstream.url());
+        targets += &format!("{{ provider: p{at}, model: up, tier: {at} }}, ");
+    }
+    Gateway::with(format!(
+        "{more}providers:\n{providers}models:\n  m: {{ continuation: {{}}, targets: [ {targets} ] }}\n"
+    ))
+}
+
+#[test]
+fn when_its_time_is_up_nobody_else_is_asked() {
+    let first = speaker(3, true);
+    let silent = || {
+        Upstream::script(|conn| {
+            conn.request();
+            conn.wait_closed();
+        })
+    };
+    let (second, third) = (silent(), silent());
+    let gateway = in_turn(&[&first, &second, &third], "timeouts: { stream_total: 600ms }\n");
+    let response = gateway.stream();
+    let line = gateway.access(response.header("x-request-id").unwrap());
+    assert_eq!((&line["attempts"], second.count()), (&2.into(), 1), "{line}");
+}
+
+#[test]
+fn the_second_body_counts_as_held() {
+    let (first, second) = (speaker(3, true), speaker(100, false));
+    let gateway = in_turn(
+        &[&first, &second],
+        "limits: { request_body: 1MiB, response_body: 1MiB, buffered_bytes: 2MiB }\n",
+    );
+    let body = chat_stream("m").replace("Hello", &"x".repeat(1_000_000));
+    let response = gateway.post("/v1/chat/completions", body).ok();
+    assert_eq!(text_of(&response), WORDS.concat());
+    let body = chat_stream("m").replace("Hello", &"x".repeat(600_000));
+    let gateway = in_turn(
+        &[&first, &second],
+        "limits: { request_body: 1MiB, response_body: 1MiB, buffered_bytes: 1MiB }\n",
+    );
+    let before = second.count();
+    ends_in_error(
+        &gateway.post("/v1/chat/completions", body),
+        "upstream_error",
+        "provider_error",
+    );
+    assert_eq!(second.count(), before);
+}
+
+#[test]
+fn instead_of_one_that_calls_a_tool_the_next_goes_on() {
+    let call = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n";
+    let second = Upstream::script(move |conn| {
+        if conn.request().is_some() {
+            conn.stream_head();
+            conn.chunk(call);
+        }
+    });
+    let (first, third) = (speaker(3, true), speaker(100, false));
+    let gateway = in_turn(&[&first, &second, &third], "");
+    let response = gateway.stream().ok();
+    assert_eq!(text_of(&response), WORDS.concat());
+    assert_eq!((second.count(), third.count()), (1, 1));
+}

@@ -236,7 +236,7 @@ impl Machine {
         let length = open.saturating_mul(self.openings).min(open_at_most);
         // ±10 %, so that instances and targets that failed together do not probe together.
         self.phase = Phase::Open {
-            until: now + length.mul_f64(0.9 + 0.2 * fastrand::f64()),
+            until: now + length.mul_f64(0.9 + 0.2 * fastrand::f64()).min(open_at_most),
         };
     }
 

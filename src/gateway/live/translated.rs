@@ -178,7 +178,10 @@ impl Passage<'_> {
         });
         seam.begun = begun;
         if let Err(why) = fits {
-            trail.bar(why);
+            // Of which nothing was passed on: the client stands where it stood, and another may go on.
+            if begun {
+                trail.bar(why);
+            }
             seen.unfit = Some(why);
         }
     }

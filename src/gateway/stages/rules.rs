@@ -41,11 +41,17 @@ pub fn run<'a>(
     }
     let priority = decision.priority.map_or(Priority::DEFAULT, Priority::new);
     admit::reconsider(app, ctx, &snapshot.limits, priority)?;
+    let mut edited = None;
     for edits in decision.edits {
-        let edited = edits
-            .apply(&call.body, call.operation, call.dialect, depth)
+        let body = edited.as_ref().unwrap_or(&call.body);
+        let next = edits
+            .apply(body, call.operation, call.dialect, depth)
             .map_err(|error| GatewayError::invalid("invalid_json", format!("the body cannot be read: {error}")))?;
-        *call = call.edited(edited, depth)?;
+        edited = Some(next);
+    }
+    // A large body takes its time: it is read anew once.
+    if let Some(body) = edited {
+        *call = call.edited(body, depth)?;
     }
     let model = decision.model.and_then(|index| snapshot.models.get(index));
     Ok(model.map(|model| {

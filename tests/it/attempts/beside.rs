@@ -1,8 +1,9 @@
 //! Calls beside a request's own: hedges, copies, one-token questions. None of them may harm it, outlive it, or be billed to it.
 
 use super::{held, model};
+use crate::admin::target;
 use crate::support::client::{Client, chat};
-use crate::support::upstream::json_answer;
+use crate::support::upstream::{CHUNK, DONE, FINISH, json_answer, stream_answer};
 use crate::support::{Gate, Gateway, Upstream, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,4 +164,15 @@ fn a_question_of_one_token_is_asked_in_the_vendors_own_dialect() {
     assert_eq!(body.get("stream").and_then(serde_json::Value::as_bool), None);
     // It is nobody's request.
     gateway.wait_metric("cirque_requests_total", &[], 5.0);
+}
+
+#[test]
+fn what_a_copied_stream_fails_on_may_be_the_requests() {
+    let error = "data: {\"error\":{\"message\":\"Your input exceeds the context window\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"context_length_exceeded\"}}\n\n";
+    let own = Upstream::always(stream_answer(&[CHUNK, FINISH, DONE]));
+    let copy = Upstream::always(stream_answer(&[CHUNK, error]));
+    let gateway = mirrored(&own, &copy, "percent: 100");
+    gateway.stream().ok();
+    gateway.wait_metric("cirque_mirror_requests_total", &["result=\"only_own\""], 1.0);
+    assert_eq!(target(&gateway, "x/up")["failures_in_a_row"], 0);
 }

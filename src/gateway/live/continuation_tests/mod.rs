@@ -219,8 +219,16 @@ fn what_is_no_continuation_ends_as_a_break() {
         let out = drive(&mut live);
         assert!(matches!(live.broken, Some(Broken::NoContinuation(_))), "{bad}");
         assert!(!live.is_done() && !String::from_utf8_lossy(&out).contains("[DONE]"));
-        assert!(matches!(live.resumable(), Resumable::No(_)));
-        assert!(!live.splice(paced(Bytes::new()), Framing::Sse, chat_decoder(), How::Prefilled));
+        // Nothing of it has reached the client: another may go on, unless it says something first.
+        assert!(matches!(live.resumable(), Resumable::Text(_)) && live.seams() == 0);
+        let says = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
+        let third = sse(chat_decoder, &format!("{says}{bad}"));
+        assert!(live.splice(paced(third.bytes), Framing::Sse, chat_decoder(), How::Prefilled));
+        drive(&mut live);
+        assert!(
+            bad == only_thought || matches!(live.resumable(), Resumable::No(why) if why != "seams enough"),
+            "{bad}"
+        );
     }
 }
 

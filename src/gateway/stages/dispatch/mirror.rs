@@ -179,10 +179,13 @@ impl Copy {
             Some(_) => Outcome::BadResponse,
         });
         if let Some(permit) = permit {
-            if ok {
-                permit.success();
-            } else {
-                permit.failure(Instant::now());
+            match &stream.reported {
+                _ if ok => permit.success(),
+                // What it fails on may be the request: then it would not have to be left alone.
+                Some(reported) => {
+                    super::settle_broken(&target, permit, reported);
+                }
+                None => permit.failure(Instant::now()),
             }
         }
         let notes = Notes {

@@ -5,6 +5,7 @@
 //! as it would have without. `live.rs` knows what may be continued and splices.
 
 use super::super::super::App;
+use super::super::super::buffers::Room;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::Downstream;
 use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as, tokens};
@@ -156,8 +157,12 @@ pub async fn go_on(
                     ctx.record
                         .fell(target, Purpose::Continuation, failure.outcome, began.elapsed());
                 }
+                let elsewhere = failure.elsewhere;
                 // Whatever it is, it is not the client's answer: that has begun.
                 let _ = search.failed(index, member, failure);
+                if !elsewhere {
+                    break;
+                }
             }
         }
     }
@@ -206,6 +211,10 @@ impl Attempt<'_> {
         asking: &mut Asking,
     ) -> Result<(Exchange, Continued), Failure> {
         let rest = self.rest(site, said, terms).await?.map_err(unplannable)?;
+        // A second body beside the client's.
+        let mut room = Room::none(&self.common.app.buffers);
+        room.grow_to(rest.plan.body.len(), self.common.limits().buffered_bytes)
+            .map_err(|_| failure::no_room())?;
         self.common.count_call();
         asking.asked = true;
         let exchange = self.ask(notes, site, &rest.plan).await?;
