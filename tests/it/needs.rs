@@ -214,6 +214,12 @@ fn when_none_fits_the_models_for_long_ones_are_asked_and_without_them_the_provid
         gateway.post(CHATS, long(1500)).ok().header("x-cirque-target"),
         Some("b/up")
     );
+    // Nor does it leave anybody unasked when those for long ones fail.
+    let broken = Upstream::always(json_answer(500, "{}"));
+    let asked = config("context_fallback: [ large ],").replace(&large.url(), &broken.url());
+    let response = Gateway::with(asked).post(CHATS, long(3000)).ok();
+    assert_eq!(response.header("x-cirque-target"), Some("a/up"));
+    assert_eq!((broken.count(), response.header("x-cirque-attempts")), (1, Some("2")));
     // An estimate alone refuses nobody.
     let gateway = Gateway::with(config(""));
     assert_eq!(

@@ -217,6 +217,9 @@ async fn look<'a>(
             search.widen(&model.chain, behind);
             next = search.next(common.calls());
         }
+        if next.is_none() && search.go_home() {
+            next = search.next(common.calls());
+        }
         let Some(chosen) = next.or_else(|| search.last_resort(common.calls())) else {
             if rounds < model.retry.same_target && search.is_worth_asking_again() {
                 let wake = Instant::now() + model.retry.backoff.wait(rounds);

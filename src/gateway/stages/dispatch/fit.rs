@@ -2,7 +2,7 @@
 //!
 //! What a target lacks is configured, what a request needs is read from its body, and only for models whose targets differ. How
 //! long a prompt is can only be estimated, so length alone never refuses a request: when nobody seems to have room, those for long
-//! conversations are asked, and without such the provider says.
+//! conversations are asked first; without such, or when they fail, its own targets say.
 
 use super::super::super::context::RequestContext;
 use super::attempt::Common;
@@ -68,6 +68,7 @@ pub(super) fn run<'a>(
     } else if !model.context_chain.is_empty() && !all(&both, &model.context_chain) {
         search.leave_out(both);
         search.detour(&model.context_chain, Purpose::ContextFallback);
+        search.come_back_to(&model.chain, unable);
     } else {
         search.leave_out(unable);
     }

@@ -50,6 +50,8 @@ pub(super) struct Search<'a> {
     failed: Vec<(usize, usize)>,
     /// Members that said "later": they may be asked again, at the price of a retry.
     postponed: Vec<(usize, usize)>,
+    /// Where to look when a detour was in vain that was taken on an estimate: the pools, and who of them is left out.
+    home: Option<(&'a [usize], Vec<(usize, usize)>)>,
     /// Why somebody of this chain is asked, other than that it is their turn.
     detour: Option<Purpose>,
     last: Option<GatewayError>,
@@ -75,6 +77,7 @@ impl<'a> Search<'a> {
             unfit: Vec::new(),
             failed: Vec::new(),
             postponed: Vec::new(),
+            home: None,
             detour: None,
             last: None,
             cooling: None,
@@ -219,6 +222,21 @@ impl<'a> Search<'a> {
         self.cooling = None;
         self.full = false;
         self.detour = purpose;
+    }
+
+    /// The detour was a guess: these pools, without these members, are looked through when it was in vain.
+    pub fn come_back_to(&mut self, chain: &'a [usize], without: Vec<(usize, usize)>) {
+        self.home = Some((chain, without));
+    }
+
+    /// Go back to where a guess led away from.
+    pub fn go_home(&mut self) -> bool {
+        let Some((chain, without)) = self.home.take() else {
+            return false;
+        };
+        (self.chain, self.unfit) = (chain, without);
+        self.again(None);
+        true
     }
 
     /// Look in other pools from here on. False when that was done already, or there are none.
