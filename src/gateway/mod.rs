@@ -3,6 +3,7 @@
 //! [`proxy`] is Pingora's hook, one line per phase; [`pipeline`] is the walk; `stages/` holds one file per step; the rest
 //! is the client side of the wire. Facts cross between rooms only here, as values.
 
+pub mod aside;
 pub mod buffers;
 pub mod context;
 pub mod door;

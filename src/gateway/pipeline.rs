@@ -113,7 +113,7 @@ async fn call(
     let mut call = received.call;
     let ruled = match &snapshot.routes {
         None => None,
-        Some(routes) => rules::run(app, down, ctx, snapshot, routes, &mut call)?,
+        Some(_) => rules::run(app, down, ctx, snapshot, &mut call).await?,
     };
     let found = match ruled {
         Some(found) => found,

@@ -93,6 +93,12 @@ impl Routes {
         Ok(Some(Self { rules, effects }))
     }
 
+    /// Whether any of them looks into bodies, or changes them.
+    pub fn read_bodies(&self) -> bool {
+        let uses = self.rules.uses();
+        uses.tokens || uses.needs || uses.max_tokens || self.effects.iter().any(|effect| !effect.edits.is_empty())
+    }
+
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.effects.iter().map(|effect| &*effect.name)

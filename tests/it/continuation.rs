@@ -133,6 +133,7 @@ fn the_next_target_is_told_what_was_said_and_the_record_names_both() {
     assert_eq!(line["tries"][0]["target"], "a/up");
     assert_eq!(line["tries"][0]["outcome"], "disconnected");
     assert!(line["tries"][0]["output_tokens"].as_u64() > Some(0), "{line}");
+    assert!(line["tries"][0]["input_tokens"].as_u64() > Some(0), "{line}");
     assert_eq!(line["attempts"], 2);
 }
 

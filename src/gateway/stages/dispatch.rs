@@ -162,7 +162,7 @@ pub async fn run(
             search.stick(index, key);
         }
     }
-    fit::run(&common, ctx, &mut search, found.model)?;
+    fit::run(&common, ctx, &mut search, found.model).await?;
     ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
     let waiter = Waiter {
         priority: ctx.priority,

@@ -13,7 +13,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Found, Snapshot};
 use crate::telemetry::Outcome;
 use crate::upstream::{Backend, Target};
-use crate::wire::Call;
+use crate::wire::{Call, needs};
 use bytes::Bytes;
 use http::StatusCode;
 use std::pin::pin;
@@ -150,9 +150,14 @@ fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) -> bool {
     true
 }
 
-/// A target that broke off, with what it had made: as it told, else by the text that passed.
-fn fallen(live: &LiveStream, speaker: &Speaker, end: &End) -> Try {
+/// A target that broke off, with what it had read and made: as it told, else by the request and the text that passed.
+fn fallen(what: &Resumption<'_>, live: &LiveStream, speaker: &Speaker, end: &End) -> Try {
     let mut usage = live.usage.unwrap_or_default();
+    if usage.input == 0 {
+        let body = &what.call.body;
+        let seen = needs::look(body, what.call.dialect, what.snapshot.limits.json_depth);
+        usage.input = needs::estimate_tokens(body.len(), &seen).saturating_add(speaker.given);
+    }
     if !live.usage_is_whole
         && let Resumable::Text(said) = live.resumable()
     {
@@ -206,7 +211,7 @@ async fn stream(
             break end;
         }
         broken.push(speaker.place);
-        let fell = fallen(&live, &speaker, &end);
+        let fell = fallen(&what, &live, &speaker, &end);
         let (before, meter) = (ctx.record.tries.len(), ctx.record.meter.clone());
         match dispatch::go_on(what, down, ctx, &mut live, &broken).await {
             Ok(Some(next)) => {

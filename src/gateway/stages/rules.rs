@@ -2,6 +2,7 @@
 //! asked for by a name that is none.
 
 use super::super::App;
+use super::super::aside::{OFFLOAD_FROM, aside};
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::super::overload::Priority;
@@ -10,52 +11,109 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::routes::{Asked, Routes};
 use crate::snapshot::{Found, Snapshot};
 use crate::wire::Call;
+use crate::wire::needs::Seen;
+use http::HeaderMap;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
+
+/// What the rules make of a request.
+struct Ruled {
+    model: Option<usize>,
+    rule: Option<Arc<str>>,
+    applied: Vec<Arc<str>>,
+    refuse: Option<Arc<str>>,
+    priority: Option<u8>,
+    seen: Option<Seen>,
+    /// The call as they change it.
+    call: Option<Call>,
+}
 
 /// Apply the rules: the model that one of them names, and the call as they change it.
-pub fn run<'a>(
+pub async fn run<'a>(
     app: &App,
-    down: &Downstream<'_>,
+    down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &'a Snapshot,
-    routes: &Routes,
+    snapshot: &'a Arc<Snapshot>,
     call: &mut Call,
 ) -> Result<Option<Found<'a>>, GatewayError> {
-    let depth = snapshot.limits.json_depth;
+    let Some(routes) = &snapshot.routes else {
+        return Ok(None);
+    };
+    let ip = down.client_ip();
+    let ruled = if call.body.len() < OFFLOAD_FROM || !routes.read_bodies() {
+        judge(routes, call, &down.request().headers, ip, snapshot.limits.json_depth)?
+    } else {
+        let (snapshot, call) = (Arc::clone(snapshot), call.clone());
+        let headers = down.request().headers.clone();
+        let work = move || {
+            let routes = snapshot.routes.as_ref()?;
+            Some(judge(routes, &call, &headers, ip, snapshot.limits.json_depth))
+        };
+        let began = Instant::now();
+        let judged = down.or_left(pin!(aside(work))).await;
+        down.waited += began.elapsed();
+        let judged = judged.map_err(|_| GatewayError::client_left())?;
+        let judged = judged.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))?;
+        match judged {
+            Some(judged) => judged?,
+            None => return Ok(None),
+        }
+    };
+    for rule in &ruled.applied {
+        app.meters.routing.rule(rule);
+    }
+    ctx.record.rule = ruled.rule;
+    // What was seen is of the body as it came.
+    ctx.seen = ruled.seen.filter(|_| ruled.call.is_none());
+    if let Some(text) = ruled.refuse {
+        return Err(GatewayError::new(ErrorKind::Forbidden, text.to_string()).code("route_refused"));
+    }
+    let priority = ruled.priority.map_or(Priority::DEFAULT, Priority::new);
+    admit::reconsider(app, ctx, &snapshot.limits, priority)?;
+    if let Some(edited) = ruled.call {
+        *call = edited;
+    }
+    let model = ruled.model.and_then(|index| snapshot.models.get(index));
+    Ok(model.map(|model| {
+        ctx.record.model = Some(Arc::clone(&model.name));
+        Found { model, matched: "" }
+    }))
+}
+
+/// Decide, and make the edits.
+fn judge(
+    routes: &Routes,
+    call: &Call,
+    headers: &HeaderMap,
+    ip: Option<IpAddr>,
+    depth: usize,
+) -> Result<Ruled, GatewayError> {
     let decision = routes.decide(Asked {
         call,
-        headers: &down.request().headers,
-        ip: down.client_ip(),
+        headers,
+        ip,
         now: SystemTime::now(),
         max_depth: depth,
     });
-    for rule in &decision.applied {
-        app.meters.routing.rule(rule);
-    }
-    ctx.record.rule = decision.rule.cloned();
-    // What was seen is of the body as it came.
-    ctx.seen = decision.seen.filter(|_| decision.edits.is_empty());
-    if let Some(text) = decision.refuse {
-        return Err(GatewayError::new(ErrorKind::Forbidden, text.to_string()).code("route_refused"));
-    }
-    let priority = decision.priority.map_or(Priority::DEFAULT, Priority::new);
-    admit::reconsider(app, ctx, &snapshot.limits, priority)?;
     let mut edited = None;
-    for edits in decision.edits {
+    let edits = decision.edits.into_iter().filter(|_| decision.refuse.is_none());
+    for edits in edits {
         let body = edited.as_ref().unwrap_or(&call.body);
         let next = edits
             .apply(body, call.operation, call.dialect, depth)
             .map_err(|error| GatewayError::invalid("invalid_json", format!("the body cannot be read: {error}")))?;
         edited = Some(next);
     }
-    // A large body takes its time: it is read anew once.
-    if let Some(body) = edited {
-        *call = call.edited(body, depth)?;
-    }
-    let model = decision.model.and_then(|index| snapshot.models.get(index));
-    Ok(model.map(|model| {
-        ctx.record.model = Some(Arc::clone(&model.name));
-        Found { model, matched: "" }
-    }))
+    Ok(Ruled {
+        model: decision.model,
+        rule: decision.rule.cloned(),
+        applied: decision.applied.into_iter().cloned().collect(),
+        refuse: decision.refuse.cloned(),
+        priority: decision.priority,
+        seen: decision.seen,
+        // It is read anew once, however many rules changed it.
+        call: edited.map(|body| call.edited(body, depth)).transpose()?,
+    })
 }

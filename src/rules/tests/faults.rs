@@ -233,3 +233,12 @@ fn choices_in_choices_are_refused_and_not_recursed_into() {
         assert!(compiled(&[rule("r", &when)]).is_err(), "{one}");
     }
 }
+
+#[test]
+fn a_quote_in_a_comment_hides_no_depth() {
+    for comment in ["// \"\n", "// '\n"] {
+        let when = format!("{comment}{}stream{}", "(".repeat(2000), ")".repeat(2000));
+        assert!(compiled(&[rule("r", &when)]).is_err());
+    }
+    assert!(compiled(&[rule("r", "// it's \"fine\nstream")]).is_ok());
+}

@@ -204,6 +204,22 @@ fn reasoning_under_way_and_an_answer_that_ended_are_not_gone_on_with() {
 }
 
 #[test]
+fn reasoning_is_not_kept_without_end() {
+    let delta = |name: &str, text: &str| {
+        let delta = serde_json::json!({ name: text });
+        format!("data: {{\"id\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta}}}]}}\n\n")
+    };
+    for (times, long) in [(3, false), (5, true)] {
+        let thoughts = delta("reasoning_content", &"x".repeat(256 * 1024)).repeat(times);
+        let first = sse(chat_decoder, &format!("{thoughts}{}", delta("content", "said")));
+        let mut live = begin(&clients::CHAT, true, &first, first.bytes.clone());
+        drive(&mut live);
+        let too_long = Resumable::No("reasoning that is too long");
+        assert_eq!(live.resumable() == too_long, long, "{times}");
+    }
+}
+
+#[test]
 fn what_is_no_continuation_ends_as_a_break() {
     let call = "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\
                 \"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n";

@@ -4,6 +4,7 @@
 //! long a prompt is can only be estimated, so length alone never refuses a request: when nobody seems to have room, those for long
 //! conversations are asked first; without such, or when they fail, its own targets say.
 
+use super::super::super::aside::{OFFLOAD_FROM, aside};
 use super::super::super::context::RequestContext;
 use super::attempt::Common;
 use super::search::Search;
@@ -11,10 +12,21 @@ use crate::config::lacking;
 use crate::error::GatewayError;
 use crate::snapshot::PublicModel;
 use crate::telemetry::Purpose;
-use crate::wire::needs;
+use crate::wire::Call;
+use crate::wire::needs::{self, Seen};
+
+/// What a request needs; a large one is not looked through on the worker.
+async fn look(call: &Call, depth: usize) -> Result<Seen, GatewayError> {
+    if call.body.len() < OFFLOAD_FROM {
+        return Ok(needs::look(&call.body, call.dialect, depth));
+    }
+    let (body, dialect) = (call.body.clone(), call.dialect);
+    let looked = aside(move || needs::look(&body, dialect, depth)).await;
+    looked.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))
+}
 
 /// Leave out who does not fit.
-pub(super) fn run<'a>(
+pub(super) async fn run<'a>(
     common: &Common<'a>,
     ctx: &mut RequestContext,
     search: &mut Search<'a>,
@@ -31,9 +43,11 @@ pub(super) fn run<'a>(
         return Ok(());
     }
     let call = common.call;
-    let seen = *ctx
-        .seen
-        .get_or_insert_with(|| needs::look(&call.body, call.dialect, snapshot.limits.json_depth));
+    let seen = match ctx.seen {
+        Some(seen) => seen,
+        None => look(call, snapshot.limits.json_depth).await?,
+    };
+    ctx.seen = Some(seen);
     let tokens = needs::estimate_tokens(call.body.len(), &seen);
     let (mut unable, mut short) = (Vec::new(), Vec::new());
     let mut lacked: Vec<&'static str> = Vec::new();

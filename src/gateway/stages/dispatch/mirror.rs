@@ -99,7 +99,10 @@ impl Copy {
             duration: began.elapsed(),
             ..Side::default()
         });
-        self.comparison.copy(side);
+        // Who sees the comparison may send the next copy.
+        let comparison = Arc::clone(&self.comparison);
+        drop(self);
+        comparison.copy(side);
     }
 
     /// Ask until somebody answers.

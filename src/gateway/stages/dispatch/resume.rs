@@ -5,6 +5,7 @@
 //! as it would have without. `live.rs` knows what may be continued and splices.
 
 use super::super::super::App;
+use super::super::super::aside::{OFFLOAD_FROM, aside};
 use super::super::super::buffers::Room;
 use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::Downstream;
@@ -15,7 +16,6 @@ use super::doubt::Doubts;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
 use super::forward::Forwarded;
 use super::search::{Chosen, Search};
-use super::translate::{OFFLOAD_FROM, aside};
 use super::{Reply, failure};
 use crate::balance::Permit;
 use crate::error::GatewayError;

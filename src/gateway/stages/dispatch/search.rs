@@ -23,6 +23,9 @@ const MAX_BAD_RESPONSES: u32 = 2;
 /// Most calls one request may cause.
 const MAX_CALLS: u32 = 16;
 
+/// Model and member, of several.
+type Places = Vec<(usize, usize)>;
+
 /// Somebody to ask.
 pub(super) struct Chosen<'a> {
     /// Which model of the snapshot.
@@ -51,7 +54,7 @@ pub(super) struct Search<'a> {
     /// Members that said "later": they may be asked again, at the price of a retry.
     postponed: Vec<(usize, usize)>,
     /// Where to look when a detour was in vain that was taken on an estimate: the pools, and who of them is left out.
-    home: Option<(&'a [usize], Vec<(usize, usize)>)>,
+    home: Option<(&'a [usize], Places)>,
     /// Why somebody of this chain is asked, other than that it is their turn.
     detour: Option<Purpose>,
     last: Option<GatewayError>,
