@@ -81,6 +81,11 @@ impl Attempt<'_> {
         detail: String,
     ) -> Result<Reply, Failure> {
         match blame(self.target, &verdict) {
+            // The client chose a model that the gateway's credential may not use: nothing against the target, and nothing that the
+            // client could mend with a credential of its own.
+            Blame::Client if verdict.blame == Blame::Target && verdict.reason == Some(Reason::Permission) => {
+                Err(auth_failed(Report::Good, detail))
+            }
             Blame::Client => Ok(Reply::Refused {
                 status,
                 body: plan::refusal(self.common.call, native, status, body, self.common.id),
@@ -147,7 +152,9 @@ fn blame(target: &Target, verdict: &Verdict) -> Blame {
 /// The provider does not let this gateway in, or not to this model.
 fn auth_failed(report: Report, detail: String) -> Failure {
     let text = match report {
-        Report::Forbidden => "the provider does not give the gateway access to this model; its operator has to mend it",
+        Report::Forbidden | Report::Good => {
+            "the provider does not give the gateway access to this model; its operator has to mend it"
+        }
         _ => "the provider refused the gateway's credential; its operator has to mend it",
     };
     Failure {
@@ -165,7 +172,8 @@ fn about_the_model(reason: Reason) -> bool {
 
 /// Only statuses that mean the same to a client of this gateway are passed on.
 fn client_status(status: StatusCode) -> StatusCode {
-    if status.is_client_error() {
+    // A 401 or 402 is about the gateway's account, whatever came with it: a client would look for the mistake in its own.
+    if status.is_client_error() && !matches!(status.as_u16(), 401 | 402) {
         status
     } else {
         StatusCode::BAD_REQUEST

@@ -147,7 +147,7 @@ pub static MISTRAL: Section = Section {
     title: "Mistral",
     source: "docs.mistral.ai/api, docs.mistral.ai/resources/known-limitations; texts from public issue reports",
     rows: &[
-        TOO_LONG.code(&["3051"]),
+        TOO_LONG.at(&[400, 413, 422]).code(&["3051"]),
         TOO_LONG.at(&[400, 422]).says(&[
             "Prompt contains # tokens, too large for model with # maximum context length*",
             "Prompt contains # tokens and # draft tokens, too large for model with # maximum context length*",
