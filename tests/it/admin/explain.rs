@@ -316,7 +316,7 @@ fn the_command_says_the_same_and_its_status_says_how_it_went() {
     let eu = [("x-cirque-metadata", r#"{"region":"eu"}"#.to_owned())];
     let closed = [("x-cirque-metadata", r#"{"job":"forbidden"}"#.to_owned())];
     let model = |name: &str| json!({"model": name, "messages": []});
-    for (asked, status) in [
+    for (mut asked, status) in [
         (question(CHATS, &[], &model("base")), 0),
         (question(CHATS, &eu, &model("base")), 0),
         (question(CHATS, &closed, &model("base")), 1),
@@ -330,6 +330,8 @@ fn the_command_says_the_same_and_its_status_says_how_it_went() {
             0,
         ),
     ] {
+        // Asked twice: at one time, or a second may pass in between.
+        asked["now"] = json!("2026-01-31T22:00:00Z");
         let path = file("question.json", &asked.to_string());
         let said = command(&gateway.config, &path, &["--json"], "");
         assert_eq!(
