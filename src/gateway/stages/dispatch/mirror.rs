@@ -9,7 +9,7 @@ use super::super::super::buffers::Room;
 use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
-use super::attempt::{Common, Notes};
+use super::attempt::Common;
 use super::doubt::Doubts;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
@@ -18,6 +18,8 @@ use super::{Live, Reply};
 use crate::balance::RetryBudget;
 use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
 use crate::telemetry::{Outcome, Purpose, Side};
+use crate::units::Usage;
+use crate::upstream::Target;
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -140,7 +142,7 @@ impl Copy {
             match result {
                 Ok(Reply::Live(live)) => return Some(self.listen(*live, began).await),
                 Ok(Reply::Whole { .. }) => {
-                    self.account(&who.target.id, &notes);
+                    self.account(who.target, notes.usage.as_ref());
                     return Some(Side {
                         ok: true,
                         duration: began.elapsed(),
@@ -191,11 +193,7 @@ impl Copy {
                 None => permit.failure(Instant::now()),
             }
         }
-        let notes = Notes {
-            usage: stream.usage,
-            ..Notes::default()
-        };
-        self.account(&target.id, &notes);
+        self.account(&target, stream.usage.as_ref());
         let output = stream.usage.map(|usage| usage.output);
         stream.release().await;
         Side {
@@ -206,15 +204,12 @@ impl Copy {
         }
     }
 
-    fn account(&self, target: &crate::ids::TargetId, notes: &Notes) {
+    /// What the copy used, and cost.
+    fn account(&self, target: &Target, usage: Option<&Usage>) {
         let routing = &self.app.meters.routing;
-        routing.call(target.as_str(), Purpose::Mirror, notes.usage.as_ref());
-        let targets = self.snapshot.models.iter().flat_map(|model| &model.targets);
-        let price = targets
-            .filter(|known| &known.id == target)
-            .find_map(|known| known.price);
-        if let (Some(price), Some(usage)) = (price, &notes.usage) {
-            routing.cost(target.as_str(), Purpose::Mirror, &price, usage);
+        routing.call(target.id.as_str(), Purpose::Mirror, usage);
+        if let (Some(price), Some(usage)) = (&target.price, usage) {
+            routing.cost(target.id.as_str(), Purpose::Mirror, price, usage);
         }
     }
 }
