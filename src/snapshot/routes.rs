@@ -7,13 +7,14 @@
 
 use crate::config;
 use crate::rules::{Case, Explained, Facts, Lookup, Nothing, Rules, Uses, Value};
+use crate::telemetry::{RoutingMeters, RuleMeter};
 use crate::wire::edit::Edits;
 use crate::wire::needs::{self, Seen};
 use crate::wire::{Call, json};
 use http::HeaderMap;
 use serde_json::Value as Json;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Largest `x-cirque-metadata` that is read, in bytes.
@@ -30,6 +31,8 @@ pub struct Routes {
 #[derive(Debug)]
 struct Effect {
     name: Arc<str>,
+    /// Counts the requests it applies to; made with the first.
+    counter: OnceLock<RuleMeter>,
     to: Option<usize>,
     /// By place of the switch's case.
     cases: Vec<usize>,
@@ -61,8 +64,8 @@ pub struct Decision<'a> {
     pub model: Option<usize>,
     /// The rule that decided, else the last one that changed something.
     pub rule: Option<&'a Arc<str>>,
-    /// Every rule that applied.
-    pub applied: Vec<&'a Arc<str>>,
+    /// Every rule that applied, for [`Routes::count`].
+    pub applied: Vec<usize>,
     /// The text to refuse with.
     pub refuse: Option<&'a Arc<str>>,
     /// What changes in the body, in order.
@@ -93,6 +96,13 @@ impl Routes {
         Ok(Some(Self { rules, effects }))
     }
 
+    /// Count the rules that applied to a request.
+    pub fn count(&self, applied: &[usize], meters: &RoutingMeters) {
+        for effect in applied.iter().filter_map(|&rule| self.effects.get(rule)) {
+            effect.counter.get_or_init(|| meters.rule(&effect.name)).count();
+        }
+    }
+
     /// Whether any of them looks into bodies, or changes them.
     pub fn read_bodies(&self) -> bool {
         let uses = self.rules.uses();
@@ -114,7 +124,7 @@ impl Routes {
                     return;
                 };
                 decision.rule = Some(&effect.name);
-                decision.applied.push(&effect.name);
+                decision.applied.push(step.rule);
                 decision.priority = effect.priority.or(decision.priority);
                 decision.refuse = effect.refuse.as_ref();
                 if !effect.edits.is_empty() {
@@ -186,6 +196,7 @@ fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>) -> Effect
     };
     Effect {
         name: rule.name.as_str().into(),
+        counter: OnceLock::new(),
         to,
         cases,
         otherwise,

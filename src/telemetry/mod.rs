@@ -36,4 +36,4 @@ pub use in_flight::InFlight;
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, Meters, NONE};
 pub use route::{AttemptMeter, Finished, Outcome, Purpose, RouteMeter};
-pub use routing::{ArmMeter, RoutingMeters, Side};
+pub use routing::{ArmMeter, RoutingMeters, RuleMeter, Side};

@@ -286,9 +286,9 @@ impl RoutingMeters {
         self.seams.get(&[model, &short]).inc();
     }
 
-    /// A rule applied.
-    pub fn rule(&self, rule: &str) {
-        self.rules.get(&[rule]).inc();
+    /// The handle of a rule. Resolve it once per snapshot.
+    pub fn rule(&self, rule: &str) -> RuleMeter {
+        RuleMeter(self.rules.get(&[rule]))
     }
 
     /// A request joined a line at this place.
@@ -350,6 +350,17 @@ impl RoutingMeters {
         self.queue_depth.retain(|values| first(values, model));
         self.queue_position.retain(|values| first(values, model));
         self.alone.retain(|values| first(values, target));
+    }
+}
+
+/// Counts the requests that one rule applies to.
+#[derive(Debug, Clone)]
+pub struct RuleMeter(IntCounter);
+
+impl RuleMeter {
+    /// It applied.
+    pub fn count(&self) {
+        self.0.inc();
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Instant, SystemTime};
 struct Ruled {
     model: Option<usize>,
     rule: Option<Arc<str>>,
-    applied: Vec<Arc<str>>,
+    applied: Vec<usize>,
     refuse: Option<Arc<str>>,
     priority: Option<u8>,
     seen: Option<Seen>,
@@ -61,9 +61,7 @@ pub async fn run<'a>(
             None => return Ok(None),
         }
     };
-    for rule in &ruled.applied {
-        app.meters.routing.rule(rule);
-    }
+    routes.count(&ruled.applied, &app.meters.routing);
     ctx.record.rule = ruled.rule;
     // What was seen is of the body as it came.
     ctx.seen = ruled.seen.filter(|_| ruled.call.is_none());
@@ -109,7 +107,7 @@ fn judge(
     Ok(Ruled {
         model: decision.model,
         rule: decision.rule.cloned(),
-        applied: decision.applied.into_iter().cloned().collect(),
+        applied: decision.applied,
         refuse: decision.refuse.cloned(),
         priority: decision.priority,
         seen: decision.seen,
