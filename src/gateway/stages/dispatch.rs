@@ -31,11 +31,10 @@ mod translate;
 mod wait;
 
 use self::attempt::{Common, Notes};
-use self::doubt::Doubts;
 use self::forward::Forwarded;
 pub(in crate::gateway) use self::judge::settle_broken;
-use self::race::{Fallen, Finished, Who};
-use self::search::{Chosen, Search};
+use self::race::{Fallen, Finished};
+use self::search::{Chosen, Search, Who};
 use self::wait::{Waited, Waiter};
 use super::super::App;
 use super::super::buffers::Room;
@@ -56,7 +55,6 @@ use http::StatusCode;
 use http::header::HeaderName;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 pub(in crate::gateway) use self::resume::{Resumption, Speaker, go_on};
@@ -134,19 +132,12 @@ pub async fn run(
     let headers = Forwarded::of(&down.request().headers);
     let id = ctx.id.clone();
     let common = Common {
-        app,
-        snapshot,
-        call,
-        id: id.as_str(),
-        headers: &headers,
         matched: found.matched,
         strict: found.model.strict,
         continuation: found.model.continuation,
         filters: !found.model.filter_chain.is_empty(),
-        total,
         allotted: (total == ctx.started + configured).then_some(configured),
-        calls: AtomicU32::new(0),
-        doubts: Doubts::default(),
+        ..Common::plain(app, snapshot, call, id.as_str(), &headers, total)
     };
     let _active = app.state.retries.enter();
     // Waiting before the fallbacks are asked: they are looked at when waiting was in vain.
@@ -268,8 +259,9 @@ async fn ask<'a>(
     model: &'a PublicModel,
     chosen: Chosen<'a>,
 ) -> Result<Asked<'a>, GatewayError> {
-    ctx.record.target = Some(Arc::clone(chosen.target));
-    ctx.record.meter = chosen.model.meter(chosen.member, common.call.operation).cloned();
+    let Who { model: of, member, .. } = chosen.who;
+    ctx.record.target = Some(Arc::clone(chosen.who.target));
+    ctx.record.meter = of.meter(member, common.call.operation).cloned();
     let mut fallen = Vec::new();
     let raced = {
         // Pinned here: an argument that is moved into a future takes its room twice.

@@ -39,7 +39,33 @@ pub(in crate::gateway) struct Common<'a> {
     pub doubts: Doubts,
 }
 
-impl Common<'_> {
+impl<'a> Common<'a> {
+    /// A request of which nothing particular is wanted.
+    pub fn plain(
+        app: &'a App,
+        snapshot: &'a Snapshot,
+        call: &'a Call,
+        id: &'a str,
+        headers: &'a Forwarded,
+        total: Instant,
+    ) -> Self {
+        Self {
+            app,
+            snapshot,
+            call,
+            id,
+            headers,
+            matched: "",
+            strict: false,
+            continuation: None,
+            filters: false,
+            total,
+            allotted: None,
+            calls: AtomicU32::new(0),
+            doubts: Doubts::default(),
+        }
+    }
+
     pub fn limits(&self) -> &Limits {
         &self.snapshot.limits
     }

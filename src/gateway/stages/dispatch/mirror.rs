@@ -10,7 +10,6 @@ use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
 use super::attempt::Common;
-use super::doubt::Doubts;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
 use super::search::Search;
@@ -22,7 +21,6 @@ use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -117,19 +115,17 @@ impl Copy {
             deadlines.total
         };
         let common = Common {
-            app: &self.app,
-            snapshot: &self.snapshot,
-            call: &self.call,
-            id: &self.id,
-            headers: &self.headers,
             matched: &self.matched,
             strict: self.strict,
-            continuation: None,
-            filters: false,
-            total: began + longest,
             allotted: Some(longest),
-            calls: AtomicU32::new(0),
-            doubts: Doubts::default(),
+            ..Common::plain(
+                &self.app,
+                &self.snapshot,
+                &self.call,
+                &self.id,
+                &self.headers,
+                began + longest,
+            )
         };
         // Not a call that a client's request could have had: a copy moves on to calm targets only.
         let unpaid = RetryBudget::default();
@@ -137,7 +133,7 @@ impl Copy {
         let mut search = Search::new(&self.snapshot, &unpaid, &model.chain, self.call.streamed());
         loop {
             let mut chosen = search.next(common.calls())?;
-            chosen.purpose = Purpose::Mirror;
+            chosen.who.purpose = Purpose::Mirror;
             let Finished { who, result, notes } = race::single(&common, chosen).await;
             match result {
                 Ok(Reply::Live(live)) => return Some(self.listen(*live, began).await),

@@ -2,15 +2,13 @@
 
 use super::super::super::App;
 use super::attempt::Common;
-use super::doubt::Doubts;
 use super::forward::Forwarded;
 use super::race;
-use super::search::Chosen;
+use super::search::{Chosen, Who};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Purpose;
 use crate::wire::{Call, Operation};
 use bytes::Bytes;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 /// Longest wait for an answer.
@@ -37,29 +35,19 @@ pub async fn run(app: &App, snapshot: &Snapshot, model: usize, member: usize) {
     };
     let headers = Forwarded::default();
     let common = Common {
-        app,
-        snapshot,
-        call: &call,
-        id: "probe",
-        headers: &headers,
-        matched: "",
-        strict: false,
-        continuation: None,
-        filters: false,
-        total: Instant::now() + PATIENCE,
         allotted: Some(PATIENCE),
-        calls: AtomicU32::new(0),
-        doubts: Doubts::default(),
+        ..Common::plain(app, snapshot, &call, "probe", &headers, Instant::now() + PATIENCE)
     };
-    let chosen = Chosen {
+    let who = Who {
         index: model,
         model: public,
         member,
         target,
-        permit: pick.permit,
         purpose: Purpose::First,
+        began: Instant::now(),
     };
-    let finished = race::single(&common, chosen).await;
+    let permit = pick.permit;
+    let finished = race::single(&common, Chosen { who, permit }).await;
     let answered = finished.result.is_ok();
     tracing::info!(target = %target.id, answered, "asked a target whose breaker is open for one token");
 }

@@ -7,32 +7,19 @@
 use super::Reply;
 use super::attempt::{Attempt, Common, Notes};
 use super::failure::Failure;
-use super::search::{Chosen, Search};
-use crate::snapshot::{HedgeTerms, PublicModel};
+use super::search::{Chosen, Search, Who};
+use crate::snapshot::HedgeTerms;
 use crate::telemetry::{Outcome, Purpose};
-use crate::upstream::Target;
 use crate::wire::Operation;
 use futures::future::{Either, select};
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An attempt that is over.
 pub(super) struct Finished<'a> {
     pub who: Who<'a>,
     pub result: Result<Reply, Failure>,
     pub notes: Notes,
-}
-
-/// Who was asked, when, and why.
-#[derive(Clone, Copy)]
-pub(super) struct Who<'a> {
-    pub index: usize,
-    pub model: &'a PublicModel,
-    pub member: usize,
-    pub target: &'a Arc<Target>,
-    pub purpose: Purpose,
-    pub began: Instant,
 }
 
 /// What became of attempts that did not answer.
@@ -42,31 +29,17 @@ pub(super) struct Fallen<'a> {
     pub took: Duration,
 }
 
-fn who<'a>(chosen: &Chosen<'a>) -> Who<'a> {
-    Who {
-        index: chosen.index,
-        model: chosen.model,
-        member: chosen.member,
-        target: chosen.target,
-        purpose: chosen.purpose,
-        began: Instant::now(),
-    }
-}
-
-async fn attempt<'a>(common: &Common<'_>, who: Who<'a>, chosen: Chosen<'a>) -> Finished<'a> {
+/// Ask the chosen one and nobody else.
+pub(super) async fn single<'a>(common: &Common<'_>, chosen: Chosen<'a>) -> Finished<'a> {
+    let Chosen { who, permit } = chosen;
     let mut notes = Notes::default();
     let attempt = Attempt {
         common,
         target: who.target,
         began: who.began,
     };
-    let result = attempt.run(chosen.permit, &mut notes).await;
+    let result = attempt.run(permit, &mut notes).await;
     Finished { who, result, notes }
-}
-
-/// Ask the chosen one and nobody else.
-pub(super) async fn single<'a>(common: &Common<'_>, chosen: Chosen<'a>) -> Finished<'a> {
-    attempt(common, who(&chosen), chosen).await
 }
 
 /// Ask the chosen one, and a second one when that takes long. Attempts that fell by the way are added to `fallen`; a hedge's
@@ -77,9 +50,8 @@ pub(super) async fn run<'a>(
     chosen: Chosen<'a>,
     fallen: &mut Vec<Fallen<'a>>,
 ) -> Finished<'a> {
-    let first = who(&chosen);
-    match patience(common, &first) {
-        None => attempt(common, first, chosen).await,
+    match patience(common, &chosen.who) {
+        None => single(common, chosen).await,
         // Boxed: it has room for two attempts, which every request would carry with it otherwise.
         Some((terms, patience)) => Box::pin(hedged(common, search, chosen, terms, patience, fallen)).await,
     }
@@ -93,8 +65,8 @@ async fn hedged<'a>(
     patience: Duration,
     fallen: &mut Vec<Fallen<'a>>,
 ) -> Finished<'a> {
-    let first = who(&chosen);
-    let mut leading = pin!(attempt(common, first, chosen));
+    let first = chosen.who;
+    let mut leading = pin!(single(common, chosen));
     tokio::select! {
         biased;
         finished = &mut leading => return finished,
@@ -108,9 +80,9 @@ async fn hedged<'a>(
         terms.budget.give_back();
         return leading.await;
     };
-    second.purpose = Purpose::Hedge;
-    let hedge = who(&second);
-    let hedging = pin!(attempt(common, hedge, second));
+    second.who.purpose = Purpose::Hedge;
+    let hedge = second.who;
+    let hedging = pin!(single(common, second));
     // Whoever is not done when the other has answered is dropped here, and with it its connection.
     let (done, other) = match select(leading, hedging).await {
         Either::Left((done, rest)) => (done, Either::Left((rest, hedge))),

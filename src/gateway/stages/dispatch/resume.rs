@@ -15,7 +15,7 @@ use super::attempt::{Asking, Attempt, Common, Notes, content_type};
 use super::doubt::Doubts;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
 use super::forward::Forwarded;
-use super::search::{Chosen, Search};
+use super::search::{Chosen, Search, Who};
 use super::{Reply, failure};
 use crate::balance::Permit;
 use crate::error::GatewayError;
@@ -89,32 +89,25 @@ pub async fn go_on(
     let headers = Forwarded::of(&down.request().headers);
     let id = ctx.id.clone();
     let common = Common {
-        app,
-        snapshot,
-        call,
-        id: id.as_str(),
-        headers: &headers,
         matched: found.matched,
         strict: found.model.strict,
         continuation: Some(terms),
-        filters: false,
-        total,
-        allotted: None,
         calls: AtomicU32::new(ctx.record.attempts.max(1)),
         doubts: Doubts::after_a_failure(),
+        ..Common::plain(app, snapshot, call, id.as_str(), &headers, total)
     };
     let mut search = Search::new(snapshot, &app.state.retries, &found.model.chain, true);
     search.leave_out(broken.iter().chain(&ctx.unfit).copied().collect());
     while let Some(chosen) = search.next(common.calls()) {
-        let Chosen {
+        let Chosen { who, permit } = chosen;
+        let Who {
             index,
             model,
             member,
             target,
-            permit,
+            began,
             ..
-        } = chosen;
-        let began = Instant::now();
+        } = who;
         let mut notes = Notes::default();
         let attempt = Attempt {
             common: &common,

@@ -26,15 +26,22 @@ const MAX_CALLS: u32 = 16;
 /// Model and member, of several.
 type Places = Vec<(usize, usize)>;
 
-/// Somebody to ask.
-pub(super) struct Chosen<'a> {
+/// Who was asked, when, and why.
+#[derive(Clone, Copy)]
+pub(super) struct Who<'a> {
     /// Which model of the snapshot.
     pub index: usize,
     pub model: &'a PublicModel,
     pub member: usize,
     pub target: &'a Arc<Target>,
-    pub permit: Permit,
     pub purpose: Purpose,
+    pub began: Instant,
+}
+
+/// Somebody to ask, and the leave to.
+pub(super) struct Chosen<'a> {
+    pub who: Who<'a>,
+    pub permit: Permit,
 }
 
 /// What is known while looking for somebody who answers.
@@ -133,14 +140,16 @@ impl<'a> Search<'a> {
                     let Some(target) = model.targets.get(pick.index) else {
                         continue;
                     };
-                    return Some(Chosen {
+                    let who = Who {
                         index,
                         model,
                         member: pick.index,
                         target,
-                        permit: pick.permit,
                         purpose: self.purpose(calls),
-                    });
+                        began: Instant::now(),
+                    };
+                    let permit = pick.permit;
+                    return Some(Chosen { who, permit });
                 }
                 Err(why) => {
                     self.nobody(index, why);
@@ -169,14 +178,16 @@ impl<'a> Search<'a> {
         }
         let (index, member) = self.open.take()?;
         let model = self.snapshot.models.get(index)?;
-        Some(Chosen {
+        let who = Who {
             index,
             model,
             member,
             target: model.targets.get(member)?,
-            permit: model.pool.pick_anyway(member, Instant::now)?.permit,
             purpose: Purpose::LastResort,
-        })
+            began: Instant::now(),
+        };
+        let permit = model.pool.pick_anyway(member, Instant::now)?.permit;
+        Some(Chosen { who, permit })
     }
 
     /// Whether the pools are only full or cooling: waiting helps then.
