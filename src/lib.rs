@@ -6,8 +6,8 @@
 //! |--:|---|---|
 //! | 0 | [`error`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`balance`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
-//! | 3 | [`config`], [`upstream`] | the file; targets and the exchange with one |
+//! | 2 | [`balance`], [`ledger`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
 //! | 4 | [`snapshot`] | everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
 //! | 6 | [`server`], [`notify`], [`cli`] | the process |
@@ -19,6 +19,7 @@ pub mod config;
 pub mod error;
 pub mod gateway;
 pub mod ids;
+pub mod ledger;
 pub mod link_local;
 pub mod notify;
 pub mod providers;
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod storage;
 pub mod telemetry;
 pub mod units;
 pub mod upstream;

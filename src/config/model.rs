@@ -4,10 +4,14 @@
 //! `cirque config schema` and the loader's "every problem at once" check use, and their doc comments are what an editor
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
+mod auth;
+mod limit;
 mod pool;
 mod provider;
 mod resilience;
 mod routes;
+mod stores;
+mod tenancy;
 
 use super::scalars::{ByteSize, Interval};
 use schemars::JsonSchema;
@@ -15,10 +19,14 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use auth::{Auth, CertificateName, ClaimNames, ClaimRule, ClientCertificates, Jwt};
+pub use limit::{Budget, Each, Limit, OnOutage, Period};
 pub use pool::{Model, Sticky, StickyBy, Strategy, Target};
 pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
 pub use resilience::{Breaker, Continuation, ContinueBy, Hedge, Mirror, Need, Price, Queue, Retry, RetryBudget};
 pub use routes::{Rule, Switch};
+pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Store, Unpriced};
+pub use tenancy::{Hours, Key, Organisation, Project, Team, User};
 
 /// One Cirque configuration file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -59,6 +67,37 @@ pub struct Config {
     /// Paths forwarded without being read (files, audio, images, batches, realtime): the first matching rule wins.
     #[serde(default)]
     pub passthrough: Vec<PassthroughRoute>,
+    /// How callers prove who they are.
+    #[serde(default)]
+    pub auth: Auth,
+    /// Organisations.
+    #[serde(default)]
+    pub organisations: BTreeMap<String, Organisation>,
+    /// Teams.
+    #[serde(default)]
+    pub teams: BTreeMap<String, Team>,
+    /// Projects.
+    #[serde(default)]
+    pub projects: BTreeMap<String, Project>,
+    /// Users.
+    #[serde(default)]
+    pub users: BTreeMap<String, User>,
+    /// Virtual keys, by a name of your choosing. More can be made at run time (`cirque key create`).
+    #[serde(default)]
+    pub keys: BTreeMap<String, Key>,
+    /// What a request costs.
+    #[serde(default)]
+    pub prices: Prices,
+    /// Where keys, tenants, usage and the audit log are kept. Default: SQLite in the state directory as soon as something is to
+    /// be kept, that is unless `insecure.open_access` is on and none of `keys`, `auth`, `admin.operators` and `ledger` is written.
+    #[serde(default)]
+    pub store: Option<Store>,
+    /// What instances share limits, budgets and revocations through. Default: each instance counts alone.
+    #[serde(default)]
+    pub redis: Option<Redis>,
+    /// Usage records.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// Logging.
     #[serde(default)]
     pub log: Log,
@@ -108,6 +147,12 @@ pub struct ListenerTls {
     pub cert: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// PEM file with the authorities whose client certificates are taken as identities (`auth.client_certificates`).
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Refuse clients without a certificate of those. Default false.
+    #[serde(default)]
+    pub client_certificate_required: bool,
 }
 
 /// The admin listener.
@@ -117,6 +162,13 @@ pub struct Admin {
     /// `host:port`; keep it off public networks.
     #[serde(default = "default_admin_listen")]
     pub listen: String,
+    /// Who may use the admin API, by a name of your choosing. Without any, what needs no secret can be read and what concerns
+    /// targets done by anybody who reaches the listener, and nothing else.
+    #[serde(default)]
+    pub operators: BTreeMap<String, Operator>,
+    /// Networks whose addresses may connect. Default: all that reach the listener.
+    #[serde(default)]
+    pub allowed_ips: Vec<String>,
 }
 
 fn default_admin_listen() -> String {
@@ -127,6 +179,8 @@ impl Default for Admin {
     fn default() -> Self {
         Self {
             listen: default_admin_listen(),
+            operators: BTreeMap::new(),
+            allowed_ips: Vec::new(),
         }
     }
 }
@@ -161,6 +215,10 @@ pub struct Server {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub upstream_keepalive_connections: Option<usize>,
+    /// Where what lasts is kept: the store's file, waiting usage records. Default `$STATE_DIRECTORY` (systemd sets it), else
+    /// `/var/lib/cirque` if that is writable, else `.cirque` in the working directory.
+    #[serde(default)]
+    pub state_dir: Option<PathBuf>,
     /// Share work between worker threads. Default false: each connection stays on one thread, which costs less.
     #[serde(default)]
     pub work_stealing: Option<bool>,

@@ -196,7 +196,7 @@ impl<'a> Builder<'a> {
                 id: built.id.clone(),
                 weight: target.weight,
                 tier: target.tier,
-                cost: built.price.map_or(u64::MAX, |price| price.compared()),
+                cost: built.price.as_ref().map_or(u64::MAX, |price| price.compared()),
                 breaker: Arc::clone(&built.breaker),
                 quarantine: built.site().and_then(|site| site.quarantine.clone()),
             });
@@ -285,7 +285,7 @@ impl<'a> Builder<'a> {
             model: ModelName::parse(target.model.as_deref(), public),
             deadlines: terms::deadlines_of(own_name, deadlines(&blocks), &blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
-            price: target.price.as_ref().map(terms::price),
+            price: target.price.as_ref().map(|price| Arc::new(terms::price(price))),
             terms: BreakerTerms {
                 settings: terms::breaker(
                     self.config

@@ -4,7 +4,7 @@ use crate::balance::breaker::Settings;
 use crate::balance::queue::Queue;
 use crate::balance::{Backoff, HedgeBudget};
 use crate::config;
-use crate::units::Price;
+use crate::units::{Price, Rates};
 use crate::upstream::Deadlines;
 use http::header::HeaderName;
 use std::sync::Arc;
@@ -135,11 +135,9 @@ pub(super) fn sticks(model: &config::Model) -> Sticks {
 }
 
 pub(super) fn price(price: &config::Price) -> Price {
-    Price {
-        input: price.input.nano(),
-        output: price.output.nano(),
-        cached: price.cached.unwrap_or(price.input).nano(),
-    }
+    let rates = Rates::plain(price.input.nano(), price.output.nano());
+    let cached = price.cached.map_or(rates.cached, |cached| cached.nano());
+    Price::flat(Rates { cached, ..rates })
 }
 
 /// How often a target is asked for one token, where that is its provider's health check.

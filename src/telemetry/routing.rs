@@ -224,7 +224,7 @@ impl RoutingMeters {
 
     /// What a call cost.
     pub fn cost(&self, target: &str, purpose: Purpose, price: &Price, usage: &Usage) -> NanoUsd {
-        let nano = price.of(usage);
+        let nano = price.of(usage).total();
         self.cost.get(&[target, purpose.as_str()]).inc_by(nano as f64 / 1e9);
         nano
     }

@@ -110,7 +110,7 @@ pub struct Target {
     /// Its deadlines.
     pub deadlines: Deadlines,
     /// What its tokens cost, where that is known.
-    pub price: Option<Price>,
+    pub price: Option<Arc<Price>>,
     /// How often it is asked for one token while its breaker is open.
     pub one_token: Option<Duration>,
     /// Where it is.

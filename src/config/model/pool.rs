@@ -1,6 +1,6 @@
 //! `models:` as written: the pool of targets behind a public model, and how it chooses among them.
 
-use super::{Continuation, Hedge, Mirror, Need, Price, Queue, Retry, Timeouts};
+use super::{Budget, Continuation, Hedge, Limit, Mirror, Need, Price, Queue, Retry, Timeouts};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -101,6 +101,17 @@ pub struct Model {
     /// response header `x-cirque-dropped`.
     #[serde(default)]
     pub strict: bool,
+    /// What all requests for this model together may use.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// What they may cost.
+    #[serde(default)]
+    pub budgets: Vec<Budget>,
+    /// Output tokens that a request is taken to write at most if it does not say. Default: the price entry's cap, else
+    /// `prices.assumed_output_tokens`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub assumed_output_tokens: Option<u64>,
 }
 
 /// One deployment in a pool.

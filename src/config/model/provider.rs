@@ -2,7 +2,7 @@
 //!
 //! Which keys belong to which kind is not said by the types but by `validate`, which can say it with a line and a remedy.
 
-use super::{Breaker, Timeouts};
+use super::{Breaker, Budget, Limit, Timeouts};
 use crate::config::scalars::{Interval, SecretRef};
 use crate::providers::compatible::{self, Vendor};
 use schemars::JsonSchema;
@@ -166,6 +166,12 @@ pub struct Provider {
     /// its targets (one-token).
     #[serde(default)]
     pub health_check: Option<HealthCheck>,
+    /// What all requests it answers may use, attempts that fail among them.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// What they may cost.
+    #[serde(default)]
+    pub budgets: Vec<Budget>,
 }
 
 /// Which of OpenAI's APIs to use where both would do.

@@ -10,7 +10,7 @@ use crate::units::Usage;
 
 /// Account for the calls of a request; what of it belongs on its access line.
 pub(super) fn detours(app: &App, record: &mut Record) -> Option<Box<Detours>> {
-    let price = record.target.as_ref().and_then(|target| target.price);
+    let price = record.target.as_ref().and_then(|target| target.price.clone());
     let usual = record.tries.is_empty()
         && price.is_none()
         && record.purpose == Purpose::First
