@@ -84,6 +84,23 @@ pub struct Envelope {
     pub include_usage: bool,
     /// Model and stream stood in the path (Gemini), `model_at` is empty.
     pub in_path: bool,
+    /// How much may be written, as far as the request says.
+    pub bounds: Bounds,
+}
+
+/// Where a request says how much may be written; read when somebody wants to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// `max_tokens`, of all dialects but Gemini's.
+    max_tokens: Option<Span>,
+    /// `max_completion_tokens` or `max_output_tokens`.
+    max_output: Option<Span>,
+    /// `n`
+    n: Option<Span>,
+    /// `best_of`
+    best_of: Option<Span>,
+    /// Gemini's `generationConfig`.
+    generation: Option<Span>,
 }
 
 /// Operation and body of a request, read once.
@@ -122,16 +139,49 @@ impl Call {
         if !self.envelope.in_path {
             return Self::read_as(self.operation, self.dialect, body, max_depth);
         }
-        let brace_at = body.iter().position(|byte| *byte == b'{').unwrap_or_default();
-        let envelope = Envelope {
-            brace_at,
-            ..self.envelope.clone()
+        let given = Given {
+            model: self.envelope.model.clone(),
+            stream: self.envelope.stream,
+            json_array: self.json_array,
         };
-        Ok(Self {
-            body,
-            envelope,
-            ..self.clone()
-        })
+        Reading::given(self.operation, self.dialect, given, max_depth).finish(body)
+    }
+
+    /// The most tokens of an answer that the request allows, for one choice; nothing when it does not say, or not in a number.
+    pub fn output_cap(&self) -> Option<u64> {
+        let bounds = &self.envelope.bounds;
+        let said = [&bounds.max_tokens, &bounds.max_output].into_iter().flatten();
+        // Two that differ: a provider may go by either.
+        said.filter_map(|at| number(&self.body, at))
+            .chain(self.generation("maxOutputTokens", "max_output_tokens"))
+            .max()
+    }
+
+    /// How many answers are to be written; at least 1.
+    pub fn choices(&self) -> u64 {
+        let bounds = &self.envelope.bounds;
+        let said = [&bounds.n, &bounds.best_of].into_iter().flatten();
+        said.filter_map(|at| number(&self.body, at))
+            .chain(self.generation("candidateCount", "candidate_count"))
+            .fold(1, u64::max)
+    }
+
+    /// A number of Gemini's `generationConfig`, by either of its names.
+    fn generation(&self, name: &str, other: &str) -> Option<u64> {
+        /// Nesting of what stands beside it, such as a schema.
+        const DEPTH: usize = 256;
+        if self.dialect != Dialect::Gemini {
+            return None;
+        }
+        let config = self.body.get(self.envelope.bounds.generation.clone()?)?;
+        let mut found = None;
+        let scanned = json::scan_object(config, DEPTH, |member| {
+            if member.is(name) || member.is(other) {
+                found = found.max(number(config, &member.value));
+            }
+        });
+        scanned.ok()?;
+        found
     }
 
     /// Whether this call answers as a stream.
@@ -203,6 +253,7 @@ impl Reading {
                 model: given.model,
                 stream: given.stream,
                 in_path: true,
+                bounds: self.envelope.bounds()?,
                 ..Envelope::default()
             },
             None => self
@@ -217,6 +268,16 @@ impl Reading {
             envelope,
         })
     }
+}
+
+/// A number of a body, rounded up; what is no number (a text, `null`) is none.
+fn number(body: &[u8], at: &Span) -> Option<u64> {
+    let text = std::str::from_utf8(body.get(at.clone())?).ok()?.trim_matches('"');
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok()?;
+        // Saturates; a negative one or NaN is 0.
+        Some(number.ceil() as u64)
+    })
 }
 
 fn bad_json(error: JsonError, body: &[u8]) -> GatewayError {
@@ -239,6 +300,7 @@ struct EnvelopeReader {
     model: Option<(Kind, Span)>,
     stream: Option<(Kind, Span)>,
     stream_options: Option<(Kind, Span)>,
+    bounds: Bounds,
     repeated: Option<&'static str>,
 }
 
@@ -258,6 +320,29 @@ impl EnvelopeReader {
                 *slot = Some((member.kind, member.value.clone()));
                 return;
             }
+        }
+        let bounds = &mut self.bounds;
+        let (name, slot) = match () {
+            () if member.is("max_tokens") => ("max_tokens", &mut bounds.max_tokens),
+            () if member.is("max_completion_tokens") => ("max_completion_tokens", &mut bounds.max_output),
+            () if member.is("max_output_tokens") => ("max_output_tokens", &mut bounds.max_output),
+            () if member.is("n") => ("n", &mut bounds.n),
+            () if member.is("best_of") => ("best_of", &mut bounds.best_of),
+            () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation),
+            () if member.is("generation_config") => ("generation_config", &mut bounds.generation),
+            () => return,
+        };
+        if slot.is_some() {
+            self.repeated = Some(name);
+        }
+        *slot = Some(member.value.clone());
+    }
+
+    /// What was said of how much may be written: each once, since what is reserved must be what is run.
+    fn bounds(&self) -> Result<Bounds, GatewayError> {
+        match self.repeated {
+            Some(name) if !["model", "stream", "stream_options"].contains(&name) => Err(given_twice(name)),
+            _ => Ok(self.bounds.clone()),
         }
     }
 
@@ -299,6 +384,7 @@ impl EnvelopeReader {
             model_at,
             brace_at,
             stream: stream && operation.streams(),
+            bounds: self.bounds,
             ..Envelope::default()
         };
         if let (Some((kind, at)), Dialect::OpenAi) = (self.stream_options, dialect) {
@@ -411,6 +497,66 @@ mod tests {
         let error = Call::read(Operation::Embeddings, Bytes::from_static(b"{\"model\":\"\xff\"}"), 64).unwrap_err();
         assert_eq!(error.error_code(), Some("invalid_utf8"));
         assert!(error.message.contains("offset 10"), "{}", error.message);
+    }
+
+    #[test]
+    fn what_may_be_written_is_read_in_every_dialect() {
+        for (dialect, body, cap, choices) in [
+            (Dialect::OpenAi, r#"{"model":"m"}"#, None, 1),
+            (
+                Dialect::OpenAi,
+                r#"{"model":"m","max_tokens":5,"max_completion_tokens":7,"n":3}"#,
+                Some(7),
+                3,
+            ),
+            (
+                Dialect::OpenAi,
+                r#"{"model":"m","max_tokens":1e2,"n":2.0,"best_of":4}"#,
+                Some(100),
+                4,
+            ),
+            (Dialect::OpenAi, r#"{"model":"m","max_tokens":null,"n":-3}"#, None, 1),
+            (Dialect::OpenAi, r#"{"model":"m","max_tokens":"99"}"#, Some(99), 1),
+            (
+                Dialect::OpenAi,
+                r#"{"model":"m","max_tokens":1e300}"#,
+                Some(u64::MAX),
+                1,
+            ),
+            (Dialect::Anthropic, r#"{"model":"m","max_tokens":64}"#, Some(64), 1),
+            (Dialect::Responses, r#"{"model":"m","max_output_tokens":9}"#, Some(9), 1),
+        ] {
+            let call = Call::read_as(Operation::Chat, dialect, Bytes::from(body.to_owned()), 64).unwrap();
+            assert_eq!((call.output_cap(), call.choices()), (cap, choices), "{body}");
+        }
+        let given = || Given {
+            model: "m".to_owned(),
+            stream: false,
+            json_array: false,
+        };
+        let gemini = |body: &str| {
+            let reading = Reading::given(Operation::Chat, Dialect::Gemini, given(), 64);
+            reading.finish(Bytes::from(body.to_owned()))
+        };
+        let call = gemini(r#"{"generationConfig":{"maxOutputTokens":12,"candidate_count":2}}"#).unwrap();
+        assert_eq!((call.output_cap(), call.choices()), (Some(12), 2));
+        let edited = call
+            .edited(
+                Bytes::from_static(br#" {"generationConfig":{"maxOutputTokens":8}}"#),
+                64,
+            )
+            .unwrap();
+        assert_eq!((edited.output_cap(), edited.choices()), (Some(8), 1));
+        for twice in [
+            r#"{"generationConfig":{},"generation_config":{}}"#,
+            r#"{"max_tokens":1,"max_tokens":2}"#,
+        ] {
+            assert_eq!(
+                gemini(twice).unwrap_err().error_code(),
+                Some("duplicate_field"),
+                "{twice}"
+            );
+        }
     }
 
     #[test]
