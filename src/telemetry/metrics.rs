@@ -7,6 +7,7 @@
 //! Label values come from closed sets or from configured names, never from a client. A request that matched no model
 //! counts under [`NONE`]; a wildcard model under its pattern.
 
+use super::accounts::AccountMeters;
 use super::family::{Family, Shape};
 use super::in_flight::{InFlight, InFlightCount};
 use super::process::{ProcessMeters, unix_seconds};
@@ -132,6 +133,8 @@ pub struct Meters {
     refresh: OnceLock<Refresh>,
     /// What happens between a request and its answer.
     pub routing: RoutingMeters,
+    /// Who is let in, what is refused, spent and recorded.
+    pub accounts: AccountMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed at once because of `limits.connections`.
@@ -205,6 +208,7 @@ impl Meters {
             shed: std::array::from_fn(|_| OnceLock::new()),
             refresh: OnceLock::new(),
             routing: RoutingMeters::new(&registry)?,
+            accounts: AccountMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
             refused_total: refused.get(&["total"]),
             refused_per_ip: refused.get(&["per_ip"]),
@@ -311,6 +315,7 @@ impl Meters {
         self.series.attempts.retain(|values| at(values, 1, &target));
         self.breakers.retain(|values| at(values, 0, &target));
         self.routing.retain(&model, &target);
+        self.accounts.retain(&model);
     }
 
     /// Have gauges whose figures are kept elsewhere (buffered bytes, breakers) set just before every scrape. Once.

@@ -18,6 +18,7 @@
 
 pub mod access_line;
 pub mod access_log;
+pub mod accounts;
 mod any_text;
 mod chat_text;
 pub mod count;
@@ -31,6 +32,7 @@ pub mod routing;
 
 pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
+pub use accounts::{AccountMeters, CostMeter};
 pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
 pub use in_flight::InFlight;
 pub use logging::LogHandle;
