@@ -11,7 +11,10 @@ table=() failed=()
 
 fmt() { cargo fmt --all -- --check; }
 clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
-run_tests() { cargo test --workspace --no-fail-fast; }
+run_tests() {
+    scripts/setup.sh stores || return 1
+    cargo test --workspace --no-fail-fast
+}
 doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }
 deny() {
     scripts/setup.sh deny || return 1

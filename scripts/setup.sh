@@ -2,6 +2,7 @@
 # Installs what a build or a test run needs and this machine lacks, says what it does, and does nothing when nothing
 # is missing. With apt-get and root (or sudo that asks for no password) it installs; elsewhere it names the packages.
 #   scripts/setup.sh build     cargo (only checked), cmake, a C compiler
+#   scripts/setup.sh stores    redis-server and PostgreSQL, which tests start for themselves on free ports
 #   scripts/setup.sh clients   what the SDK tests need: .tools/venv and tests/clients/node/node_modules
 #   scripts/setup.sh deny      .tools/bin/cargo-deny
 # Everything but system packages goes into .tools/, with pinned versions.
@@ -29,7 +30,8 @@ install() {
         "${as_root[@]}" apt-get update -qq >/dev/null 2>&1 || true
         apt_refreshed=yes
     fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null \
+    # RUNLEVEL=1: what is installed is not started as a service of the machine.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$@" >/dev/null \
         || die "apt-get could not install: $*"
 }
 
@@ -46,6 +48,18 @@ setup_build() {
     have make || missing+=(make)
     have cc || missing+=(gcc libc6-dev)
     [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+}
+
+# Servers for tests. PostgreSQL's package would make a database cluster of the machine: it is told not to.
+setup_stores() {
+    have redis-server || install redis-server
+    if ! have initdb && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null; then
+        if have apt-get && [ "$(id -u)" -eq 0 ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+            mkdir -p /etc/postgresql-common
+            echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+        fi
+        install postgresql
+    fi
 }
 
 setup_clients() {
@@ -92,8 +106,9 @@ setup_deny() {
 for part in "${@:-build}"; do
     case "$part" in
         build) setup_build ;;
+        stores) setup_stores ;;
         clients) setup_clients ;;
         deny) setup_deny ;;
-        *) die "unknown part: $part (build, clients, deny)" ;;
+        *) die "unknown part: $part (build, stores, clients, deny)" ;;
     esac
 done
