@@ -31,6 +31,8 @@ pub enum ErrorKind {
     HeadersTooLarge,
     /// 429: a limit, ours or the provider's.
     RateLimited,
+    /// 429: money: a budget is used up, and time alone may not mend it.
+    BudgetExceeded,
     /// 502: the provider refused the gateway's own credential.
     ProviderAuthFailed,
     /// 502: the provider failed.
@@ -62,7 +64,7 @@ impl ErrorKind {
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited | Self::BudgetExceeded => StatusCode::TOO_MANY_REQUESTS,
             Self::ProviderAuthFailed | Self::ProviderError | Self::ProviderBadResponse => StatusCode::BAD_GATEWAY,
             Self::NoHealthyTarget | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ProviderTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -76,6 +78,7 @@ impl ErrorKind {
             Self::Unauthenticated => "authentication_error",
             Self::Forbidden => "permission_error",
             Self::RateLimited => "rate_limit_error",
+            Self::BudgetExceeded => "insufficient_quota",
             Self::ProviderAuthFailed
             | Self::ProviderError
             | Self::ProviderBadResponse
@@ -99,6 +102,7 @@ impl ErrorKind {
             Self::UnsupportedEncoding => "unsupported_content_encoding",
             Self::HeadersTooLarge => "headers_too_large",
             Self::RateLimited => "rate_limit_exceeded",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::ProviderAuthFailed => "provider_auth_failed",
             Self::ProviderError => "provider_error",
             Self::ProviderBadResponse => "provider_bad_response",

@@ -6,7 +6,7 @@
 use super::explain::{Candidate, Edit, Explanation, Question, Refused, RuleTried};
 use crate::config::{self, Config, Rule};
 use crate::rules::{Explained, Outcome};
-use crate::snapshot::routes::{Asked, Routes};
+use crate::snapshot::routes::{Asked, Caller, Routes};
 use crate::wire::needs::{self, Seen};
 use crate::wire::{Call, Dialect, Endpoint, Given, Reading};
 use bytes::Bytes;
@@ -34,6 +34,7 @@ pub fn explain(config: &Config, question: &Question) -> Result<Explanation, Refu
     };
     let routes = Routes::build(config, index).map_err(|problems| Refused::new(problems.join("; ")))?;
     let asked = Asked {
+        caller: Caller::default(),
         call: &call,
         headers: &headers,
         ip: question.ip.as_ref().and_then(|ip| ip.parse().ok()),

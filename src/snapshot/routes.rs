@@ -10,7 +10,7 @@ use crate::rules::{Case, Explained, Facts, Lookup, Nothing, Rules, Uses, Value};
 use crate::telemetry::{RoutingMeters, RuleMeter};
 use crate::wire::edit::Edits;
 use crate::wire::needs::{self, Seen};
-use crate::wire::{Call, json};
+use crate::wire::Call;
 use http::HeaderMap;
 use serde_json::Value as Json;
 use std::net::IpAddr;
@@ -49,12 +49,25 @@ pub struct Asked<'a> {
     pub call: &'a Call,
     /// Its headers.
     pub headers: &'a HeaderMap,
+    /// Who sends it.
+    pub caller: Caller<'a>,
     /// Where it comes from.
     pub ip: Option<IpAddr>,
     /// When.
     pub now: SystemTime,
     /// Deepest nesting of JSON.
     pub max_depth: usize,
+}
+
+/// Who sends a request, as far as rules may ask about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Caller<'a> {
+    /// Name of the key.
+    pub key: &'a str,
+    /// Its team.
+    pub team: &'a str,
+    /// Its tags, and those of its team and organisation.
+    pub tags: &'a [Arc<str>],
 }
 
 /// What the rules say of a request.
@@ -243,12 +256,12 @@ fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: im
         stream: call.streamed(),
         headers: &Headers(headers),
         metadata: &metadata,
-        key: "",
-        team: "",
-        tags: &Nothing,
+        key: asked.caller.key,
+        team: asked.caller.team,
+        tags: &asked.caller.tags,
         claims: &Nothing,
         tokens: needs::estimate_tokens(call.body.len(), &seen),
-        max_tokens: uses.max_tokens.then(|| max_tokens(call, asked.max_depth)).flatten(),
+        max_tokens: call.output_cap(),
         needs: seen.needs,
         now: if uses.now { seconds(asked.now) } else { 0 },
         ip: &ip,
@@ -259,34 +272,6 @@ fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: im
 fn seconds(now: SystemTime) -> i64 {
     let since = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(since).unwrap_or(i64::MAX)
-}
-
-/// The client's bound on output tokens, wherever its dialect has it.
-fn max_tokens(call: &Call, max_depth: usize) -> Option<u64> {
-    const NAMES: [&str; 4] = [
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "maxOutputTokens",
-    ];
-    let mut found = None;
-    let mut within = None;
-    let number = |body: &[u8], span: json::Span| std::str::from_utf8(body.get(span)?).ok()?.trim().parse().ok();
-    let _ = json::scan_object(&call.body, max_depth, |member| {
-        if NAMES.iter().any(|name| member.is(name)) {
-            found = number(&call.body, member.value.clone());
-        } else if member.is("generationConfig") || member.is("generation_config") {
-            within = Some(member.value.clone());
-        }
-    });
-    if let Some(config) = within.and_then(|span| call.body.get(span)) {
-        let _ = json::scan_object(config, max_depth, |member| {
-            if member.is("maxOutputTokens") || member.is("max_output_tokens") {
-                found = number(config, member.value.clone());
-            }
-        });
-    }
-    found
 }
 
 /// Request headers: names in lower case; what is not text is not there.

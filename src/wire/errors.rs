@@ -55,7 +55,7 @@ pub fn anthropic_type(kind: ErrorKind) -> &'static str {
         ErrorKind::Forbidden => "permission_error",
         ErrorKind::NotFound => "not_found_error",
         ErrorKind::PayloadTooLarge | ErrorKind::HeadersTooLarge => "request_too_large",
-        ErrorKind::RateLimited => "rate_limit_error",
+        ErrorKind::RateLimited | ErrorKind::BudgetExceeded => "rate_limit_error",
         ErrorKind::NoHealthyTarget | ErrorKind::Overloaded => "overloaded_error",
         ErrorKind::ProviderTimeout => "timeout_error",
         ErrorKind::ProviderAuthFailed
@@ -76,7 +76,7 @@ pub fn google_status(kind: ErrorKind) -> &'static str {
         ErrorKind::Unauthenticated => "UNAUTHENTICATED",
         ErrorKind::Forbidden => "PERMISSION_DENIED",
         ErrorKind::NotFound => "NOT_FOUND",
-        ErrorKind::RateLimited => "RESOURCE_EXHAUSTED",
+        ErrorKind::RateLimited | ErrorKind::BudgetExceeded => "RESOURCE_EXHAUSTED",
         ErrorKind::ProviderTimeout | ErrorKind::RequestTimeout => "DEADLINE_EXCEEDED",
         ErrorKind::NoHealthyTarget
         | ErrorKind::Overloaded
@@ -182,6 +182,7 @@ mod tests {
         ErrorKind::UnsupportedEncoding,
         ErrorKind::HeadersTooLarge,
         ErrorKind::RateLimited,
+        ErrorKind::BudgetExceeded,
         ErrorKind::ProviderAuthFailed,
         ErrorKind::ProviderError,
         ErrorKind::ProviderBadResponse,

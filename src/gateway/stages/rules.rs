@@ -8,7 +8,7 @@ use super::super::downstream::Downstream;
 use super::super::overload::Priority;
 use super::admit;
 use crate::error::{ErrorKind, GatewayError};
-use crate::snapshot::routes::{Asked, Routes};
+use crate::snapshot::routes::{Asked, Caller, Routes};
 use crate::snapshot::{Found, Snapshot};
 use crate::wire::Call;
 use crate::wire::needs::Seen;
@@ -89,6 +89,7 @@ fn judge(
     depth: usize,
 ) -> Result<Ruled, GatewayError> {
     let decision = routes.decide(Asked {
+        caller: Caller::default(),
         call,
         headers,
         ip,
