@@ -27,7 +27,11 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_CORE, LOAD_CORE = 0, 1
-SYSTEMS = ["direct", "nginx", "bare", "cirque"]
+SYSTEMS = ["direct", "nginx", "bare", "cirque", "accounts", "fleet"]
+# Cirque with a key, limits in three scopes, two budgets, prices, ledger and SQLite; and the same sharing counts through Redis.
+ACCOUNTS = ("accounts", "fleet")
+# What cirque-load presents.
+LOAD_KEY = "sk-load-0123456789abcdef"
 PACED_MODEL = "stamp-pace-20-mock"
 
 # name: (title, arguments of cirque-load, requests, requests with --quick, warm-up)
@@ -81,6 +85,35 @@ models:
 {extra}
 """
 
+# The limits are far off: what is measured is counting, not refusing.
+ACCOUNTS_YAML = """
+listen: 127.0.0.1:{port}
+admin: {{ listen: 127.0.0.1:{admin} }}
+server: {{ state_dir: {dir}/state }}
+providers:
+  mock: {{ kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api_key: env:MOCK_KEY }}
+models:
+  mock: {{ targets: [ {{ provider: mock, model: mock, price: {{ input: "2.50", output: "10.00" }} }} ] }}
+  {paced}: {{ targets: [ {{ provider: mock, model: {paced}, price: {{ input: "2.50", output: "10.00" }} }} ] }}
+organisations:
+  acme:
+    limits: [ {{ requests: 1000000000, per: 1h }} ]
+    budgets: [ {{ usd: "9000000", period: month }} ]
+teams:
+  search:
+    organisation: acme
+    limits: [ {{ tokens: 100000000000, per: 1m }}, {{ concurrent: 100000 }} ]
+    budgets: [ {{ usd: "9000000", period: day, time_zone: Europe/Berlin }} ]
+keys:
+  load:
+    secret: env:LOAD_KEY
+    team: search
+    limits: [ {{ requests: 100000000, per: 1m }} ]
+store: {{ kind: sqlite }}
+{redis}
+{extra}
+"""
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -126,7 +159,7 @@ def binaries(args, systems):
     else:
         built = cargo_build("the mock and the load generator", ["--release", "--manifest-path", "load-tests/mock/Cargo.toml"])
         found["mock"], found["load"] = built["cirque-mock-provider"], built["cirque-load"]
-    if "cirque" in systems:
+    if {"cirque", *ACCOUNTS} & set(systems):
         found["cirque"] = args.cirque or cargo_build("cirque", ["--profile", args.profile, "--bin", "cirque"])["cirque"]
     if "bare" in systems:
         found["bare"] = args.bare or cargo_build("bare Pingora", ["--profile", args.profile, "--bench", "bare_pingora"])["bare_pingora"]
@@ -161,6 +194,7 @@ class Bench:
         self.args, self.paths, self.folder = args, paths, folder
         self.pinned = os.cpu_count() >= 2 and {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0)
         self.running = []
+        self.redis_port = None
         self.mock_port = free_port()
         extra = pathlib.Path(args.cirque_yaml).read_text() if args.cirque_yaml else ""
         self.extra_yaml = extra
@@ -173,7 +207,7 @@ class Bench:
                 os.sched_setaffinity(0, {core})
 
         log = open(self.folder / f"{name}.log", "ab")
-        environment = {**os.environ, "MOCK_KEY": "sk-mock"}
+        environment = {**os.environ, "MOCK_KEY": "sk-mock", "LOAD_KEY": LOAD_KEY}
         process = subprocess.Popen(command, preexec_fn=pin, stdout=more.pop("stdout", log), stderr=log, env=environment, **more)
         log.close()
         self.running.append(process)
@@ -182,7 +216,7 @@ class Bench:
     def wait_for(self, port, process, patience=10.0):
         """Until the port answers a chat request with 200; returns the seconds since the call."""
         body = b'{"model":"mock","messages":[{"role":"user","content":"hi"}]}'
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-load\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-load-0123456789abcdef\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
         begin = time.perf_counter()
         last = b""
         while time.perf_counter() - begin < patience and process.poll() is None:
@@ -206,9 +240,23 @@ class Bench:
             text = NGINX_CONF.format(dir=folder, port=port, mock=self.mock_port, files=files, half=files - 100)
             (folder / "nginx.conf").write_text(text)
             return [self.paths["nginx"], "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        if system in ACCOUNTS:
+            redis = f'redis: {{ urls: ["redis://127.0.0.1:{self.redis()}"] }}' if system == "fleet" else ""
+            text = ACCOUNTS_YAML.format(port=port, admin=free_port(), mock=self.mock_port, paced=PACED_MODEL, extra=self.extra_yaml, dir=folder, redis=redis)
+            (folder / "cirque.yaml").write_text(text)
+            return [self.paths["cirque"], "serve", "--config", str(folder / "cirque.yaml")]
         text = CIRQUE_YAML.format(port=port, admin=free_port(), mock=self.mock_port, paced=PACED_MODEL, extra=self.extra_yaml)
         (folder / "cirque.yaml").write_text(text)
         return [self.paths["cirque"], "serve", "--config", str(folder / "cirque.yaml")]
+
+    def redis(self):
+        """A private Redis beside the load; its port."""
+        if not self.redis_port:
+            self.redis_port = free_port()
+            command = ["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+            self.spawn(command, LOAD_CORE, "redis")
+            time.sleep(0.3)
+        return self.redis_port
 
     def start(self, system):
         """Returns (process, port, seconds from exec to the first answer)."""
@@ -370,7 +418,7 @@ def brief(name, result):
 
 def measure_idle_clients(bench, systems, report):
     count = bench.args.idle_clients
-    for system in systems:
+    for system in (s for s in systems if s not in ACCOUNTS):
         if system == "direct" or not count:
             continue
         process, port, _ = bench.start(system)
@@ -459,6 +507,11 @@ def verdicts(report, names, count):
     if not cirque:
         return []
     checks = [(f"CPU per request, {WORKLOADS[n][0]}, x bare", ratio(report, "cirque", n), most) for n, most in TARGET_RATIOS.items() if n in names]
+    for system, most in (("accounts", 6), ("fleet", 8)):
+        # Of rounds that stood next to each other.
+        pairs = list(zip(report.get(system, {}).get("chat", []), cirque.get("chat", [])))
+        if pairs:
+            checks.append((f"CPU us per request added by {system}", statistics.median(cpu(a) - cpu(b) for a, b in pairs), most))
     for name, most, over in (("messages", 15, 1), ("messages_stream", 4, STREAM_EVENTS)):
         if added_cpu(report, name):
             unit = "event" if over > 1 else "request"
@@ -516,6 +569,9 @@ def main():
     paths = binaries(args, systems)
     if "nginx" in systems and not paths["nginx"]:
         systems.remove("nginx")
+    if "fleet" in systems and not shutil.which("redis-server"):
+        note("redis-server is not there: fleet is left out")
+        systems.remove("fleet")
     load_before = os.getloadavg()[0]
     report = {system: {} for system in systems}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -9,7 +9,7 @@ export const ADMIN = __ENV.ADMIN_URL || 'http://127.0.0.1:8081';
 export const DIRECT = __ENV.DIRECT === '1';
 export const DURATION = __ENV.DURATION || '20s';
 
-const HEADERS = { 'content-type': 'application/json', authorization: 'Bearer sk-load' };
+const HEADERS = { 'content-type': 'application/json', authorization: 'Bearer sk-load-0123456789abcdef' };
 
 // Failed means: not the status the scenario expects. A scenario is over budget with the first such answer.
 export function options(vus, more) {

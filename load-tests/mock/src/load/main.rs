@@ -53,7 +53,7 @@ pub struct Flags {
     #[arg(long)]
     pub watch: Vec<cpu::Watch>,
     /// Credential to send as a bearer token.
-    #[arg(long, default_value = "sk-load")]
+    #[arg(long, default_value = "sk-load-0123456789abcdef")]
     pub key: String,
     /// Measure the delay of each event of a `stamp-` stream.
     #[arg(long)]
