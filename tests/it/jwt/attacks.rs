@@ -300,7 +300,11 @@ async fn errors_repeat_nothing_of_a_token() {
     let mut odd = claims();
     for (name, value) in [("iss", canary), ("aud", canary), ("exp", canary), ("sub", canary)] {
         // The user's name is no secret, so make it one that is refused.
-        odd[name] = if name == "sub" { json!([value, value]) } else { value.into() };
+        odd[name] = if name == "sub" {
+            json!([value, value])
+        } else {
+            value.into()
+        };
         for kid in ["k1", canary] {
             head["kid"] = kid.into();
             let token = bench.key.token(&head, &odd);
