@@ -10,6 +10,7 @@
 
 mod build;
 mod credentials;
+pub mod issuers;
 pub mod routes;
 mod shown;
 mod terms;

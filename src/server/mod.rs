@@ -24,7 +24,6 @@ use crate::upstream::Transport;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use pingora::apps::HttpServerOptions;
-use pingora::listeners::tls::TlsSettings;
 use pingora::listeners::{L4BufferSettings, ListenerConfig, Listeners};
 use pingora::server::configuration::{Opt, ServerConf};
 use pingora::server::{RunArgs, Server};
@@ -48,10 +47,11 @@ pub struct ServeOptions {
     pub upgrade: bool,
 }
 
-/// A TLS listener's certificate and where it came from.
+/// A TLS listener's certificate and its clients', and where they came from.
 struct Secured {
     address: String,
     certificate: Arc<tls::Certificate>,
+    authorities: Arc<tls::Authorities>,
 }
 
 /// Serve until told to stop.
@@ -201,13 +201,13 @@ fn client_services(
             let mut endpoint = ListenerConfig::tcp(&address).l4_buffer(L4BufferSettings::default().read(0));
             if let Some(files) = &listener.tls {
                 let certificate = Arc::new(tls::Certificate::load(&files.cert, &files.key)?);
-                let mut settings = TlsSettings::intermediate("", "").map_err(|e| anyhow::anyhow!("TLS: {e}"))?;
-                settings.set_cert_resolver(Arc::clone(&certificate) as _);
-                settings.enable_h2();
-                endpoint = endpoint.tls(settings);
+                let authorities = Arc::new(tls::Authorities::default());
+                authorities.replace(tls::authorities(files)?);
+                endpoint = endpoint.tls(tls::settings(&certificate, &authorities)?);
                 secured.push(Secured {
                     address: address.clone(),
                     certificate,
+                    authorities,
                 });
             }
             listeners.add_listener(endpoint);

@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// The configuration that runs, as written.
 pub(super) type Running = Arc<ArcSwap<Config>>;
 
+/// A listener, its new certificate and its clients' new authorities.
+type Certificates<'a> = (&'a Secured, Arc<rustls::sign::CertifiedKey>, Option<Arc<tls::Trusted>>);
+
 /// What a reload needs.
 pub(super) struct Reloader {
     path: Option<PathBuf>,
@@ -75,8 +78,9 @@ impl Reloader {
         let (config, snapshot) = built.await.map_err(|e| vec![format!("the reload failed: {e}")])??;
         let certificates = self.certificates(&config)?;
         // Nothing can fail any more.
-        for (secured, certificate) in certificates {
+        for (secured, certificate, authorities) in certificates {
             secured.certificate.replace(certificate);
+            secured.authorities.replace(authorities);
         }
         self.warn_of_fixed(&config);
         apply_log(&config, &self.app, &self.log);
@@ -87,7 +91,7 @@ impl Reloader {
         Ok(snapshot.models.len())
     }
 
-    fn certificates(&self, config: &Config) -> Result<Vec<(&Secured, Arc<rustls::sign::CertifiedKey>)>, Vec<String>> {
+    fn certificates(&self, config: &Config) -> Result<Vec<Certificates<'_>>, Vec<String>> {
         let mut read = Vec::new();
         let mut problems = Vec::new();
         for listener in config.listen.listeners() {
@@ -101,8 +105,9 @@ impl Reloader {
             else {
                 continue;
             };
-            match tls::read(&files.cert, &files.key) {
-                Ok(certificate) => read.push((secured, certificate)),
+            let pair = tls::read(&files.cert, &files.key);
+            match pair.and_then(|pair| Ok((pair, tls::authorities(files)?))) {
+                Ok((certificate, authorities)) => read.push((secured, certificate, authorities)),
                 Err(error) => problems.push(format!("listen {address}: {error:#}")),
             }
         }

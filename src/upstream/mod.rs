@@ -7,11 +7,13 @@ pub mod address;
 pub mod credential;
 pub mod exchange;
 pub mod gather;
+pub mod side_calls;
 pub mod site;
 pub mod target;
 
 pub use address::AddressBook;
 pub use credential::{Credential, CredentialFault};
 pub use exchange::{Exchange, Fault, Transport};
+pub use side_calls::SideCalls;
 pub use site::{BaseUrl, Site};
 pub use target::{Backend, BreakerTerms, Deadlines, ModelName, Target};

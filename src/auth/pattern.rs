@@ -1,0 +1,94 @@
+//! A text with `*` in it, as operators write names of many: `spiffe://acme/*`, `search-*`.
+//!
+//! `*` stands for any run of characters, also none and also `/`; nothing else is special. Matching is linear in both texts
+//! (after a mismatch only the last `*` takes one character more), so a hostile name cannot make it slow beyond their product.
+
+/// A text or a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Of what is written.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether it means more than one text.
+    pub fn is_open(&self) -> bool {
+        self.0.contains('*')
+    }
+
+    /// How many characters have to be just so: the more, the more exact.
+    pub fn exactness(&self) -> usize {
+        self.0.bytes().filter(|byte| *byte != b'*').count()
+    }
+
+    /// Whether this text is meant. Upper and lower case differ.
+    pub fn fits(&self, text: &str) -> bool {
+        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
+        let (mut at, mut seen) = (0, 0);
+        // Where to go on after a mismatch: behind the last `*`, and the first character it has not taken.
+        let mut retry: Option<(usize, usize)> = None;
+        while let Some(byte) = text.get(seen) {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    at += 1;
+                    retry = Some((at, seen));
+                }
+                Some(wanted) if wanted == byte => {
+                    at += 1;
+                    seen += 1;
+                }
+                _ => {
+                    let Some((behind, taken)) = retry else { return false };
+                    (at, seen) = (behind, taken + 1);
+                    retry = Some((behind, taken + 1));
+                }
+            }
+        }
+        pattern.iter().skip(at).all(|rest| *rest == b'*')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_star_is_any_run() {
+        for (pattern, text, fits) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b", true),
+            ("a*", "a", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abbd", false),
+            ("*ab*ab", "xabyabzab", true),
+            ("*ab*ab", "xab", false),
+            ("A", "a", false),
+            ("spiffe://acme/*/search", "spiffe://acme/eu/search", true),
+            ("**", "x", true),
+        ] {
+            assert_eq!(Pattern::new(pattern).fits(text), fits, "{pattern} {text}");
+        }
+    }
+
+    /// Matching by its definition.
+    fn plainly(pattern: &[u8], text: &[u8]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), _) => (0..=text.len()).any(|taken| plainly(rest, &text[taken..])),
+            (Some((wanted, pattern)), Some((byte, text))) => wanted == byte && plainly(pattern, text),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_fits_what_its_definition_says(pattern in "[ab*]{0,7}", text in "[ab]{0,8}") {
+            prop_assert_eq!(Pattern::new(&*pattern).fits(&text), plainly(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+}
