@@ -6,7 +6,7 @@
 //! |--:|---|---|
 //! | 0 | [`error`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`balance`], [`ledger`], [`limits`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 2 | [`balance`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
 //! | 4 | [`snapshot`] | everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod limits;
 pub mod link_local;
 pub mod notify;
+pub mod prices;
 pub mod providers;
 pub mod rules;
 pub mod secret;
