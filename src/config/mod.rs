@@ -32,8 +32,10 @@ pub(crate) use load::Located;
 pub use load::{load, parse};
 pub use model::*;
 pub use money::{Usd, UsdPerMillion};
-pub use prices::{BUILT_IN as BUILT_IN_PRICES, LARGEST as LARGEST_PRICE_FILE, load_only as load_only_prices, load_prices};
 pub use needs::lacking;
+pub use prices::{
+    BUILT_IN as BUILT_IN_PRICES, LARGEST as LARGEST_PRICE_FILE, load_only as load_only_prices, load_prices,
+};
 pub use problem::{Problem, Problems};
 pub use rules::{compile_routes, compile_rules};
 pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};

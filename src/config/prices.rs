@@ -58,7 +58,12 @@ pub fn load_only<'f>(files: impl IntoIterator<Item = &'f (String, String)>) -> R
         };
         let mut reader = Reader::new(origin, own);
         if text.len() > LARGEST {
-            reader.fault(Position::START, &Place::root(), "larger than 8MiB", "split or shorten the file");
+            reader.fault(
+                Position::START,
+                &Place::root(),
+                "larger than 8MiB",
+                "split or shorten the file",
+            );
         } else {
             layers.push(layer(&mut reader, text, &layers));
         }
@@ -184,7 +189,9 @@ fn resolved(
             models.get(&last.model).or_else(by_name)
         });
         let found = match next {
-            Some(Draft { same: Some(further), .. }) if steps.len() < FARTHEST => {
+            Some(Draft {
+                same: Some(further), ..
+            }) if steps.len() < FARTHEST => {
                 steps.push(further);
                 continue;
             }

@@ -7,9 +7,6 @@
 mod name;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 pub use name::{Pattern, Selector};
 pub use table::{Confidence, Entry, Facts, Layer, Named, Periods, Prices, Table, Vendor};
 

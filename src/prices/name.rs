@@ -142,7 +142,17 @@ mod tests {
         assert_eq!(undated("grok-4-0709"), Some("grok-4"));
         assert_eq!(undated("gemini-2.0-flash-001"), Some("gemini-2.0-flash"));
         assert_eq!(undated("mistral-large-latest"), Some("mistral-large"));
-        for same in ["gpt-4o", "claude-opus-4-5", "gpt-4", "llama-3.1-405", "x-70", "", "-001", "@x", "2024-08-06"] {
+        for same in [
+            "gpt-4o",
+            "claude-opus-4-5",
+            "gpt-4",
+            "llama-3.1-405",
+            "x-70",
+            "",
+            "-001",
+            "@x",
+            "2024-08-06",
+        ] {
             assert_eq!(undated(same), None, "{same}");
         }
         assert_eq!(bare("us.anthropic.claude-sonnet-5"), Some("anthropic.claude-sonnet-5"));

@@ -109,7 +109,8 @@ impl Vendor {
     pub fn named(&self, model: &str) -> Option<&Arc<Periods>> {
         let pattern = || {
             let all = self.patterns.iter().filter(|(pattern, _)| pattern.matches(model));
-            all.max_by_key(|(pattern, _)| pattern.weight()).map(|(_, periods)| periods)
+            all.max_by_key(|(pattern, _)| pattern.weight())
+                .map(|(_, periods)| periods)
         };
         self.exact.get(model).or_else(pattern)
     }

@@ -105,7 +105,15 @@ fn overlaps(reader: &mut Reader<'_>, node: &Node, entries: &[Entry], place: &Pla
 
 fn same(reader: &mut Reader<'_>, vendor: &str, node: &Node, place: &Place, defaults: &Defaults) -> Option<Same> {
     const KNOWN: [&str; 9] = [
-        "same_as", "times", "also", "max_output", "context", "source", "read", "confidence", "note",
+        "same_as",
+        "times",
+        "also",
+        "max_output",
+        "context",
+        "source",
+        "read",
+        "confidence",
+        "note",
     ];
     let mut beside = Beside {
         max_output: None,
@@ -122,7 +130,10 @@ fn same(reader: &mut Reader<'_>, vendor: &str, node: &Node, place: &Place, defau
     let target = node.get("same_as")?;
     let text = reader.text(target, &place.key("same_as"))?;
     // Names of models hold slashes too: what is before the first one is a vendor only if it is written `vendor:…`.
-    let (to, model) = text.split_once(':').filter(|(to, _)| is_vendor(to)).unwrap_or((vendor, text));
+    let (to, model) = text
+        .split_once(':')
+        .filter(|(to, _)| is_vendor(to))
+        .unwrap_or((vendor, text));
     Some(Same {
         vendor: to.to_owned(),
         model: model.to_owned(),
@@ -172,7 +183,12 @@ fn entry(reader: &mut Reader<'_>, node: &Node, place: &Place, defaults: &Default
     if let (Some(from), Some(until)) = (from, until)
         && until <= from
     {
-        reader.fault(node.at, place, "ends before it begins", "give `until` a later day than `valid_from`");
+        reader.fault(
+            node.at,
+            place,
+            "ends before it begins",
+            "give `until` a later day than `valid_from`",
+        );
     }
     let with = |rates: Rates| Rates {
         request,
@@ -221,7 +237,14 @@ fn rates(reader: &mut Reader<'_>, node: &Node, place: &Place) -> Option<Rates> {
 
 /// Rates of which some classes are given: cached, written for five minutes, for an hour, reasoning, audio in, audio out.
 fn classed(input: NanoUsd, output: NanoUsd, classes: [Option<NanoUsd>; 6]) -> Rates {
-    let [cached, cache_write, cache_write_1h, reasoning, audio_input, audio_output] = classes;
+    let [
+        cached,
+        cache_write,
+        cache_write_1h,
+        reasoning,
+        audio_input,
+        audio_output,
+    ] = classes;
     let cache_write = cache_write.unwrap_or(input);
     Rates {
         cached: cached.unwrap_or(input),
@@ -237,7 +260,12 @@ fn classed(input: NanoUsd, output: NanoUsd, classes: [Option<NanoUsd>; 6]) -> Ra
 fn tiers(reader: &mut Reader<'_>, node: Option<&Node>, place: &Place) -> Vec<(Tokens, Rates)> {
     let Some(node) = node else { return Vec::new() };
     let Data::List(items) = &node.data else {
-        reader.fault(node.at, place, "not a list", "write [{ above: 200000, input: \"…\", output: \"…\" }]");
+        reader.fault(
+            node.at,
+            place,
+            "not a list",
+            "write [{ above: 200000, input: \"…\", output: \"…\" }]",
+        );
         return Vec::new();
     };
     let mut tiers: Vec<(Tokens, Rates)> = Vec::new();
@@ -247,14 +275,26 @@ fn tiers(reader: &mut Reader<'_>, node: Option<&Node>, place: &Place) -> Vec<(To
         known.push("above");
         reader.members(item, &place, &known);
         let Some(above) = item.get("above") else {
-            reader.fault(item.at, &place, "no `above`", "say from how many input tokens on it holds");
+            reader.fault(
+                item.at,
+                &place,
+                "no `above`",
+                "say from how many input tokens on it holds",
+            );
             continue;
         };
         let above = reader.tokens(above, &place.key("above"));
         let rates = rates(reader, item, &place);
-        let (Some(above), Some(rates)) = (above, rates) else { continue };
+        let (Some(above), Some(rates)) = (above, rates) else {
+            continue;
+        };
         if tiers.last().is_some_and(|(before, _)| *before >= above) {
-            reader.fault(item.at, &place, "not above the tier before it", "order tiers by `above`");
+            reader.fault(
+                item.at,
+                &place,
+                "not above the tier before it",
+                "order tiers by `above`",
+            );
         }
         tiers.push((above, rates));
     }

@@ -84,7 +84,12 @@ impl<'o> Reader<'o> {
             Some((Data::Map(members), _)) => members,
             None | Some((Data::Scalar(Value::Null), _)) => &[],
             Some((_, at)) => {
-                self.fault(at, place, "not a mapping", "write `key: value` lines, or { key: value }");
+                self.fault(
+                    at,
+                    place,
+                    "not a mapping",
+                    "write `key: value` lines, or { key: value }",
+                );
                 &[]
             }
         }
@@ -92,9 +97,16 @@ impl<'o> Reader<'o> {
 
     pub(super) fn text<'n>(&mut self, node: &'n Node, place: &Place) -> Option<&'n str> {
         match &node.data {
-            Data::Scalar(Value::String(text)) if text.chars().all(|c| !c.is_control()) && text.len() <= 400 => Some(text),
+            Data::Scalar(Value::String(text)) if text.chars().all(|c| !c.is_control()) && text.len() <= 400 => {
+                Some(text)
+            }
             _ => {
-                self.fault(node.at, place, "not a text of at most 400 characters", "write it in quotes");
+                self.fault(
+                    node.at,
+                    place,
+                    "not a text of at most 400 characters",
+                    "write it in quotes",
+                );
                 None
             }
         }
@@ -187,7 +199,12 @@ impl<'o> Reader<'o> {
     }
 
     pub(super) fn confidence(&mut self, node: &Node, place: &Place) -> Option<Confidence> {
-        let all = [Confidence::Page, Confidence::Reported, Confidence::Knowledge, Confidence::Own];
+        let all = [
+            Confidence::Page,
+            Confidence::Reported,
+            Confidence::Knowledge,
+            Confidence::Own,
+        ];
         let text = self.text(node, place)?;
         let known = all.into_iter().find(|known| known.as_str() == text);
         if known.is_none() {

@@ -125,6 +125,9 @@ fn figures(object: &[u8]) -> Option<Usage> {
 /// The figures of a response of this shape.
 pub fn usage(response: &Node<'_>) -> Option<Usage> {
     let mut usage = figures(response.get("usage")?.raw.as_bytes())?;
-    usage.tier = response.get_str("service_tier").map(ServiceTier::read).unwrap_or_default();
+    usage.tier = response
+        .get_str("service_tier")
+        .map(ServiceTier::read)
+        .unwrap_or_default();
     Some(usage)
 }
