@@ -64,6 +64,10 @@ pub struct Usage {
     pub audio_input: Tokens,
     /// Output tokens that are audio.
     pub audio_output: Tokens,
+    /// Of `input`, what the provider does not charge (Cohere: its own prompt template).
+    pub unbilled_input: Tokens,
+    /// Of `output`, the same.
+    pub unbilled_output: Tokens,
     /// Web searches that the provider made and counts (Anthropic, Perplexity, OpenRouter).
     pub web_searches: u64,
     /// How it was served.
@@ -87,6 +91,8 @@ impl Usage {
             (&mut self.reasoning, later.reasoning),
             (&mut self.audio_input, later.audio_input),
             (&mut self.audio_output, later.audio_output),
+            (&mut self.unbilled_input, later.unbilled_input),
+            (&mut self.unbilled_output, later.unbilled_output),
             (&mut self.web_searches, later.web_searches),
         ] {
             *mine = (*mine).max(theirs);
@@ -245,19 +251,21 @@ impl Price {
         let rates = self.rates(usage.input);
         let part = self.service.of(usage.tier);
         let times = |tokens, rate| times(tokens, scaled(rate, part));
-        let cached = usage.cached.min(usage.input);
-        let rest = usage.input - cached;
+        let input = usage.input.saturating_sub(usage.unbilled_input);
+        let output = usage.output.saturating_sub(usage.unbilled_output);
+        let cached = usage.cached.min(input);
+        let rest = input - cached;
         let written = usage.cache_write.min(rest);
         let written_1h = usage.cache_write_1h.min(written);
         let audio_input = usage.audio_input.min(rest - written);
-        let reasoning = usage.reasoning.min(usage.output);
-        let audio_output = usage.audio_output.min(usage.output - reasoning);
+        let reasoning = usage.reasoning.min(output);
+        let audio_output = usage.audio_output.min(output - reasoning);
         Cost {
             input: times(rest - written - audio_input, rates.input),
             cached: times(cached, rates.cached),
             cache_write: times(written - written_1h, rates.cache_write)
                 .saturating_add(times(written_1h, rates.cache_write_1h)),
-            output: times(usage.output - reasoning - audio_output, rates.output),
+            output: times(output - reasoning - audio_output, rates.output),
             reasoning: times(reasoning, rates.reasoning),
             audio: times(audio_input, rates.audio_input).saturating_add(times(audio_output, rates.audio_output)),
             request: rates

@@ -99,7 +99,7 @@ fn tier() -> impl Strategy<Value = ServiceTier> {
 
 /// Of any figures, also those that contradict each other.
 fn usage(most: u64) -> impl Strategy<Value = Usage> {
-    (proptest::array::uniform9(0..=most), tier()).prop_map(|(n, tier)| Usage {
+    (proptest::array::uniform11(0..=most), tier()).prop_map(|(n, tier)| Usage {
         input: n[0],
         output: n[1],
         cached: n[2],
@@ -109,6 +109,8 @@ fn usage(most: u64) -> impl Strategy<Value = Usage> {
         audio_input: n[6],
         audio_output: n[7],
         web_searches: n[8],
+        unbilled_input: n[9],
+        unbilled_output: n[10],
         tier,
     })
 }
@@ -132,7 +134,7 @@ proptest! {
         };
         let service = ServiceRates { batch: 5_000, flex: 2_500, priority: 17_500 };
         let price = Price { service, ..Price::flat(base) };
-        let usage = Usage { audio_input: 0, audio_output: 0, tier, ..usage };
+        let usage = Usage { audio_input: 0, audio_output: 0, unbilled_input: 0, unbilled_output: 0, tier, ..usage };
         let cost = price.of(&usage);
         let part = u128::from(service.of(tier));
         // tokens × rate × part / (1 000 000 × 10 000), by multiplication only: floor(x) ≤ x < floor(x) + 1.
@@ -154,7 +156,8 @@ proptest! {
     #[test]
     fn each_token_is_charged_once(rate in 0..1u64 << 40, usage in usage(1 << 30)) {
         let price = Price::flat(Rates::plain(rate, rate));
-        let exact = u128::from(usage.total()) * u128::from(rate) / 1_000_000;
+        let paid = usage.input.saturating_sub(usage.unbilled_input) + usage.output.saturating_sub(usage.unbilled_output);
+        let exact = u128::from(paid) * u128::from(rate) / 1_000_000;
         let cost = u128::from(price.of(&usage).total());
         prop_assert!(cost <= exact && exact - cost < 9, "{cost} {exact}");
     }
@@ -164,12 +167,14 @@ proptest! {
     fn more_costs_no_less(base in rates(1 << 40), usage in usage(1 << 30), more in 0..1u64 << 30, up in 1..4u64) {
         let price = Price { tiers: Box::new([(1 << 20, Rates { input: base.input * up, ..base })]), ..Price::flat(base) };
         let cost = price.of(&usage).total();
-        let of_output = Usage { reasoning: usage.reasoning.min(usage.output), audio_output: 0, ..usage };
+        let of_output = Usage { reasoning: usage.reasoning.min(usage.output), audio_output: 0, unbilled_output: 0, ..usage };
         let longer = Usage { output: usage.output + more, ..of_output };
         prop_assert!(price.of(&longer).total() >= price.of(&of_output).total());
-        let plain = Usage { cached: 0, cache_write: 0, cache_write_1h: 0, audio_input: 0, ..usage };
-        prop_assert!(price.of(&Usage { input: usage.input + more, ..plain }).total() >= price.of(&plain).total());
-        prop_assert!(price.of(&Usage { web_searches: usage.web_searches + more, ..usage }).total() >= cost);
+        let plain = Usage { unbilled_input: 0, cached: 0, cache_write: 0, cache_write_1h: 0, audio_input: 0, ..usage };
+        let longer = Usage { input: usage.input + more, ..plain };
+        prop_assert!(price.of(&longer).total() >= price.of(&plain).total());
+        let searched = Usage { web_searches: usage.web_searches + more, ..usage };
+        prop_assert!(price.of(&searched).total() >= cost);
     }
 
     /// No figures and no rates are too large.

@@ -116,7 +116,7 @@ pub fn from_node(usage: &Node<'_>) -> Option<Usage> {
             .get_u64("num_search_queries")
             .or_else(|| of("server_tool_use", "web_search_requests"))
             .unwrap_or(0),
-        tier: ServiceTier::Standard,
+        ..Usage::default()
     };
     let beside = figures.total().saturating_add(figures.reasoning);
     if figures.reasoning > 0 && total == Some(beside) {
