@@ -3,6 +3,45 @@
 /// A number of model tokens.
 pub type Tokens = u64;
 
+/// How a call was served, where vendors price that differently. What none of these names is priced as standard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ServiceTier {
+    /// As usual (`default`, `standard`, `on_demand`).
+    #[default]
+    Standard,
+    /// Within a day (`batch`).
+    Batch,
+    /// Slower and cheaper (`flex`).
+    Flex,
+    /// Faster and dearer (`priority`, `fast`).
+    Priority,
+}
+
+impl ServiceTier {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Standard, Self::Batch, Self::Flex, Self::Priority];
+
+    /// From a vendor's word for it.
+    pub fn read(word: &str) -> Self {
+        match word {
+            "batch" => Self::Batch,
+            "flex" => Self::Flex,
+            "priority" | "fast" => Self::Priority,
+            _ => Self::Standard,
+        }
+    }
+
+    /// One word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+        }
+    }
+}
+
 /// What one call used, as the provider reported it (or as counted locally, when it did not).
 ///
 /// `input` includes `cached`, `cache_write` and `audio_input`; `output` includes `reasoning` and `audio_output`, as in
@@ -25,6 +64,14 @@ pub struct Usage {
     pub audio_input: Tokens,
     /// Output tokens that are audio.
     pub audio_output: Tokens,
+    /// Of `input`, what the provider does not charge (Cohere: its own prompt template).
+    pub unbilled_input: Tokens,
+    /// Of `output`, the same.
+    pub unbilled_output: Tokens,
+    /// Web searches that the provider made and counts (Anthropic, Perplexity, OpenRouter).
+    pub web_searches: u64,
+    /// How it was served.
+    pub tier: ServiceTier,
 }
 
 impl Usage {
@@ -44,8 +91,14 @@ impl Usage {
             (&mut self.reasoning, later.reasoning),
             (&mut self.audio_input, later.audio_input),
             (&mut self.audio_output, later.audio_output),
+            (&mut self.unbilled_input, later.unbilled_input),
+            (&mut self.unbilled_output, later.unbilled_output),
+            (&mut self.web_searches, later.web_searches),
         ] {
             *mine = (*mine).max(theirs);
+        }
+        if later.tier != ServiceTier::Standard {
+            self.tier = later.tier;
         }
     }
 }
@@ -84,6 +137,8 @@ pub struct Rates {
     pub audio_output: NanoUsd,
     /// Nano-dollars for the request itself.
     pub request: NanoUsd,
+    /// Nano-dollars for one web search.
+    pub search: NanoUsd,
 }
 
 impl Rates {
@@ -99,6 +154,64 @@ impl Rates {
             audio_input: input,
             audio_output: output,
             request: 0,
+            search: 0,
+        }
+    }
+
+    /// A part of all of them, in hundredths of a percent; rounded down.
+    #[must_use]
+    pub fn times(&self, part: u32) -> Self {
+        Self {
+            input: scaled(self.input, part),
+            output: scaled(self.output, part),
+            cached: scaled(self.cached, part),
+            cache_write: scaled(self.cache_write, part),
+            cache_write_1h: scaled(self.cache_write_1h, part),
+            reasoning: scaled(self.reasoning, part),
+            audio_input: scaled(self.audio_input, part),
+            audio_output: scaled(self.audio_output, part),
+            request: scaled(self.request, part),
+            search: scaled(self.search, part),
+        }
+    }
+
+    /// The dearest class of input and of output tokens.
+    fn dearest(&self) -> (NanoUsd, NanoUsd) {
+        let written = self.cache_write.max(self.cache_write_1h);
+        let input = self.input.max(self.cached).max(self.audio_input).max(written);
+        (input, self.output.max(self.reasoning).max(self.audio_output))
+    }
+}
+
+/// A part of a price, in hundredths of a percent, that is all of it.
+const WHOLE: u32 = 10_000;
+
+/// What tokens of other service tiers cost, in hundredths of a percent of what they cost as standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRates {
+    /// Of batches.
+    pub batch: u32,
+    /// Of flex.
+    pub flex: u32,
+    /// Of priority.
+    pub priority: u32,
+}
+
+impl ServiceRates {
+    /// All the same.
+    pub const SAME: Self = Self {
+        batch: WHOLE,
+        flex: WHOLE,
+        priority: WHOLE,
+    };
+
+    /// Of this one.
+    pub const fn of(&self, tier: ServiceTier) -> u32 {
+        match tier {
+            ServiceTier::Standard => WHOLE,
+            ServiceTier::Batch => self.batch,
+            ServiceTier::Flex => self.flex,
+            ServiceTier::Priority => self.priority,
         }
     }
 }
@@ -110,6 +223,8 @@ pub struct Price {
     pub base: Rates,
     /// From this many input tokens on (exclusive) the whole call costs these; ascending.
     pub tiers: Box<[(Tokens, Rates)]>,
+    /// Of other service tiers: of tokens, not of requests and searches.
+    pub service: ServiceRates,
 }
 
 impl Price {
@@ -118,6 +233,7 @@ impl Price {
         Self {
             base,
             tiers: Box::default(),
+            service: ServiceRates::SAME,
         }
     }
 
@@ -128,41 +244,54 @@ impl Price {
     }
 
     /// What a call cost, by class; each class rounded down to a nano-dollar.
+    ///
+    /// A token has one class: read from the cache, else written to it, else audio, else plain; reasoning, else audio, else
+    /// plain.
     pub fn of(&self, usage: &Usage) -> Cost {
         let rates = self.rates(usage.input);
-        let cached = usage.cached.min(usage.input);
-        let rest = usage.input - cached;
+        let part = self.service.of(usage.tier);
+        let times = |tokens, rate| times(tokens, scaled(rate, part));
+        let input = usage.input.saturating_sub(usage.unbilled_input);
+        let output = usage.output.saturating_sub(usage.unbilled_output);
+        let cached = usage.cached.min(input);
+        let rest = input - cached;
         let written = usage.cache_write.min(rest);
         let written_1h = usage.cache_write_1h.min(written);
         let audio_input = usage.audio_input.min(rest - written);
-        let reasoning = usage.reasoning.min(usage.output);
-        let audio_output = usage.audio_output.min(usage.output - reasoning);
+        let reasoning = usage.reasoning.min(output);
+        let audio_output = usage.audio_output.min(output - reasoning);
         Cost {
             input: times(rest - written - audio_input, rates.input),
             cached: times(cached, rates.cached),
             cache_write: times(written - written_1h, rates.cache_write)
                 .saturating_add(times(written_1h, rates.cache_write_1h)),
-            output: times(usage.output - reasoning - audio_output, rates.output),
+            output: times(output - reasoning - audio_output, rates.output),
             reasoning: times(reasoning, rates.reasoning),
             audio: times(audio_input, rates.audio_input).saturating_add(times(audio_output, rates.audio_output)),
-            request: rates.request,
+            request: rates
+                .request
+                .saturating_add(usage.web_searches.saturating_mul(rates.search)),
         }
     }
 
-    /// The most that a call of so many tokens can cost, whatever their class: rounded up.
+    /// The most that a call of so many tokens can cost as standard, whatever their class: rounded up. Without web searches,
+    /// whose number nobody knows before.
     pub fn at_most(&self, input: Tokens, output: Tokens) -> NanoUsd {
+        self.at_most_as(ServiceTier::Standard, input, output)
+    }
+
+    /// The same, of a call that asks for this tier. Rates never fall below standard here: a tier that is asked for may not be
+    /// granted.
+    pub fn at_most_as(&self, tier: ServiceTier, input: Tokens, output: Tokens) -> NanoUsd {
         let all = std::iter::once(&self.base).chain(self.tiers.iter().map(|(_, rates)| rates));
         let reached = self.tiers.iter().filter(|(above, _)| input > *above).count();
+        let part = self.service.of(tier).max(WHOLE);
         all.take(reached + 1)
             .map(|rates| {
-                let dearest_in = rates
-                    .input
-                    .max(rates.cache_write)
-                    .max(rates.cache_write_1h)
-                    .max(rates.audio_input)
-                    .max(rates.cached);
-                let dearest_out = rates.output.max(rates.reasoning).max(rates.audio_output);
-                let sum = u128::from(input) * u128::from(dearest_in) + u128::from(output) * u128::from(dearest_out);
+                let (dearest_in, dearest_out) = rates.dearest();
+                let (dearest_in, dearest_out) = (scaled(dearest_in, part), scaled(dearest_out, part));
+                let of = |tokens: Tokens, rate: NanoUsd| u128::from(tokens) * u128::from(rate);
+                let sum = of(input, dearest_in).saturating_add(of(output, dearest_out));
                 u64::try_from(sum.div_ceil(1_000_000))
                     .unwrap_or(u64::MAX)
                     .saturating_add(rates.request)
@@ -175,6 +304,15 @@ impl Price {
     pub fn compared(&self) -> NanoUsd {
         self.base.input.saturating_add(self.base.output / 4)
     }
+}
+
+/// A part of a rate, in hundredths of a percent.
+fn scaled(rate: NanoUsd, part: u32) -> NanoUsd {
+    if part == WHOLE {
+        return rate;
+    }
+    let nano = u128::from(rate) * u128::from(part) / u128::from(WHOLE);
+    u64::try_from(nano).unwrap_or(u64::MAX)
 }
 
 fn times(tokens: Tokens, per_million: NanoUsd) -> NanoUsd {
@@ -197,7 +335,7 @@ pub struct Cost {
     pub reasoning: NanoUsd,
     /// Audio, both ways.
     pub audio: NanoUsd,
-    /// The request itself.
+    /// The request itself, and the web searches made for it.
     pub request: NanoUsd,
 }
 
@@ -218,59 +356,4 @@ impl Cost {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn costs_are_exact() {
-        let price = Price::flat(Rates {
-            cached: 1_250_000_000,
-            ..Rates::plain(2_500_000_000, 10_000_000_000)
-        });
-        let usage = Usage {
-            input: 1000,
-            cached: 400,
-            output: 10,
-            ..Usage::default()
-        };
-        // 600 × 2500 + 400 × 1250 + 10 × 10000 nano-dollars.
-        assert_eq!(price.of(&usage).total(), 2_100_000);
-        let absurd = Usage {
-            input: u64::MAX,
-            output: u64::MAX,
-            cached: u64::MAX,
-            ..Usage::default()
-        };
-        assert_eq!(price.of(&absurd).total(), u64::MAX);
-        assert_eq!(price.at_most(1000, 10), 2_600_000);
-    }
-
-    #[test]
-    fn dollars_are_told_exactly() {
-        assert_eq!(usd(0), "0");
-        assert_eq!(usd(2_500_000_000), "2.5");
-        assert_eq!(usd(1_234), "0.000001234");
-        assert_eq!(usd(u64::MAX), "18446744073.709551615");
-    }
-
-    proptest::proptest! {
-        /// Whatever a call turns out to be made of, it costs no more than what was reserved for it.
-        #[test]
-        fn no_call_costs_more_than_at_most(
-            input in 0..2_000_000u64, output in 0..200_000u64, parts: [u64; 6], rates: [u32; 9], tier: [u32; 9], above in 0..1_000_000u64,
-        ) {
-            let made = |r: [u32; 9]| Rates {
-                input: r[0].into(), output: r[1].into(), cached: r[2].into(), cache_write: r[3].into(), cache_write_1h: r[4].into(),
-                reasoning: r[5].into(), audio_input: r[6].into(), audio_output: r[7].into(), request: r[8].into(),
-            };
-            let price = Price { base: made(rates), tiers: Box::new([(above, made(tier))]) };
-            let of = |part: u64, whole: u64| part % (whole + 1);
-            let usage = Usage {
-                input, output,
-                cached: of(parts[0], input), cache_write: of(parts[1], input), cache_write_1h: of(parts[2], input),
-                reasoning: of(parts[3], output), audio_input: of(parts[4], input), audio_output: of(parts[5], output),
-            };
-            proptest::prop_assert!(price.of(&usage).total() <= price.at_most(input, output));
-        }
-    }
-}
+mod tests;

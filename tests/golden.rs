@@ -17,6 +17,8 @@
 mod answers;
 #[path = "golden/aux.rs"]
 mod aux;
+#[path = "golden/costs.rs"]
+mod costs;
 #[path = "golden/damage.rs"]
 mod damage;
 #[path = "golden/echo.rs"]

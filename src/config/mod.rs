@@ -15,6 +15,7 @@ mod load;
 mod model;
 mod money;
 mod needs;
+mod prices;
 mod problem;
 mod rules;
 mod scalars;
@@ -30,8 +31,11 @@ pub use listen::socket_address;
 pub(crate) use load::Located;
 pub use load::{load, parse};
 pub use model::*;
-pub use money::UsdPerMillion;
+pub use money::{Usd, UsdPerMillion};
 pub use needs::lacking;
+pub use prices::{
+    BUILT_IN as BUILT_IN_PRICES, LARGEST as LARGEST_PRICE_FILE, load_only as load_only_prices, load_prices,
+};
 pub use problem::{Problem, Problems};
 pub use rules::{compile_routes, compile_rules};
 pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};

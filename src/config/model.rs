@@ -23,7 +23,9 @@ pub use auth::{Auth, CertificateName, ClaimNames, ClaimRule, ClientCertificates,
 pub use limit::{Budget, Each, Limit, OnOutage, Period};
 pub use pool::{Model, Sticky, StickyBy, Strategy, Target};
 pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
-pub use resilience::{Breaker, Continuation, ContinueBy, Hedge, Mirror, Need, Price, Queue, Retry, RetryBudget};
+pub use resilience::{
+    Breaker, Continuation, ContinueBy, Hedge, Mirror, Need, Price, PriceTier, Queue, Retry, RetryBudget,
+};
 pub use routes::{Rule, Switch};
 pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Store, Unpriced};
 pub use tenancy::{Hours, Key, Organisation, Project, Team, User};

@@ -134,10 +134,42 @@ pub(super) fn sticks(model: &config::Model) -> Sticks {
     }
 }
 
+/// A target's own price. Tiers in the order of their prompts, whatever order they are written in.
 pub(super) fn price(price: &config::Price) -> Price {
-    let rates = Rates::plain(price.input.nano(), price.output.nano());
-    let cached = price.cached.map_or(rates.cached, |cached| cached.nano());
-    Price::flat(Rates { cached, ..rates })
+    let or = |given: Option<config::UsdPerMillion>, else_: u64| given.map_or(else_, config::UsdPerMillion::nano);
+    let (input, output) = (price.input.nano(), price.output.nano());
+    let cache_write = or(price.cache_write, input);
+    let base = Rates {
+        input,
+        output,
+        cached: or(price.cached, input),
+        cache_write,
+        cache_write_1h: or(price.cache_write_1h, cache_write),
+        reasoning: or(price.reasoning, output),
+        audio_input: or(price.audio_input, input),
+        audio_output: or(price.audio_output, output),
+        request: price.request.map_or(0, config::Usd::nano),
+        search: price.search.map_or(0, config::Usd::nano),
+    };
+    let tier = |tier: &config::PriceTier| {
+        let (input, output) = (tier.input.nano(), tier.output.nano());
+        let cache_write = or(tier.cache_write, input);
+        let rates = Rates {
+            cached: or(tier.cached, input),
+            cache_write,
+            cache_write_1h: or(tier.cache_write_1h, cache_write),
+            request: base.request,
+            search: base.search,
+            ..Rates::plain(input, output)
+        };
+        (tier.above, rates)
+    };
+    let mut tiers: Vec<_> = price.tiers.iter().map(tier).collect();
+    tiers.sort_by_key(|(above, _)| *above);
+    Price {
+        tiers: tiers.into(),
+        ..Price::flat(base)
+    }
 }
 
 /// How often a target is asked for one token, where that is its provider's health check.

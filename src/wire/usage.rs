@@ -9,7 +9,7 @@
 //! or in the last non-empty chunk are read too.
 
 use super::json::{self, JsonError, Kind, Node, Span};
-use crate::units::Usage;
+use crate::units::{ServiceTier, Usage};
 use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
@@ -34,10 +34,12 @@ pub struct Facts {
 /// Read one document, checking that it is JSON.
 pub fn read(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
     let (mut usage, mut groq, mut choices): (Option<Span>, Option<Span>, Option<Span>) = (None, None, None);
+    let mut tier: Option<Span> = None;
     let mut facts = Facts::default();
     json::scan_object(document, max_depth, |member| match member.kind {
         Kind::Object if member.is("usage") => usage = Some(member.value),
         Kind::Object if member.is("x_groq") => groq = Some(member.value),
+        Kind::String if member.is("service_tier") => tier = Some(member.value),
         Kind::Array if member.is("choices") => choices = Some(member.value),
         // `""` and `{}` are two bytes: some servers send an empty error with every answer.
         Kind::Object | Kind::String if member.value.len() > 2 && member.is("error") => facts.error = true,
@@ -48,6 +50,9 @@ pub fn read(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
     facts.usage = part(usage)
         .and_then(read_usage)
         .or_else(|| part(groq).and_then(read_groq));
+    if let (Some(usage), Some(tier)) = (&mut facts.usage, part(tier)) {
+        usage.tier = read_tier(tier);
+    }
     if let Some(choices) = part(choices) {
         facts.no_choices = choices
             .iter()
@@ -70,6 +75,12 @@ fn gives_finish_reason(choices: &[u8]) -> bool {
     })
 }
 
+/// The service tier of an answer, as JSON text.
+pub fn read_tier(text: &[u8]) -> ServiceTier {
+    let word = std::str::from_utf8(text).unwrap_or_default();
+    ServiceTier::read(word.trim_matches('"'))
+}
+
 /// Deepest nesting of a usage object.
 const DEPTH: usize = 16;
 
@@ -82,7 +93,7 @@ fn read_groq(object: &[u8]) -> Option<Usage> {
 }
 
 /// The figures of a usage object: OpenAI's, with OpenRouter's `cache_write_tokens`, DeepSeek's and Moonshot's places of the
-/// cached ones, and xAI's reasoning, which is counted beside the completion (its total tells). Figures written as `3.0`
+/// cached ones, web searches where they are counted, and xAI's reasoning, which is counted beside the completion (its total tells). Figures written as `3.0`
 /// count.
 pub fn from_node(usage: &Node<'_>) -> Option<Usage> {
     let of = |group: &str, key: &str| usage.get(group).and_then(|group| group.get_u64(key));
@@ -100,6 +111,12 @@ pub fn from_node(usage: &Node<'_>) -> Option<Usage> {
         reasoning: made("reasoning_tokens"),
         audio_input: read("audio_tokens").unwrap_or(0),
         audio_output: made("audio_tokens"),
+        // Perplexity; OpenRouter, in Anthropic's words.
+        web_searches: usage
+            .get_u64("num_search_queries")
+            .or_else(|| of("server_tool_use", "web_search_requests"))
+            .unwrap_or(0),
+        ..Usage::default()
     };
     let beside = figures.total().saturating_add(figures.reasoning);
     if figures.reasoning > 0 && total == Some(beside) {

@@ -3,7 +3,7 @@
 //! Defaults are filled in by the snapshot. What each does: attempts, breaker, hedging, continuation, queueing and mirroring in
 //! `docs/`.
 
-use crate::config::money::UsdPerMillion;
+use crate::config::money::{Usd, UsdPerMillion};
 use crate::config::scalars::Interval;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -160,8 +160,8 @@ pub enum Need {
     Reasoning,
 }
 
-/// What a target's tokens cost. A full price table comes with the ledger; these override it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+/// What a target's tokens cost. Overrides the price table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
     /// US dollars per million input tokens, as text: "2.50".
@@ -171,4 +171,50 @@ pub struct Price {
     /// US dollars per million input tokens read from the provider's cache. Default: as input.
     #[serde(default)]
     pub cached: Option<UsdPerMillion>,
+    /// Of input tokens written to the provider's cache for five minutes. Default: as input.
+    #[serde(default)]
+    pub cache_write: Option<UsdPerMillion>,
+    /// For an hour. Default: as `cache_write`.
+    #[serde(default)]
+    pub cache_write_1h: Option<UsdPerMillion>,
+    /// Of reasoning. Default: as output.
+    #[serde(default)]
+    pub reasoning: Option<UsdPerMillion>,
+    /// Of audio in the prompt. Default: as input.
+    #[serde(default)]
+    pub audio_input: Option<UsdPerMillion>,
+    /// Of audio in the answer. Default: as output.
+    #[serde(default)]
+    pub audio_output: Option<UsdPerMillion>,
+    /// US dollars for a request, beside its tokens. Default 0.
+    #[serde(default)]
+    pub request: Option<Usd>,
+    /// US dollars for a web search that the provider counts. Default 0.
+    #[serde(default)]
+    pub search: Option<Usd>,
+    /// Other prices for long prompts, ascending.
+    #[serde(default)]
+    pub tiers: Vec<PriceTier>,
+}
+
+/// What a call costs whose prompt is longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceTier {
+    /// Holds for prompts of more input tokens than this.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub above: u64,
+    /// US dollars per million input tokens.
+    pub input: UsdPerMillion,
+    /// US dollars per million output tokens.
+    pub output: UsdPerMillion,
+    /// Of input tokens read from the provider's cache. Default: as input.
+    #[serde(default)]
+    pub cached: Option<UsdPerMillion>,
+    /// Of input tokens written to it. Default: as input.
+    #[serde(default)]
+    pub cache_write: Option<UsdPerMillion>,
+    /// For an hour. Default: as `cache_write`.
+    #[serde(default)]
+    pub cache_write_1h: Option<UsdPerMillion>,
 }

@@ -1,7 +1,7 @@
 //! Pieces of answers that whole ones and streams have alike: usage, finish reasons, citations, logprobs, media, errors.
 
 use crate::providers::codec::Undecodable;
-use crate::units::Usage;
+use crate::units::{ServiceTier, Usage};
 use crate::wire::Dialect;
 use crate::wire::canonical::{Citation, Finish, Logprob, Media, MediaKind, Source, Text};
 use crate::wire::json::Node;
@@ -30,6 +30,10 @@ pub fn usage_of(document: &Node<'_>) -> Option<Usage> {
         .or_else(groq)
         .or_else(inner)
         .and_then(usage::from_node)
+        .map(|usage| Usage {
+            tier: document.get_str("service_tier").map_or(usage.tier, ServiceTier::read),
+            ..usage
+        })
 }
 
 /// Why a choice ended; nothing when it has not. `called`: it made calls; several vendors say `stop` then, and OpenAI does for

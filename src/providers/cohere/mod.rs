@@ -7,7 +7,7 @@
 //!
 //! Usage has two sides: `tokens` is what the model read and wrote (the prompt template included), `billed_units` what is
 //! paid for. [`crate::units::Usage`] takes `tokens`, falling back on `billed_units`; both are of the same call, and prices are
-//! per billed unit, so [`billed`] reads the other side for whoever settles.
+//! per billed unit, so what is not billed is counted apart ([`billed`] reads the other side as it is).
 //!
 //! Not here: v1 (`/v1/chat` with `message` and `chat_history`), connectors, classify.
 //! Sources: docs.cohere.com/v2/reference/chat, /chat-stream, /embed, /rerank, docs/structured-outputs, docs/reasoning, and the

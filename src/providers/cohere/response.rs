@@ -149,7 +149,8 @@ pub(super) fn finish(word: &str) -> Finish<'_> {
     }
 }
 
-/// The figures of a usage object: what the model read and wrote, or what is billed where only that is said.
+/// The figures of a usage object: what the model read and wrote, or what is billed where only that is said; and what of it is
+/// not billed.
 pub(super) fn usage(usage: &Node<'_>) -> Option<Usage> {
     let side = |name: &str| {
         let side = usage.get(name)?;
@@ -157,11 +158,15 @@ pub(super) fn usage(usage: &Node<'_>) -> Option<Usage> {
         let output = side.get_u64("output_tokens");
         (input.is_some() || output.is_some()).then(|| (input.unwrap_or(0), output.unwrap_or(0)))
     };
-    let (input, output) = side("tokens").or_else(|| side("billed_units"))?;
+    let billed = side("billed_units");
+    let (input, output) = side("tokens").or(billed)?;
+    let (paid_input, paid_output) = billed.unwrap_or((input, output));
     Some(Usage {
         input,
         output,
         cached: usage.get_u64("cached_tokens").unwrap_or(0).min(input),
+        unbilled_input: input.saturating_sub(paid_input),
+        unbilled_output: output.saturating_sub(paid_output),
         ..Usage::default()
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn response<'d>(body: &'d Node<'_>, expect: &'d Expect) -> Result<Res
         model: body.get_str("model").unwrap_or(&expect.model).into(),
         created: created(body),
         candidates: vec![candidate],
-        usage: body.get("usage").and_then(facts::usage),
+        usage: facts::usage(body),
         service_tier: body.get_str("service_tier").map(Into::into),
         fingerprint: None,
     })

@@ -457,7 +457,7 @@ impl Decoder {
             },
             stop_sequence: None,
         });
-        if let Some(usage) = response.get("usage").and_then(facts::usage) {
+        if let Some(usage) = facts::usage(response) {
             sink(Event::Usage(usage));
         }
         sink(Event::End);

@@ -9,7 +9,7 @@
 //! canonical figures include both. `totalTokenCount` is the sum of all four.
 //! Source: ai.google.dev/api/generate-content, UsageMetadata, read 2026-11.
 
-use crate::units::Usage;
+use crate::units::{ServiceTier, Usage};
 use crate::wire::json::{JsonWriter, Kind, scan_object};
 use memchr::memmem::Finder;
 use serde::Deserialize;
@@ -49,6 +49,10 @@ pub fn read(object: &[u8]) -> Option<Usage> {
     // By hand: there is one in every chunk of a stream, and reading it by name is most of what a chunk's facts cost.
     scan_object(object, MOST_DEPTH, |member| {
         if member.kind != Kind::Number {
+            if member.kind == Kind::String && member.is("serviceTier") {
+                let word = object.get(member.value.clone()).unwrap_or_default();
+                usage.tier = tier(word);
+            }
             return;
         }
         let Some(figure) = figure(object.get(member.value.clone()).unwrap_or_default()) else {
@@ -75,6 +79,13 @@ pub fn read(object: &[u8]) -> Option<Usage> {
         (usage.audio_input, usage.audio_output) = audio(object);
     }
     any.then_some(usage)
+}
+
+/// `"flex"`, `"SERVICE_TIER_FLEX"`.
+fn tier(text: &[u8]) -> ServiceTier {
+    let word = std::str::from_utf8(text).unwrap_or_default().trim_matches('"');
+    let word = word.to_ascii_lowercase();
+    ServiceTier::read(word.strip_prefix("service_tier_").unwrap_or(&word))
 }
 
 /// A count; some servers write `3.0`.

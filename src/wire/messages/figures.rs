@@ -3,12 +3,13 @@
 //! ```json
 //! {"input_tokens":2, "cache_creation_input_tokens":77, "cache_read_input_tokens":3522,
 //!  "cache_creation":{"ephemeral_5m_input_tokens":77,"ephemeral_1h_input_tokens":0},
-//!  "output_tokens":43, "output_tokens_details":{"thinking_tokens":0}, "service_tier":"standard"}
+//!  "output_tokens":43, "output_tokens_details":{"thinking_tokens":0}, "service_tier":"standard",
+//!  "server_tool_use":{"web_search_requests":1}}
 //! ```
 //! A stream reports the input with `message_start` and cumulative figures with `message_delta`, where any may be missing:
 //! [`Figures`] takes them in as they come.
 
-use crate::units::{Tokens, Usage};
+use crate::units::{ServiceTier, Tokens, Usage};
 use crate::wire::json::{JsonWriter, Node};
 
 /// Figures as this API counts them, known so far.
@@ -26,6 +27,10 @@ pub struct Figures {
     pub output: Option<Tokens>,
     /// `output_tokens_details.thinking_tokens`.
     pub thinking: Option<Tokens>,
+    /// `server_tool_use.web_search_requests`.
+    pub searches: Option<u64>,
+    /// `service_tier`.
+    pub tier: Option<ServiceTier>,
 }
 
 impl Figures {
@@ -42,6 +47,12 @@ impl Figures {
         if let Some(details) = usage.get("output_tokens_details") {
             set(&mut self.thinking, details.get_u64("thinking_tokens"));
         }
+        if let Some(tools) = usage.get("server_tool_use") {
+            set(&mut self.searches, tools.get_u64("web_search_requests"));
+        }
+        if let Some(tier) = usage.get_str("service_tier") {
+            self.tier = Some(ServiceTier::read(tier));
+        }
     }
 
     /// As the gateway counts; nothing while neither input nor output is known.
@@ -57,6 +68,8 @@ impl Figures {
             cache_write: written,
             cache_write_1h: self.written_1h.unwrap_or(0).min(written),
             reasoning: self.thinking.unwrap_or(0),
+            web_searches: self.searches.unwrap_or(0),
+            tier: self.tier.unwrap_or_default(),
             ..Usage::default()
         })
     }

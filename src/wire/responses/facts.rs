@@ -7,9 +7,9 @@
 //! ```
 //! Positions only, no tree: this runs on every event that is forwarded as it came.
 
-use crate::units::Usage;
+use crate::units::{ServiceTier, Usage};
 use crate::wire::json::{self, JsonError, Kind, Node, Span};
-use crate::wire::usage::Facts;
+use crate::wire::usage::{Facts, read_tier};
 use serde::Deserialize;
 
 /// Read one document, checking that it is JSON.
@@ -17,11 +17,13 @@ pub fn facts(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
     let mut facts = Facts::default();
     let (mut kind, mut response): (Option<Span>, Option<Span>) = (None, None);
     let (mut usage, mut status): (Option<Span>, Option<Span>) = (None, None);
+    let mut tier: Option<Span> = None;
     json::scan_object(document, max_depth, |member| match member.kind {
         Kind::String if member.is("type") => kind = Some(member.value),
         Kind::Object if member.is("response") => response = Some(member.value),
         Kind::Object if member.is("usage") => usage = Some(member.value),
         Kind::String if member.is("status") => status = Some(member.value),
+        Kind::String if member.is("service_tier") => tier = Some(member.value),
         Kind::Object | Kind::String if member.value.len() > 2 && member.is("error") => facts.error = true,
         _ => {}
     })?;
@@ -37,17 +39,22 @@ pub fn facts(document: &[u8], max_depth: usize) -> Result<Facts, JsonError> {
     facts.finished |= matches!(status, Some(b"completed" | b"incomplete"));
     facts.error |= status == Some(b"failed");
     let mut found = usage.and_then(|at| document.get(at));
+    let mut tier = tier.and_then(|at| document.get(at));
     if let Some(inner) = response.and_then(|at| document.get(at)) {
-        let mut inside: Option<Span> = None;
-        json::scan_object(inner, max_depth, |member| {
-            if member.kind == Kind::Object && member.is("usage") {
-                inside = Some(member.value);
-            }
+        let (mut inside, mut tier_inside): (Option<Span>, Option<Span>) = (None, None);
+        json::scan_object(inner, max_depth, |member| match member.kind {
+            Kind::Object if member.is("usage") => inside = Some(member.value),
+            Kind::String if member.is("service_tier") => tier_inside = Some(member.value),
+            _ => {}
         })?;
         found = inside.and_then(|at| inner.get(at)).or(found);
+        tier = tier_inside.and_then(|at| inner.get(at)).or(tier);
     }
     facts.has_usage = found.is_some();
     facts.usage = found.and_then(figures);
+    if let (Some(usage), Some(tier)) = (&mut facts.usage, tier) {
+        usage.tier = read_tier(tier);
+    }
     Ok(facts)
 }
 
@@ -111,10 +118,16 @@ fn figures(object: &[u8]) -> Option<Usage> {
         reasoning: count(made.reasoning_tokens).unwrap_or(0),
         audio_input: count(read.audio_tokens).unwrap_or(0),
         audio_output: count(made.audio_tokens).unwrap_or(0),
+        ..Usage::default()
     })
 }
 
-/// The figures of a usage object of this shape.
-pub fn usage(node: &Node<'_>) -> Option<Usage> {
-    figures(node.raw.as_bytes())
+/// The figures of a response of this shape.
+pub fn usage(response: &Node<'_>) -> Option<Usage> {
+    let mut usage = figures(response.get("usage")?.raw.as_bytes())?;
+    usage.tier = response
+        .get_str("service_tier")
+        .map(ServiceTier::read)
+        .unwrap_or_default();
+    Some(usage)
 }
