@@ -11,6 +11,7 @@
 //! | 4 | [`snapshot`] | tenants and keys; everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
 //! | 6 | [`server`], [`notify`], [`cli`] | the process |
+
 pub mod admin;
 pub mod auth;
 pub mod balance;
