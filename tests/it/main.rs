@@ -26,6 +26,7 @@ mod fault_matrix;
 mod faults;
 mod fidelity;
 mod hostile;
+mod ledger;
 mod needs;
 mod others;
 mod overload;

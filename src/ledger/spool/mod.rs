@@ -41,6 +41,10 @@ use std::thread::Thread;
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 1000;
 
+/// Rows in memory, in the boxes they were pushed in: a slot of the queue is a pointer, and they go back and forth.
+#[allow(clippy::vec_box, reason = "see above")]
+type Waiting = Vec<Box<Row>>;
+
 /// What the parts share.
 struct Shared {
     settings: SpoolSettings,
@@ -48,7 +52,7 @@ struct Shared {
     name: String,
     queue: ArrayQueue<Box<Row>>,
     /// Rows that left the queue and could not be written or inserted: the first to be tried again. Two batches at most.
-    stranded: Mutex<Vec<Box<Row>>>,
+    stranded: Mutex<Waiting>,
     own: Mutex<Own>,
     count: Count,
     /// The spool cannot be written.
@@ -169,16 +173,16 @@ impl Shared {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stranded(&self) -> MutexGuard<'_, Vec<Box<Row>>> {
+    fn stranded(&self) -> MutexGuard<'_, Waiting> {
         self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rows that wait in memory: stranded ones first, then of the queue, at most so many. `busy` is raised before they are taken.
-    fn take(&self, most: usize, busy: &AtomicBool) -> Vec<Box<Row>> {
+    fn take(&self, most: usize, busy: &AtomicBool) -> Waiting {
         busy.store(true, Ordering::SeqCst);
         let mut stranded = self.stranded();
         let first = stranded.len().min(most);
-        let mut rows: Vec<Box<Row>> = stranded.drain(..first).collect();
+        let mut rows: Waiting = stranded.drain(..first).collect();
         drop(stranded);
         while rows.len() < most
             && let Some(row) = self.queue.pop()

@@ -147,7 +147,7 @@ impl Tail {
                     offset: 0,
                 };
             }
-            let (rows, end) = self.from_segment(&segment, sent);
+            let (rows, end) = self.rows_of(&segment, sent);
             let finished = rows.is_empty() && end.offset >= segment.length && segment.sealed;
             if rows.is_empty() {
                 let mut own = self.shared.own();
@@ -181,7 +181,7 @@ impl Tail {
                 };
             }
             let path = left.home.path.clone();
-            let (rows, end) = self.from_segment(&segment, sent);
+            let (rows, end) = self.rows_of(&segment, sent);
             if !rows.is_empty() {
                 return batch(rows, Origin::Left(path), end);
             }
@@ -195,7 +195,7 @@ impl Tail {
     }
 
     /// Rows from a place on, and where they end. What is damaged is counted, what is strange is set aside.
-    fn from_segment(&mut self, segment: &Segment, from: Cursor) -> (Vec<Row>, Cursor) {
+    fn rows_of(&mut self, segment: &Segment, from: Cursor) -> (Vec<Row>, Cursor) {
         let piece = read(segment, from.offset).unwrap_or_else(|problem| {
             segment.set_aside(&problem);
             Piece {

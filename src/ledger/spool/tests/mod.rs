@@ -109,6 +109,8 @@ enum Mood {
     Lies,
     /// Refuses batches with a row whose number this divides.
     Refuses(u64),
+    /// The same for so many calls, then it is away.
+    RefusesThenLeaves(u64, u64),
 }
 
 /// A store: rows by id and attempt, and how often each was inserted.
@@ -166,14 +168,17 @@ impl Fake {
 #[async_trait]
 impl Sink for Fake {
     async fn insert(&self, rows: &[Row]) -> Result<u64, SinkError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         assert!(!rows.is_empty() && rows.len() <= super::BATCH_ROWS);
         let mood = *self.mood.lock().unwrap();
         match mood {
             Mood::Unavailable => return Err(SinkError::Unavailable),
             Mood::Hangs => std::future::pending().await,
             Mood::Panics => panic!("the sink panics, as the test wants"),
-            Mood::Refuses(by) if rows.iter().any(|row| row.id.0.is_multiple_of(by.into())) => {
+            Mood::RefusesThenLeaves(_, most) if calls >= most => return Err(SinkError::Unavailable),
+            Mood::Refuses(by) | Mood::RefusesThenLeaves(by, _)
+                if rows.iter().any(|row| row.id.0.is_multiple_of(by.into())) =>
+            {
                 return Err(SinkError::Refused("no such tenant".to_owned()));
             }
             _ => {}

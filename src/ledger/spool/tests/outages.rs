@@ -101,22 +101,13 @@ async fn a_row_that_spoils_its_batch_is_set_aside_alone() {
 async fn an_outage_while_a_batch_is_halved_repeats_only_what_is_left() {
     let (folder, sink) = (Folder::new(), Fake::new());
     let mut rig = Rig::new(folder.settings(), &sink);
-    sink.set(Mood::Refuses(500));
+    // All 999, then 499 and 500 of them, then a half of the latter: and away.
+    sink.set(Mood::RefusesThenLeaves(500, 5));
     rig.push(1..1000);
     rig.spool();
     rig.now_ms = 1000;
-    // Halved as far as the first refusal, then away.
-    let flip = Arc::clone(&sink);
-    let watcher = tokio::spawn(async move {
-        while flip.calls.load(Ordering::Relaxed) < 3 {
-            tokio::task::yield_now().await;
-        }
-        flip.set(Mood::Unavailable);
-    });
     rig.sender.step(rig.now_ms).await;
-    sink.set(Mood::Refuses(500));
-    watcher.abort();
-    let _ = watcher.await;
+    assert_eq!(rig.stats().retried, 1);
     sink.set(Mood::Refuses(500));
     rig.pass(6000).await;
     sink.has_exactly((1..1000).filter(|number| *number != 500));
