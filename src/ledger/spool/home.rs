@@ -122,12 +122,7 @@ pub fn abandoned(root: &Path, most: usize) -> Vec<Home> {
     let mut found: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| !name.starts_with('.') && name != REJECTED)
-        })
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_instance))
         .map(|entry| entry.path())
         .collect();
     // Names begin with the time: oldest first.
@@ -139,6 +134,23 @@ pub fn abandoned(root: &Path, most: usize) -> Vec<Home> {
         })
     });
     adopted.take(most).collect()
+}
+
+/// Whether a name is one that [`super::ledger::name`] makes: nothing in other directories is touched, whatever `dir` is.
+fn is_instance(name: &str) -> bool {
+    let (Some(id), Some(process)) = (name.get(..36), name.get(36..)) else {
+        return false;
+    };
+    let hyphen = |index: usize| matches!(index, 8 | 13 | 18 | 23);
+    let sound = |(index, byte): (usize, u8)| {
+        if hyphen(index) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    };
+    let number = process.strip_prefix('-').unwrap_or_default();
+    id.bytes().enumerate().all(sound) && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Make a directory that only this user can read: rows name tenants.

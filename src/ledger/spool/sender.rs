@@ -63,7 +63,9 @@ impl Sender {
             return self.idle(now_ms);
         }
         if self.offer().await {
-            self.failures = 0;
+            if std::mem::take(&mut self.failures) > 0 {
+                tracing::info!("the store takes usage records again");
+            }
             self.sent_ms = now_ms;
             self.settle().await;
             return 0;

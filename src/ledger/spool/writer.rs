@@ -78,7 +78,8 @@ impl Writer {
 
     /// Write what waits, at most so many rows. How many were written. `now_ms`: of any clock that does not go back.
     pub fn step(&mut self, now_ms: u64) -> usize {
-        if self.shared.blocked.load(Ordering::Relaxed) && now_ms < self.retry_ms {
+        let last = self.shared.stop.load(Ordering::Relaxed);
+        if self.shared.blocked.load(Ordering::Relaxed) && now_ms < self.retry_ms && !last {
             return 0;
         }
         if let Err(why) = self.prepare(now_ms) {
@@ -255,6 +256,14 @@ impl Writer {
             }
         }
         sync(&self.shared, &*self.medium);
+        let rows = self.shared.take(usize::MAX, &self.shared.writing).len();
+        if rows > 0 {
+            self.shared.lose(rows as u64);
+            tracing::error!(
+                rows,
+                "usage records are lost: the process ends and they cannot be spooled"
+            );
+        }
         if self.shared.own().unsent(false) == 0
             && let Some(home) = &self.home
         {

@@ -136,9 +136,16 @@ async fn what_is_no_segment_at_all_is_passed_over() {
     std::fs::write(home.join("notes.seg"), "no number").unwrap();
     std::fs::create_dir(home.join("000000000007.seg")).unwrap();
     std::fs::write(home.join("000000000008.seg"), "").unwrap();
+    // Somebody else's, with names like ours.
+    let foreign = home.parent().unwrap().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    for name in ["lock", "position", "000000000001.seg"] {
+        std::fs::write(foreign.join(name), "theirs").unwrap();
+    }
     let (sink, stats) = replayed(&folder).await;
     sink.has_exactly(0..10);
     assert!(stats.corrupt >= 1);
+    assert_eq!(std::fs::read_dir(foreign).unwrap().count(), 3);
 }
 
 #[tokio::test]
