@@ -28,6 +28,7 @@ mod faults;
 mod fidelity;
 mod hostile;
 mod jwt;
+mod ledger;
 mod needs;
 mod others;
 mod overload;
