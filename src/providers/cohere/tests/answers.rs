@@ -66,7 +66,8 @@ fn a_stream_with_everything_is_the_answer_it_spells() {
         "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Green"}], "tool_plan": "plan", "citations": [citation],
         "tool_calls": [{"id": "", "type": "function", "function": {"name": "a", "arguments": "{}"}},
             {"id": "i", "type": "function", "function": {"name": "b", "arguments": ""}}]},
-        "usage": {"tokens": {"input_tokens": 10, "output_tokens": 20}, "cached_tokens": 4}})
+        "usage": {"billed_units": {"input_tokens": 1, "output_tokens": 2}, "tokens": {"input_tokens": 10, "output_tokens": 20},
+            "cached_tokens": 4}})
     .to_string();
     let node = Node::parse(whole.as_bytes(), 64).unwrap();
     let expect = Expect::default();
