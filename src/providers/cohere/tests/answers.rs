@@ -84,7 +84,7 @@ fn a_stream_with_everything_is_the_answer_it_spells() {
         (Some("Sky"), Some((0, 2)), Some(3))
     );
     assert!(matches!(&parts[3], Part::ToolCall(call) if call.id == "call_m1_0"));
-    assert_eq!(billed(&node), None);
+    assert_eq!(billed(&node), Some((1, 2)));
 }
 
 #[test]
