@@ -150,6 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn searches_and_the_tier_are_read() {
+        let text = br#"{"choices":[],"service_tier":"flex","usage":{"prompt_tokens":1,"completion_tokens":2,"num_search_queries":4}}"#;
+        let usage = read(text, 64).unwrap().usage.unwrap();
+        assert_eq!((usage.web_searches, usage.tier), (4, ServiceTier::Flex));
+        let text =
+            br#"{"service_tier":"default","usage":{"prompt_tokens":1,"server_tool_use":{"web_search_requests":1}}}"#;
+        let usage = read(text, 64).unwrap().usage.unwrap();
+        assert_eq!((usage.web_searches, usage.tier), (1, ServiceTier::Standard));
+    }
+
+    #[test]
     fn null_usage_errors_and_empty_choices_are_told_apart() {
         let facts = read(br#"{"choices":[ ],"usage":null}"#, 64).unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! What recorded calls cost: the same streamed, forwarded and whole; what vendors themselves say; and by hand.
 
-use super::exchange::{Answer, Exchange, exchanges, recordings};
+use super::exchange::{Answer, Exchange, base64, exchanges, recordings};
 use super::speakers::{Spoken, spoken};
 use super::stream::{Cut, DEPTH, cut, decode};
 use cirque::config::load_prices;
@@ -83,6 +83,16 @@ fn cuts(exchange: &Exchange, spoken: &Spoken) -> Option<Vec<Cut>> {
     Some(cut(spoken.codec.framing(), spoken.framed, &[bytes]).unwrap())
 }
 
+/// The documents of a stream; Bedrock's `invoke` wraps each in base64.
+fn documents(cuts: &[Cut]) -> Vec<Vec<u8>> {
+    let unwrapped = |cut: &Cut| {
+        let frame: Option<Value> = serde_json::from_slice(&cut.data).ok();
+        let inner = frame.as_ref().and_then(|frame| frame["bytes"].as_str());
+        inner.map_or_else(|| cut.data.clone(), base64)
+    };
+    cuts.iter().map(unwrapped).collect()
+}
+
 /// As the gateway reads a conversation that it translates.
 fn usage(exchange: &Exchange, spoken: &Spoken) -> Option<Usage> {
     let expect = super::answers::expect(exchange);
@@ -126,10 +136,10 @@ fn forwarded(api: &str, documents: &[Vec<u8>]) -> Option<Option<Usage>> {
 }
 
 /// A whole answer of this API with the figures that a stream of it told.
-fn as_whole(spoken: &Spoken, cuts: &[Cut]) -> Option<Value> {
-    let events: Vec<Value> = cuts
+fn as_whole(spoken: &Spoken, documents: &[Vec<u8>]) -> Option<Value> {
+    let events: Vec<Value> = documents
         .iter()
-        .filter_map(|cut| serde_json::from_slice(&cut.data).ok())
+        .filter_map(|document| serde_json::from_slice(document).ok())
         .collect();
     let last =
         |find: &dyn Fn(&Value) -> Option<Value>| events.iter().rev().find_map(find).filter(|found| !found.is_null());
@@ -194,17 +204,19 @@ fn a_stream_costs_what_the_whole_answer_costs() {
     let (mut streams, mut priced, mut apis) = (0, 0, BTreeMap::new());
     for (exchange, spoken) in &all {
         let name = &exchange.name;
-        let documents: Vec<Vec<u8>> = match (&exchange.answer, cuts(exchange, spoken)) {
-            (_, Some(cuts)) => cuts.into_iter().map(|cut| cut.data).collect(),
-            (Answer::Json(body), None) => vec![body.to_string().into_bytes()],
+        let (streamed, told) = match (&exchange.answer, cuts(exchange, spoken)) {
+            (_, Some(cuts)) => (true, documents(&cuts)),
+            (Answer::Json(body), None) => (false, vec![body.to_string().into_bytes()]),
             _ => unreachable!(),
         };
         let translated = usage(exchange, spoken);
-        if let Some(forwarded) = forwarded(spoken.api, &documents) {
+        if let Some(forwarded) = forwarded(spoken.api, &told) {
             assert_eq!(forwarded, translated, "{name}: forwarded and translated");
         }
-        let Some(cuts) = cuts(exchange, spoken) else { continue };
-        let Some(document) = as_whole(spoken, &cuts) else {
+        if !streamed {
+            continue;
+        }
+        let Some(document) = as_whole(spoken, &told) else {
             assert_eq!(translated, None, "{name}: figures from nowhere");
             continue;
         };

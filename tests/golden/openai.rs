@@ -158,6 +158,8 @@ fn usage_of(document: &Value) -> Option<Usage> {
         reasoning: figure("/completion_tokens_details/reasoning_tokens").unwrap_or(0),
         audio_input: figure("/prompt_tokens_details/audio_tokens").unwrap_or(0),
         audio_output: figure("/completion_tokens_details/audio_tokens").unwrap_or(0),
+        // No recording has searches that are counted, or another tier than the usual.
+        ..Usage::default()
     })
 }
 

@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn the_tier_is_read_in_both_spellings() {
+        for word in ["flex", "SERVICE_TIER_FLEX", "FLEX"] {
+            let text = format!(r#"{{"promptTokenCount":1,"serviceTier":"{word}"}}"#);
+            assert_eq!(read(text.as_bytes()).unwrap().tier, ServiceTier::Flex, "{word}");
+        }
+    }
+
+    #[test]
     fn an_object_without_figures_says_nothing() {
         assert_eq!(read(br#"{"trafficType":"ON_DEMAND"}"#), None);
         assert_eq!(read(br#"{"promptTokenCount":"x"}"#), None);

@@ -138,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn searches_and_the_tier_are_read() {
+        let text = r#"{"input_tokens":1,"output_tokens":2,"server_tool_use":{"web_search_requests":3},"service_tier":"batch"}"#;
+        let usage = of(text).unwrap();
+        assert_eq!((usage.web_searches, usage.tier), (3, ServiceTier::Batch));
+        let mut figures = Figures::default();
+        figures.take(&Node::parse(br#"{"input_tokens":1,"service_tier":"priority"}"#, 8).unwrap());
+        figures.take(&Node::parse(br#"{"output_tokens":2,"server_tool_use":{"web_search_requests":1}}"#, 8).unwrap());
+        let usage = figures.usage().unwrap();
+        assert_eq!((usage.web_searches, usage.tier), (1, ServiceTier::Priority));
+    }
+
+    #[test]
     fn a_later_report_completes_an_earlier_one() {
         let mut figures = Figures::default();
         assert_eq!(figures.usage(), None);

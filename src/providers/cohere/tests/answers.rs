@@ -66,7 +66,8 @@ fn a_stream_with_everything_is_the_answer_it_spells() {
         "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Green"}], "tool_plan": "plan", "citations": [citation],
         "tool_calls": [{"id": "", "type": "function", "function": {"name": "a", "arguments": "{}"}},
             {"id": "i", "type": "function", "function": {"name": "b", "arguments": ""}}]},
-        "usage": {"tokens": {"input_tokens": 10, "output_tokens": 20}, "cached_tokens": 4}})
+        "usage": {"billed_units": {"input_tokens": 1, "output_tokens": 2}, "tokens": {"input_tokens": 10, "output_tokens": 20},
+            "cached_tokens": 4}})
     .to_string();
     let node = Node::parse(whole.as_bytes(), 64).unwrap();
     let expect = Expect::default();
@@ -83,7 +84,7 @@ fn a_stream_with_everything_is_the_answer_it_spells() {
         (Some("Sky"), Some((0, 2)), Some(3))
     );
     assert!(matches!(&parts[3], Part::ToolCall(call) if call.id == "call_m1_0"));
-    assert_eq!(billed(&node), None);
+    assert_eq!(billed(&node), Some((1, 2)));
 }
 
 #[test]
