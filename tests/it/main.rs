@@ -25,6 +25,7 @@ mod dialects;
 mod fault_matrix;
 mod faults;
 mod fidelity;
+mod fleet;
 mod hostile;
 mod needs;
 mod others;
