@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 pub struct Redis {
     child: Option<Child>,
     pub port: u16,
+    /// Another port, which `{free}` stands for in further arguments.
+    pub free: u16,
     directory: PathBuf,
     more: Vec<String>,
 }
@@ -40,16 +42,18 @@ impl Redis {
     /// Start one with further arguments.
     pub fn with(more: &[&str]) -> Self {
         for _ in 0..20 {
-            let port = free_port();
+            let (port, free) = (free_port(), free_port());
             let directory = std::env::temp_dir().join(format!("cirque-redis-{}-{port}", std::process::id()));
             std::fs::create_dir_all(&directory).unwrap();
-            let more = more
-                .iter()
-                .map(|text| text.replace("{port}", &port.to_string()))
-                .collect();
+            let write = |text: &&str| {
+                text.replace("{port}", &port.to_string())
+                    .replace("{free}", &free.to_string())
+            };
+            let more = more.iter().map(write).collect();
             let mut redis = Self {
                 child: None,
                 port,
+                free,
                 directory,
                 more,
             };
@@ -150,26 +154,22 @@ pub struct Cluster {
 impl Cluster {
     pub fn start() -> Self {
         // The bus listens on another port of our choice: the default, port + 10000, may not exist.
-        let nodes: Vec<Redis> = (0..3)
-            .map(|_| {
-                let bus = free_port().to_string();
-                Redis::with(&[
-                    "--cluster-enabled",
-                    "yes",
-                    "--cluster-port",
-                    &bus,
-                    "--cluster-config-file",
-                    "nodes-{port}.conf",
-                ])
-            })
-            .collect();
+        let more = [
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            "{free}",
+            "--cluster-config-file",
+            "nodes-{port}.conf",
+        ];
+        let nodes: Vec<Redis> = (0..3).map(|_| Redis::with(&more)).collect();
         for (index, node) in nodes.iter().enumerate() {
             let (first, last) = (index * 5462, (index * 5462 + 5461).min(16383));
             node.command::<String>(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
             node.command::<String>(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
         }
         for node in &nodes[1..] {
-            let bus = node.more[3].clone();
+            let bus = node.free.to_string();
             nodes[0].command::<String>(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), &bus]);
         }
         eventually("the cluster is formed", || {

@@ -13,14 +13,6 @@ use std::time::{Duration, Instant};
 /// How long a count that nobody asks about is remembered after its window.
 const IDLE: Duration = Duration::from_secs(86_400);
 
-/// Sums to be reported.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Sums {
-    spent: u64,
-    back: u64,
-    beyond: u64,
-}
-
 /// One count.
 #[derive(Debug)]
 struct Entry {
@@ -39,7 +31,6 @@ struct Entry {
     faded: u64,
     /// What Redis still has of `faded`.
     clear: Vec<(u64, u64)>,
-    unsent: Sums,
 }
 
 /// Where a line of a report applies.
@@ -51,6 +42,8 @@ pub(super) enum Field {
     Slot(u64),
     /// The slot of the moment.
     Now,
+    /// Slots that count no more and that Redis keeps nothing of.
+    Gone,
     /// A slot that counts no more.
     Faded(u64),
 }
@@ -62,6 +55,7 @@ impl Field {
             Self::Whole => "u".to_owned(),
             Self::Slot(slot) | Self::Faded(slot) => slot.to_string(),
             Self::Now => "+".to_owned(),
+            Self::Gone => "-".to_owned(),
         }
     }
 }
@@ -91,6 +85,15 @@ pub(super) struct Tell {
     pub lost: bool,
 }
 
+/// A report that was sent and is not answered.
+#[derive(Debug)]
+struct Doubt {
+    number: u64,
+    /// As it came; empty: our own.
+    reports: Vec<Report>,
+    lines: Vec<Line>,
+}
+
 /// The book.
 #[derive(Debug, Default)]
 pub(super) struct Book {
@@ -99,10 +102,11 @@ pub(super) struct Book {
     /// The epoch of the last generation that got so far as to begin.
     epoch: u64,
     entries: HashMap<Arc<str>, Entry>,
-    /// Counts with something to report.
+    /// Counts with something to clear.
     waiting: HashSet<Arc<str>>,
-    /// The report that was sent and not answered.
-    doubt: Option<(u64, Vec<Line>)>,
+    doubt: Option<Doubt>,
+    /// The report that was executed although its answer never arrived, until it is repeated.
+    executed: Option<Vec<Report>>,
     number: u64,
 }
 
@@ -118,7 +122,6 @@ impl Book {
             out: Vec::new(),
             faded: 0,
             clear: Vec::new(),
-            unsent: Sums::default(),
         });
         if epoch == 0 && matches!(kind, Kind::Window { .. }) && known > entry.known && entry.told == 0 {
             (entry.known, entry.seen) = (known, now);
@@ -149,39 +152,67 @@ impl Book {
         }
     }
 
-    /// Something is to be reported.
-    pub(super) fn add(&mut self, name: &Arc<str>, kind: Kind, report: &Report, epoch: u64, now: Instant) {
-        self.note(name, kind, report.known, epoch, now);
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.unsent.spent = entry.unsent.spent.saturating_add(report.spent);
-            entry.unsent.back = entry.unsent.back.saturating_add(report.back);
-            entry.unsent.beyond = entry.unsent.beyond.saturating_add(report.beyond);
-            self.waiting.insert(Arc::clone(name));
-        }
-    }
-
-    /// Counts with something to report, at most so many.
+    /// Counts with something to clear, at most so many.
     pub(super) fn waiting(&self, most: usize) -> Vec<Arc<str>> {
         self.waiting.iter().take(most).cloned().collect()
     }
 
-    /// The next report: its number and lines, at least one for each name that is known. In doubt until [`Self::reported`].
-    pub(super) fn batch(&mut self, names: &[Arc<str>]) -> (u64, Vec<Line>) {
+    /// Whether this very report was executed before: its caller repeats it because the answer never arrived. Asked once.
+    pub(super) fn repeated(&mut self, reports: &[Report]) -> bool {
+        self.executed.take().is_some_and(|before| {
+            let same = |(a, b): (&Report, &Report)| {
+                (&a.count, a.shape, a.spent, a.back, a.beyond) == (&b.count, b.shape, b.spent, b.back, b.beyond)
+            };
+            before.len() == reports.len() && before.iter().zip(reports).all(same)
+        })
+    }
+
+    /// The figure last seen of a count.
+    pub(super) fn known(&self, name: &str) -> u64 {
+        self.entries.get(name).map_or(0, |entry| entry.known)
+    }
+
+    /// The next report: its number and lines, at least one for each name. In doubt until [`Self::reported`].
+    pub(super) fn batch(&mut self, names: &[(Arc<str>, Kind)], reports: &[Report]) -> (u64, Vec<Line>) {
+        let mut lines = Vec::with_capacity(names.len());
+        for ((name, _), report) in names.iter().zip(reports) {
+            if let Some(entry) = self.entries.get_mut(name) {
+                entry.lines(name, report, &mut lines);
+            }
+        }
+        self.doubted(reports.to_vec(), lines)
+    }
+
+    /// A report of our own: slots that count no more.
+    pub(super) fn clearing(&mut self, names: &[Arc<str>]) -> (u64, Vec<Line>) {
         let mut lines = Vec::with_capacity(names.len());
         for name in names {
             self.waiting.remove(name);
-            if let Some(entry) = self.entries.get_mut(name) {
-                entry.lines(name, &mut lines);
+            let Some(entry) = self.entries.get_mut(name) else {
+                continue;
+            };
+            for (slot, amount) in std::mem::take(&mut entry.clear) {
+                lines.push(entry.line(name, Field::Faded(slot), amount, 0, 0));
             }
         }
+        self.doubted(Vec::new(), lines)
+    }
+
+    fn doubted(&mut self, reports: Vec<Report>, lines: Vec<Line>) -> (u64, Vec<Line>) {
         self.number += 1;
-        self.doubt = Some((self.number, lines.clone()));
+        self.doubt = Some(Doubt {
+            number: self.number,
+            reports,
+            lines: lines.clone(),
+        });
         (self.number, lines)
     }
 
     /// The report in doubt was executed; figures by line, if they came back (none: that count cannot be used).
-    pub(super) fn reported(&mut self, figures: &[Option<u64>], order: u64, now: Instant) {
-        let Some((_, lines)) = self.doubt.take() else { return };
+    pub(super) fn reported(&mut self, figures: &[Option<u64>], order: u64, now: Instant) -> Vec<Report> {
+        let Some(Doubt { reports, lines, .. }) = self.doubt.take() else {
+            return Vec::new();
+        };
         for (index, line) in lines.iter().enumerate() {
             let Some(entry) = self.entries.get_mut(&line.name) else {
                 continue;
@@ -191,40 +222,32 @@ impl Book {
                 entry.saw(*used, order, now);
             }
         }
+        reports
     }
 
-    /// A generation begins: Redis says which report of ours it executed last. Epochs that differ mean that it forgot.
+    /// A generation begins: Redis says which report of ours it executed last. An epoch that differs means that it forgot; then
+    /// nothing is out with us, what was is used for good as far as Redis can know (it is contained in what will be told), and
+    /// whoever reported reports anew.
     pub(super) fn settle(&mut self, last: u64, epoch: u64, now: Instant) {
-        match &self.doubt {
-            Some((number, _)) if last >= *number && self.epoch == epoch => {
-                self.reported(&[], 0, now);
+        let executed = self.doubt.as_ref().is_some_and(|doubt| last >= doubt.number);
+        if executed && self.epoch == epoch {
+            self.executed = Some(self.reported(&[], 0, now)).filter(|reports| !reports.is_empty());
+        } else if let Some(doubt) = self.doubt.take() {
+            for line in doubt.lines {
+                if let (Field::Faded(slot), Some(entry)) = (line.field, self.entries.get_mut(&line.name)) {
+                    entry.clear.push((slot, line.spent));
+                    self.waiting.insert(line.name);
+                }
             }
-            _ => self.take_back(),
         }
         self.number = self.number.max(last);
+        if self.epoch != epoch {
+            self.executed = None;
+        }
         let Self { entries, waiting, .. } = self;
         for (name, entry) in entries.iter_mut().filter(|(_, entry)| entry.told != epoch) {
-            entry.forgotten();
-            if entry.unsent == Sums::default() {
-                waiting.remove(name);
-            }
-        }
-    }
-
-    fn take_back(&mut self) {
-        let Some((_, lines)) = self.doubt.take() else { return };
-        for line in lines {
-            let Some(entry) = self.entries.get_mut(&line.name) else {
-                continue;
-            };
-            if let Field::Faded(slot) = line.field {
-                entry.clear.push((slot, line.spent));
-            } else {
-                entry.unsent.spent = entry.unsent.spent.saturating_add(line.spent);
-                entry.unsent.back = entry.unsent.back.saturating_add(line.back);
-                entry.unsent.beyond = entry.unsent.beyond.saturating_add(line.beyond);
-            }
-            self.waiting.insert(line.name);
+            (entry.faded, entry.out, entry.clear) = (0, Vec::new(), Vec::new());
+            waiting.remove(name);
         }
     }
 
@@ -323,36 +346,19 @@ impl Entry {
         }
     }
 
-    /// The lines that report what is unsent, at least one.
+    /// The lines of a report, at least one.
     ///
     /// Of a sliding count what comes back is taken from the oldest slots and what was spent stays in the newest: over any stretch
     /// at least as much is counted as was used in it, whichever grant it was.
-    fn lines(&mut self, name: &Arc<str>, lines: &mut Vec<Line>) {
-        let Sums {
-            mut spent,
-            mut back,
-            beyond,
-        } = std::mem::take(&mut self.unsent);
-        let line = |field, spent, back, beyond| Line {
-            name: Arc::clone(name),
-            kind: self.kind,
-            known: self.known,
-            field,
-            spent,
-            back,
-            beyond,
-        };
+    fn lines(&mut self, name: &Arc<str>, report: &Report, lines: &mut Vec<Line>) {
+        let (mut spent, mut back) = (report.spent, report.back);
         if self.kind.stretch().is_none() {
-            lines.push(line(Field::Whole, spent, back, beyond));
+            lines.push(self.line(name, Field::Whole, spent, back, report.beyond));
             return;
         }
-        lines.push(line(Field::Now, 0, 0, beyond));
-        for (slot, amount) in self.clear.drain(..) {
-            lines.push(line(Field::Faded(slot), amount, 0, 0));
-        }
+        lines.push(self.line(name, Field::Now, 0, 0, report.beyond));
         let faded = back.min(self.faded);
         back -= faded;
-        self.faded -= faded;
         let mut cells: Vec<(u64, u64, u64, u64)> = self.out.iter().map(|(slot, out)| (*slot, *out, 0, 0)).collect();
         for (_, out, _, returned) in &mut cells {
             *returned = back.min(*out);
@@ -362,75 +368,65 @@ impl Entry {
             *used = spent.min(*out - *returned);
             spent -= *used;
         }
-        self.faded = self.faded.saturating_sub(spent);
+        // Of the slots that count no more Redis keeps nothing: only our own figure changes, when the report arrived.
+        let faded = faded.saturating_add(spent).min(self.faded);
+        lines.push(self.line(name, Field::Gone, faded, 0, 0));
         for (slot, _, used, returned) in cells {
             if used + returned > 0 {
-                lines.push(line(Field::Slot(slot), used, returned, 0));
+                lines.push(self.line(name, Field::Slot(slot), used, returned, 0));
             }
+        }
+    }
+
+    fn line(&self, name: &Arc<str>, field: Field, spent: u64, back: u64, beyond: u64) -> Line {
+        Line {
+            name: Arc::clone(name),
+            kind: self.kind,
+            known: self.known,
+            field,
+            spent,
+            back,
+            beyond,
         }
     }
 
     /// A line was executed.
     fn take_out(&mut self, line: &Line) {
+        let gone = line.spent.saturating_add(line.back);
         let at = match line.field {
             Field::Whole => 0,
             Field::Slot(slot) => slot,
+            Field::Gone => {
+                self.faded = self.faded.saturating_sub(gone);
+                return;
+            }
             Field::Now | Field::Faded(_) => return,
         };
-        if let Some(index) = self.out.iter().position(|(slot, _)| *slot == at)
-            && let Some((_, out)) = self.out.get_mut(index)
-        {
-            *out = out.saturating_sub(line.spent.saturating_add(line.back));
-            if *out == 0 {
-                self.out.remove(index);
+        if let Some(index) = self.out.iter().position(|(slot, _)| *slot == at) {
+            if let Some((_, out)) = self.out.get_mut(index) {
+                *out = out.saturating_sub(gone);
+                if *out == 0 && (self.kind != Kind::Concurrent || line.beyond == 0) {
+                    self.out.remove(index);
+                }
             }
-        } else {
+        } else if self.kind.stretch().is_some() {
             // It faded while its report was under way.
-            self.faded = self.faded.saturating_sub(line.spent.saturating_add(line.back));
+            self.faded = self.faded.saturating_sub(gone);
         }
-    }
-
-    /// Redis forgot: what is unsent is taken from what is out here; what is given back is forgone, since the figure that will be
-    /// told may lack it already; what was used beyond stays to be reported.
-    fn forgotten(&mut self) {
-        let gone = self.unsent.spent.saturating_add(self.unsent.back);
-        self.clear.clear();
-        if self.kind.stretch().is_some() {
-            let out: u64 = self.out.drain(..).fold(0, |sum, (_, out)| sum.saturating_add(out));
-            self.faded = self.faded.saturating_add(out).saturating_sub(gone);
-        } else {
-            let held = self.out.first().map_or(0, |(_, out)| *out);
-            self.out.clear();
-            if held > gone {
-                self.out.push((0, held - gone));
+        if self.kind == Kind::Concurrent && line.beyond > 0 {
+            match self.out.first_mut() {
+                Some((_, out)) => *out = out.saturating_add(line.beyond),
+                None => self.out.push((0, line.beyond)),
             }
         }
-        let beyond = if self.kind == Kind::Concurrent {
-            0
-        } else {
-            self.unsent.beyond
-        };
-        self.unsent = Sums {
-            beyond,
-            ..Sums::default()
-        };
     }
 
     fn lost(&self, name: &Arc<str>, now: Instant) -> Option<Tell> {
-        let out = self.out.first().map_or(0, |(_, out)| *out);
-        let mut tell = match self.kind {
-            Kind::Sliding { .. } => self.tell(name, "-".to_owned(), 0),
-            _ => self.tell(name, "u".to_owned(), out),
-        };
-        let over = self
-            .kind
-            .stretch()
-            .is_some_and(|stretch| now.saturating_duration_since(self.seen) > stretch);
-        if self.kind == Kind::Concurrent || over {
-            tell.known = 0;
-        }
+        let stretch = self.kind.stretch();
+        let over = stretch.is_some_and(|stretch| now.saturating_duration_since(self.seen) > stretch);
+        let mut tell = self.tell(name, "-".to_owned(), 0);
         tell.lost = true;
-        (tell.known > 0 || tell.out > 0).then_some(tell)
+        (self.kind != Kind::Concurrent && !over && self.known > 0).then_some(tell)
     }
 
     fn field(&self, slot: u64) -> String {

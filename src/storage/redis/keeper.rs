@@ -1,4 +1,4 @@
-//! The thread behind the exchange: it connects, begins generations, keeps the heart beating, delivers what waits, and listens for
+//! The thread behind the exchange: it connects, begins generations, keeps the heart beating and listens for
 //! changes.
 //!
 //! Never on the way of a request. The one idea: one loop, whose place is the state: not connected, telling, open.
@@ -63,16 +63,15 @@ async fn keep(shared: &Shared) {
         }
         let rest = BEAT.saturating_sub(begun.elapsed()).max(Duration::from_millis(20));
         let until = tokio::time::Instant::now() + rest;
-        while !shared.closed.load(Ordering::Acquire) && timeout_at(until, shared).await {}
+        while tokio::time::timeout_at(until, shared.wake.notified()).await.is_ok() {
+            if shared.closed.load(Ordering::Acquire) {
+                return;
+            }
+        }
     }
 }
 
-/// Whether something woke us before.
-async fn timeout_at(until: tokio::time::Instant, shared: &Shared) -> bool {
-    tokio::time::timeout_at(until, shared.wake.notified()).await.is_ok()
-}
-
-/// Connect, say hello, tell what is known, deliver what waits, wait until all have told.
+/// Connect, say hello, tell what is known, wait until all have told.
 async fn establish(shared: &Shared, generation: u64) -> Result<(Client, Arc<Session>), Failure> {
     let Found {
         connection,
@@ -225,7 +224,7 @@ async fn open(shared: &Shared, client: &Client, session: &Session) {
                 if beat(shared, session).await.is_err() {
                     return;
                 }
-                deliver_waiting(shared, session).await;
+                clear_waiting(shared, session).await;
                 if pruned.elapsed() > Duration::from_secs(30) {
                     pruned = Instant::now();
                     prune(shared, pruned);
@@ -238,14 +237,14 @@ async fn open(shared: &Shared, client: &Client, session: &Session) {
     }
 }
 
-async fn deliver_waiting(shared: &Shared, session: &Session) {
+async fn clear_waiting(shared: &Shared, session: &Session) {
     loop {
         let names = shared.book().waiting(BATCH);
         if names.is_empty() {
             return;
         }
-        let sent = timeout(PATIENCE, shared.deliver(session, &names)).await;
-        if !matches!(sent, Ok(Ok(_))) {
+        let sent = timeout(PATIENCE, shared.clear(session, &names)).await;
+        if !matches!(sent, Ok(Ok(()))) {
             shared.end(session.generation);
             return;
         }

@@ -27,17 +27,19 @@
 //!    that was given in an answer that never arrived returns, and room of an instance that was taken for dead and was only slow
 //!    counts again.
 //! 3. **Take**, all or nothing, by Redis' clock: `need`, and of `ahead` as much as a hundredth of what remains beyond allows.
-//! 4. **Report**, numbered; one at a time. A report that cannot be delivered is kept, added up by count, and delivered by the next
-//!    generation: whoever reported must not report it again.
+//! 4. **Report**, numbered; one at a time. Whoever reported repeats a report that was not answered, unchanged, before any other; if
+//!    it turns out (2) that it had been executed, the repetition does nothing and is answered.
 //! 5. **Heartbeat** every second (less if instances expire sooner). It also gives back what is out with instances silent for longer
 //!    than `instance_expiry`, and fences them off: one that was only slow is "stale" and starts at 1.
 //! 6. **Loss of memory.** The epoch is bound to the server process. When it is missing, or of another process (a restart, with or
 //!    without a snapshot, or a failover), whoever notices first creates a new one, and what is out with whom is forgotten.
 //!    For two seconds (longer while somebody is still telling, ten at most) nothing is granted; meanwhile every instance tells what
-//!    it knows to be used of every count, and what is out with it. Windows begin with the largest figure told; of a sliding count it
+//!    it knows to be used of every count. Windows begin with the largest figure told; of a sliding count it
 //!    counts from now on for a whole stretch. What an instance saw last includes all that was out with it, so the largest figure
 //!    covers every grant that anybody received. Who tells more later raises the count by the difference.
-//!    Reports not yet delivered: what was spent stays used, what came back is forgone, what was used beyond is added.
+//!    What was out is used for good from then on: it is contained in what is told, and what of it comes back is forgone. What is
+//!    under way begins at nothing. [`Exchange::epoch`] has changed by the time that [`Exchange::available`] says so: whoever uses
+//!    the exchange reports again what was used beyond and not yet reported, and as `beyond` what is under way.
 //!    (An instance that cannot reach the new process within that time, while nobody else has seen its grants, may exceed a limit by
 //!    what is out with it: at most a hundredth of what remained, for each such instance.)
 //! 7. **Breaker.** A call that fails or takes longer than `timeout` ends the generation: calls answer [`Outage`] at once until a new
@@ -47,6 +49,7 @@
 //!    stretch as was used. What comes back of slots that count no more is forgone.
 //! 9. **Rubbish** in a count's name makes that count unusable (`Outage`, logged once), and nothing else.
 
+mod answers;
 mod book;
 mod count;
 mod keeper;
@@ -56,11 +59,11 @@ mod script;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{Ask, Exchange, Given, Outage, Report, Taken};
+use crate::limits::{Ask, Exchange, Outage, Report, Taken};
 use crate::secret::Secret;
 use async_trait::async_trait;
-use book::{Book, Line};
-use count::{Kind, written};
+use book::Book;
+use count::written;
 use redis::aio::MultiplexedConnection;
 use script::{Failure, Script};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -247,19 +250,17 @@ impl Exchange for RedisExchange {
             arguments.extend([ask.known, ask.need, ahead, ask.limit].map(written));
         }
         let keys = shared.keys(names.iter().map(|(name, _)| &**name));
-        let limit = tokio::time::timeout(
-            shared.settings.timeout,
-            shared.run(&session, &script::TAKE, &keys, &arguments),
-        );
-        let answer = limit.await.unwrap_or_else(|_| Err(shared.end(session.generation)))?;
+        let asked = shared.run(&session, &script::TAKE, &keys, &arguments);
+        let answer = shared.in_time(&session, asked).await?;
         match answer.split_first() {
             Some((word, rest)) if word == "granted" => shared.granted(&session, &names, rest)?,
-            Some((word, rest)) if word == "refused" => refused(asks, rest),
+            Some((word, rest)) if word == "refused" => answers::refused(asks, rest),
             _ => None,
         }
         .ok_or_else(|| shared.wrong(&session, &answer))
     }
 
+    /// A report that answered [`Outage`] is repeated unchanged, before any other, until it arrives or the epoch has changed.
     async fn report(&self, reports: &[Report]) -> Result<Vec<u64>, Outage> {
         let shared = &*self.shared;
         let session = shared.session.load_full();
@@ -269,20 +270,15 @@ impl Exchange for RedisExchange {
             let (now, mut book) = (Instant::now(), shared.book());
             for report in reports {
                 let (name, kind) = count::name(&shared.begin, &report.count, report.shape);
-                book.add(&name, kind, report, epoch, now);
-                names.push(name);
+                book.note(&name, kind, report.known, epoch, now);
+                names.push((name, kind));
             }
         }
         let session = session.ok_or(Outage)?;
-        let sent = tokio::time::timeout(shared.settings.timeout, shared.deliver(&session, &names));
-        let figures = sent.await.unwrap_or_else(|_| Err(shared.end(session.generation)))?;
-        let of = |name: &Arc<str>| {
-            figures
-                .iter()
-                .find(|(line, _)| *line == *name)
-                .and_then(|(_, used)| *used)
-        };
-        names.iter().map(|name| of(name).ok_or(Outage)).collect()
+        let sent = shared.deliver(&session, &names, reports);
+        shared.in_time(&session, sent).await?;
+        let book = shared.book();
+        Ok(names.iter().map(|(name, _)| book.known(name)).collect())
     }
 
     fn instances(&self) -> usize {
@@ -317,6 +313,20 @@ impl Shared {
         self.names.iter().map(String::as_str).chain(counts).collect()
     }
 
+    /// An answer within `timeout`; whoever does not wait for it ends the generation, since it may have been executed.
+    async fn in_time<T>(
+        &self,
+        session: &Session,
+        answer: impl Future<Output = Result<T, Outage>>,
+    ) -> Result<T, Outage> {
+        let unanswered = Unanswered(self, session.generation);
+        let answer = tokio::time::timeout(self.settings.timeout, answer).await;
+        if answer.is_ok() {
+            std::mem::forget(unanswered);
+        }
+        answer.unwrap_or(Err(Outage))
+    }
+
     /// End a generation: its answers count no more.
     fn end(&self, generation: u64) -> Outage {
         let mut book = self.book();
@@ -346,140 +356,15 @@ impl Shared {
             }
         }
     }
-
-    /// An answer that is not the one asked for.
-    fn wrong(&self, session: &Session, answer: &[String]) -> Outage {
-        match answer.first().map(String::as_str) {
-            // Somebody told Redis after we thought that all had.
-            Some("seeding") => return Outage,
-            // One count cannot be used; the connection is fine.
-            Some("rubbish") if answer.get(1).is_some_and(|what| what != "gate" && what != "meta") => {}
-            Some("lost" | "stale") => return self.end(session.generation),
-            _ => {
-                self.end(session.generation);
-            }
-        }
-        self.rubbish();
-        Outage
-    }
-
-    /// Once.
-    fn rubbish(&self) {
-        if !self.said_rubbish.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                target: "cirque::redis",
-                prefix = self.begin,
-                "Redis holds something else under our names: the limits concerned go by their on_outage (said once)"
-            );
-        }
-    }
-
-    /// Nothing if the answer has another shape.
-    fn granted(
-        &self,
-        session: &Session,
-        names: &[(Arc<str>, Kind)],
-        answer: &[String],
-    ) -> Result<Option<Taken>, Outage> {
-        let Some((order, grants)) = read_grants(answer).filter(|(_, grants)| grants.len() == names.len()) else {
-            return Ok(None);
-        };
-        let (now, mut book) = (Instant::now(), self.book());
-        // Too late: the next generation says that this never arrived.
-        if book.generation != session.generation {
-            return Err(Outage);
-        }
-        for ((name, _), (given, slot)) in names.iter().zip(&grants) {
-            book.granted(name, *slot, given.amount, given.used, order, now);
-        }
-        Ok(Some(Taken::Granted(
-            grants.into_iter().map(|(given, _)| given).collect(),
-        )))
-    }
-
-    /// Send what these counts have to report. The figures of the counts afterwards, one or more for each.
-    async fn deliver(&self, session: &Session, names: &[Arc<str>]) -> Result<Vec<(Arc<str>, Option<u64>)>, Outage> {
-        let _turn = self.reporting.lock().await;
-        let (number, lines) = {
-            let mut book = self.book();
-            if book.generation != session.generation {
-                return Err(Outage);
-            }
-            book.batch(names)
-        };
-        self.send_lines(session, number, lines).await
-    }
-
-    async fn send_lines(
-        &self,
-        session: &Session,
-        number: u64,
-        lines: Vec<Line>,
-    ) -> Result<Vec<(Arc<str>, Option<u64>)>, Outage> {
-        let mut arguments = session.head(lines.len());
-        arguments.push(number.to_string());
-        for line in &lines {
-            arguments.extend(line.kind.written());
-            arguments.extend([written(line.known), line.field.written()]);
-            arguments.extend([line.spent, line.back, line.beyond].map(written));
-        }
-        let keys = self.keys(lines.iter().map(|line| &*line.name));
-        let answer = self.run(session, &script::REPORT, &keys, &arguments).await?;
-        let Some((order, figures)) = answer
-            .split_first()
-            .filter(|(word, _)| *word == "reported")
-            .and_then(|(_, rest)| rest.split_first())
-            .filter(|(_, figures)| figures.len() == lines.len())
-        else {
-            // Whatever it is, the report is still in doubt.
-            self.wrong(session, &answer);
-            return Err(self.end(session.generation));
-        };
-        let figures: Vec<Option<u64>> = figures.iter().map(|used| used.parse().ok()).collect();
-        if figures.contains(&None) {
-            self.rubbish();
-        }
-        let mut book = self.book();
-        if book.generation != session.generation {
-            return Err(Outage);
-        }
-        book.reported(&figures, order.parse().unwrap_or(0), Instant::now());
-        Ok(lines.into_iter().map(|line| line.name).zip(figures).collect())
-    }
 }
 
-/// The answer's number, and by ask what was given, in which slot.
-fn read_grants(answer: &[String]) -> Option<(u64, Vec<(Given, u64)>)> {
-    let (order, figures) = answer.split_first()?;
-    let mut grants = Vec::with_capacity(figures.len() / 3);
-    for figure in figures.chunks(3) {
-        let [amount, used, slot] = figure else { return None };
-        let slot = if slot == "u" { 0 } else { slot.parse().ok()? };
-        let (amount, used) = (amount.parse().ok()?, used.parse().ok()?);
-        grants.push((Given { amount, used }, slot));
-    }
-    Some((order.parse().ok()?, grants))
-}
+/// Ends the generation when dropped.
+struct Unanswered<'a>(&'a Shared, u64);
 
-fn refused(asks: &[Ask], answer: &[String]) -> Option<Taken> {
-    let [index, remaining, after, now] = answer else {
-        return None;
-    };
-    let index: usize = index.parse().ok()?;
-    let ask = asks.get(index)?;
-    let now: u64 = now.parse().ok()?;
-    let until = match ask.shape {
-        crate::limits::Shape::Window { end, .. } if end != i64::MAX => u64::try_from(end).ok().map(|end| {
-            let end = Duration::from_secs(end);
-            end.saturating_sub(Duration::from_micros(now))
-        }),
-        _ => None,
-    };
-    Some(Taken::Refused {
-        index,
-        remaining: remaining.parse().ok()?,
-        after: after.parse().ok().map(Duration::from_micros).or(until),
-    })
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
 }
 
 fn random_name() -> Result<String, String> {

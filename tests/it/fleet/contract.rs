@@ -79,6 +79,11 @@ async fn concurrency(one: &dyn Exchange, two: &dyn Exchange) {
     let back = [report("under-way", Shape::Concurrent, 3, 0, 1, 0)];
     assert_eq!(two.report(&back).await, Ok(vec![2]));
     assert_eq!(take(one, count()).await, Ok(Some(1)));
+    // What is under way without having been asked for is out like the rest.
+    let beyond = [report("under-way", Shape::Concurrent, 3, 0, 0, 2)];
+    assert_eq!(two.report(&beyond).await, Ok(vec![5]));
+    let back = [report("under-way", Shape::Concurrent, 3, 0, 3, 0)];
+    assert_eq!(two.report(&back).await, Ok(vec![2]));
 }
 
 async fn sliding(one: &dyn Exchange) {

@@ -4,6 +4,7 @@
 
 mod contract;
 mod failures;
+mod figures;
 mod money;
 mod proxy;
 mod servers;

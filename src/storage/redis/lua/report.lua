@@ -14,6 +14,8 @@ for i = 1, tonumber(ARGV[3]) do
   touched[i] = c
   if c and not twice and field == '+' then
     change(c, string.format('%d', c.now), beyond)
+  elseif field == '-' then
+    -- Of slots that count no more nothing is kept.
   elseif c and not twice then
     local cell = field .. '@' .. key
     local held = out(cell)
@@ -22,13 +24,17 @@ for i = 1, tonumber(ARGV[3]) do
       local returned = lesser(back, minus(held, used))
       if kind == 'w' then
         change(c, 'u', returned, true)
-        change(c, 'u', plus(minus(spent, used), beyond))
+        change(c, 'u', beyond)
       elseif kind == 'c' then
         change(c, 'u', plus(used, returned), true)
+        change(c, 'u', beyond)
       elseif tonumber(field) >= c.now - 20 then
         change(c, field, returned, true)
       end
-      hold(cell, minus(held, plus(used, returned)))
+      held = minus(held, plus(used, returned))
+      -- What is under way beyond what was given ends like the rest.
+      if kind == 'c' then held = plus(held, beyond) end
+      hold(cell, held)
     else
       touched[i] = false
     end
