@@ -194,12 +194,12 @@ async fn over_tls_the_certificate_is_verified() {
         "no",
     ]);
     let url = format!("rediss://localhost:{}", redis.free);
-    let mut trusting = settings(&[url.clone()]);
+    let mut trusting = settings(std::slice::from_ref(&url));
     trusting.ca = Some(certificate.authority.clone().into_bytes());
     let one = instance(trusting.clone());
     assert_eq!(take(&*one, ask("x", TOTAL, 9, 1, 0)).await, Ok(Some(1)));
     // Neither another authority nor another name will do.
-    let mut other = settings(&[url.clone()]);
+    let mut other = settings(std::slice::from_ref(&url));
     other.ca = Some(tls::certificate().authority.into_bytes());
     trusting.urls = settings(&[url.replace("localhost", "127.0.0.1")]).urls;
     for wrong in [other, settings(&[url]), trusting] {
