@@ -65,6 +65,7 @@ impl Field {
 pub(super) struct Line {
     pub name: Arc<str>,
     pub kind: Kind,
+    /// As the caller says.
     pub known: u64,
     pub field: Field,
     pub spent: u64,
@@ -177,7 +178,11 @@ impl Book {
         let mut lines = Vec::with_capacity(names.len());
         for ((name, _), report) in names.iter().zip(reports) {
             if let Some(entry) = self.entries.get_mut(name) {
+                let first = lines.len();
                 entry.lines(name, report, &mut lines);
+                if let Some(line) = lines.get_mut(first) {
+                    line.known = report.known;
+                }
             }
         }
         self.doubted(reports.to_vec(), lines)
@@ -382,7 +387,7 @@ impl Entry {
         Line {
             name: Arc::clone(name),
             kind: self.kind,
-            known: self.known,
+            known: 0,
             field,
             spent,
             back,

@@ -36,7 +36,8 @@
 //!    For two seconds (longer while somebody is still telling, ten at most) nothing is granted; meanwhile every instance tells what
 //!    it knows to be used of every count. Windows begin with the largest figure told; of a sliding count it
 //!    counts from now on for a whole stretch. What an instance saw last includes all that was out with it, so the largest figure
-//!    covers every grant that anybody received. Who tells more later raises the count by the difference.
+//!    covers every grant that anybody received. Who tells more later raises the count by the difference. (`known` of a question or
+//!    a report raises the count to it, in every epoch: whoever asks says it once only.)
 //!    What was out is used for good from then on: it is contained in what is told, and what of it comes back is forgone. What is
 //!    under way begins at nothing. [`Exchange::epoch`] has changed by the time that [`Exchange::available`] says so: whoever uses
 //!    the exchange reports again what was used beyond and not yet reported, and as `beyond` what is under way.

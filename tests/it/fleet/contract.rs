@@ -113,10 +113,23 @@ async fn known(one: &dyn Exchange) {
     let mut wanted = ask("known", TOTAL, 100, 1, 0);
     wanted.known = 98;
     assert_eq!(take(one, wanted.clone()).await, Ok(Some(1)));
-    // It has a count now: what anybody knew before is old.
-    wanted.known = 100;
+    // Who knows more raises it, who knows less does not; also by a question that is refused.
+    wanted.known = 50;
+    assert_eq!(used(one, "known", TOTAL).await, 99);
+    wanted.limit = 200;
     assert_eq!(take(one, wanted.clone()).await, Ok(Some(1)));
-    assert_eq!(take(one, wanted).await, Ok(None));
+    (wanted.known, wanted.need) = (150, 51);
+    assert_eq!(take(one, wanted.clone()).await, Ok(None));
+    assert_eq!(used(one, "known", TOTAL).await, 150);
+    for shape in [TOTAL, Shape::Sliding(Duration::from_secs(3600))] {
+        let mut told = report("known-first", shape, 100, 0, 0, 3);
+        told.known = 40;
+        assert_eq!(one.report(&[told]).await, Ok(vec![43]));
+        wanted = ask("refused-first", shape, 100, 60, 0);
+        wanted.known = 50;
+        assert_eq!(take(one, wanted.clone()).await, Ok(None));
+        assert_eq!(used(one, "refused-first", shape).await, 50);
+    }
 }
 
 async fn exactly_the_limit(make: &impl Fn() -> Arc<dyn Exchange>) {

@@ -131,6 +131,18 @@ local function save(key, c)
     redis.call('HSET', key, 'u', text(c.used), 'e', ARGV[1])
   end
 end
+-- Somebody knows of more than is here: that is kept whatever becomes of the rest, for he says it once only.
+local function raise(key, c, known)
+  if c.kind == 'c' or zero(known) then return end
+  local fresh = c.fresh
+  if less(c.used, known) then
+    change(c, c.kind == 's' and string.format('%d', c.now) or 'u', minus(known, c.used))
+  elseif not fresh then
+    return
+  end
+  save(key, c)
+  c.fresh, c.changed, c.dirty = false, false, {}
+end
 
 -- What is out with this instance, by cell: `field@key`; false: rubbish.
 local outs, moved = {}, {}

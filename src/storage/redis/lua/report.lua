@@ -12,6 +12,7 @@ for i = 1, tonumber(ARGV[3]) do
   local spent, back, beyond = read(ARGV[a + 5]), read(ARGV[a + 6]), read(ARGV[a + 7])
   local c = load(key, kind, ARGV[a + 2], read(ARGV[a + 3]))
   touched[i] = c
+  if c then raise(key, c, read(ARGV[a + 3])) end
   if c and not twice and field == '+' then
     change(c, string.format('%d', c.now), beyond)
   elseif field == '-' then

@@ -11,13 +11,19 @@ local function after(c, room, need, limit)
   return ''
 end
 
-local granted = {'granted', ''}
-for i = 1, tonumber(ARGV[3]) do
+local n = tonumber(ARGV[3])
+for i = 1, n do
   local a, key = 3 + (i - 1) * 6, KEYS[4 + i]
-  local kind, known = ARGV[a + 1], read(ARGV[a + 3])
+  if not load(key, ARGV[a + 1], ARGV[a + 2], read(ARGV[a + 3])) then return {'rubbish', key} end
+end
+for i = 1, n do raise(KEYS[4 + i], counts[KEYS[4 + i]], read(ARGV[6 + (i - 1) * 6])) end
+
+local granted = {'granted', ''}
+for i = 1, n do
+  local a, key = 3 + (i - 1) * 6, KEYS[4 + i]
+  local kind = ARGV[a + 1]
   local need, ahead, limit = read(ARGV[a + 4]), read(ARGV[a + 5]), read(ARGV[a + 6])
-  local c = load(key, kind, ARGV[a + 2], known)
-  if not c then return {'rubbish', key} end
+  local c = counts[key]
   local room = minus(limit, c.used)
   if less(room, need) then
     return {'refused', tostring(i - 1), text(room), after(c, room, need, limit), string.format('%d', now)}
