@@ -164,6 +164,7 @@ async fn users_and_passwords_are_used_and_never_shown() {
     assert!(!shown.contains("hunter2"), "{shown}");
     let wrong = RedisExchange::connect(settings(&[url("wrong")])).unwrap();
     assert_eq!(take(&*wrong, ask("x", TOTAL, 9, 1, 0)).await, Err(Outage));
+    std::fs::remove_file(&users).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
