@@ -4,6 +4,8 @@
 //! Not on the request path: requests read the in-memory directory, usage goes through the spool (`ledger`), and an outage of
 //! the store stops only what changes it. The one idea: every backend passes the same contract suite (`tests/it/stores`).
 
+pub mod redis;
+
 mod usage;
 
 pub use usage::{Bucket, Dimension, Filter, Grouped, Page, Records, UsageQuery};

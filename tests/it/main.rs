@@ -26,6 +26,7 @@ mod dialects;
 mod fault_matrix;
 mod faults;
 mod fidelity;
+mod fleet;
 mod hostile;
 mod jwt;
 mod ledger;

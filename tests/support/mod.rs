@@ -6,6 +6,7 @@
 pub mod client;
 pub mod gateway;
 pub mod http2;
+pub mod redis;
 pub mod tls;
 pub mod upstream;
 

@@ -43,6 +43,9 @@ pub struct Redis {
     /// Longest wait for an answer. Default 100ms; after it the `on_outage` of each limit decides.
     #[serde(default)]
     pub timeout: Option<Interval>,
+    /// PEM of the authorities that sign its certificate. Default: the usual ones.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
     /// After which silence an instance is taken for dead and what it had reserved returns. Default 15s.
     #[serde(default)]
     pub instance_expiry: Option<Interval>,
