@@ -6,16 +6,18 @@
 //! |--:|---|---|
 //! | 0 | [`error`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`balance`], [`ledger`], [`limits`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 2 | [`auth`], [`balance`], [`ledger`], [`limits`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
-//! | 4 | [`snapshot`] | everything a request reads |
+//! | 4 | [`directory`], [`snapshot`] | tenants and keys; everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
 //! | 6 | [`server`], [`notify`], [`cli`] | the process |
 
 pub mod admin;
+pub mod auth;
 pub mod balance;
 pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod error;
 pub mod gateway;
 pub mod ids;

@@ -1,0 +1,1 @@
+//! What one tenant or key may do. (Being written.)

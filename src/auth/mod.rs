@@ -1,0 +1,10 @@
+//! Who is calling: where a request says so, what its credential is worth, and what who holds it may do.
+//!
+//! Not which tenants there are (`directory` puts file and store together) and not how much they may use (`limits`). The one
+//! idea: everything here is pure over bytes, addresses and moments; nothing reads a store, a clock or the network except
+//! `jwt`'s fetching of an identity provider's keys, which no request waits for.
+
+pub mod access;
+pub mod credential;
+pub mod token;
+

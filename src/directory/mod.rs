@@ -1,0 +1,1 @@
+//! Tenants and keys as run. (Being written.)
