@@ -6,5 +6,12 @@
 
 pub mod access;
 pub mod credential;
+pub mod glob;
+pub mod hours;
+pub mod network;
 pub mod token;
 
+pub use access::{Access, Block, Denied, Question, Reason};
+pub use credential::{Credential, CredentialError};
+pub use network::{Networks, client_ip};
+pub use token::{Digest, KeyHasher, Malformed};
