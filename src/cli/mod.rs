@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod key;
 pub mod route;
 pub mod schema;
 
@@ -47,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         command: RouteCommand,
     },
+    /// About virtual keys.
+    Key {
+        #[command(subcommand)]
+        command: key::KeyCommand,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -91,6 +97,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Route {
             command: RouteCommand::Explain(args),
         } => return route::run(&args),
+        Command::Key { command } => key::run(&command)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
         }
