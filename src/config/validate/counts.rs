@@ -36,7 +36,7 @@ pub(super) fn limits(list: &[Limit], names: &Names, place: &Place, out: &mut Vec
     for (index, limit) in list.iter().enumerate() {
         let at = place.index(index);
         let earlier = list.iter().take(index).map(|limit| limit.name.as_deref());
-        name(limit.name.as_deref(), earlier, "a limit", &at, out);
+        name(limit.name.as_deref(), earlier, "a limit", &at.key("name"), out);
         measures(limit, &at, out);
         tenancy::models(&limit.models, names, &at.key("models"), out);
     }
@@ -82,7 +82,13 @@ pub(super) fn budgets(list: &[Budget], names: &Names, place: &Place, out: &mut V
     for (index, budget) in list.iter().enumerate() {
         let at = place.index(index);
         let earlier = list.iter().take(index).map(|budget| Some(effective_name(budget)));
-        name(Some(effective_name(budget)), earlier, "a budget", &at, out);
+        // What it is called by its period is said of the budget: there is no name to point at.
+        let named = if budget.name.is_some() {
+            at.key("name")
+        } else {
+            at.clone()
+        };
+        name(Some(effective_name(budget)), earlier, "a budget", &named, out);
         if hours::time_zone(budget.time_zone.as_deref()).is_none() {
             let bad = hours::BAD_ZONE;
             out.push(Finding::new(at.key(bad.part), bad.message, bad.remedy));
@@ -144,10 +150,10 @@ fn name<'a>(
 ) {
     let Some(name) = name else { return };
     if let Some(message) = bad_label(name, what) {
-        out.push(Finding::new(at.key("name"), message, LABEL_REMEDY));
+        out.push(Finding::new(at.clone(), message, LABEL_REMEDY));
     } else if let Some(first) = earlier.position(|other| other == Some(name)) {
         let message = format!("{} is the name of the one at [{first}] already", quoted(name));
-        out.push(Finding::new(at.key("name"), message, "give each a `name` of its own"));
+        out.push(Finding::new(at.clone(), message, "give each a `name` of its own"));
     }
 }
 
