@@ -213,7 +213,8 @@ impl Builder {
                 _ => {}
             }
         }
-        if !shadowed && !(shared.limits.is_empty() && shared.budgets.is_empty()) {
+        let counts = !shared.limits.is_empty() || !shared.budgets.is_empty();
+        if counts && !shadowed {
             let scope = Arc::new(ScopeBlock {
                 index: u32::try_from(self.scopes.len()).unwrap_or(u32::MAX),
                 kind,

@@ -154,7 +154,7 @@ fn claims(claims: &ClaimNames, at: &Place, out: &mut Vec<Finding>) {
 fn claim_name(name: &str, at: Place, out: &mut Vec<Finding>) {
     let plain = !name.is_empty() && name.len() <= LONGEST_CLAIM && !name.contains(char::is_control);
     // An odd number of quotes: one is not closed.
-    let quotes = name.matches('"').count() % 2 == 0;
+    let quotes = name.matches('"').count().is_multiple_of(2);
     if !plain || !quotes || name.starts_with('.') || name.ends_with('.') || name.contains("..") {
         let remedy =
             "write `team`, `realm_access.roles`, or `'\"https://acme.example/team\"'` for one with dots in its name";

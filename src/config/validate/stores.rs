@@ -46,11 +46,11 @@ fn check_redis(redis: &Redis, place: &Place, out: &mut Vec<Finding>) {
     let at = place.key("urls");
     match redis.urls.len() {
         0 => out.push(Finding::new(at.clone(), "the list is empty", "add `redis://HOST:6379`")),
-        2..=MOST_URLS if !redis.cluster => {
+        count if (2..=MOST_URLS).contains(&count) && !redis.cluster => {
             let message = "several servers that are not a cluster";
             out.push(Finding::new(at.clone(), message, "set `cluster: true`, or keep one"));
         }
-        0..=MOST_URLS => {}
+        1..=MOST_URLS => {}
         count => {
             let message = format!("{count} servers, at most {MOST_URLS} are needed to find a cluster");
             return out.push(Finding::new(at, message, "keep some of them"));

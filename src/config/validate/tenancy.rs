@@ -55,11 +55,11 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
 
 /// Every tenant and key of a file.
 fn all(config: &Config) -> impl Iterator<Item = (TenantKind, &str, Tenant)> {
-    fn each<'a, T: Clone>(
-        block: &'a BTreeMap<String, T>,
+    fn each<T: Clone>(
+        block: &BTreeMap<String, T>,
         kind: TenantKind,
         wrap: fn(Box<T>) -> Tenant,
-    ) -> impl Iterator<Item = (TenantKind, &'a str, Tenant)> {
+    ) -> impl Iterator<Item = (TenantKind, &str, Tenant)> {
         block
             .iter()
             .map(move |(name, it)| (kind, name.as_str(), wrap(Box::new(it.clone()))))
