@@ -8,7 +8,7 @@
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
 //! | 2 | [`auth`], [`balance`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
-//! | 4 | [`snapshot`] | tenants and keys; everything a request reads |
+//! | 4 | [`directory`], [`snapshot`] | tenants and keys; everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
 //! | 6 | [`server`], [`notify`], [`cli`] | the process |
 
@@ -17,6 +17,7 @@ pub mod auth;
 pub mod balance;
 pub mod cli;
 pub mod config;
+pub mod directory;
 pub mod error;
 pub mod gateway;
 pub mod ids;

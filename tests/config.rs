@@ -314,6 +314,29 @@ fn azure_without_a_credential_deserves_a_second_look() {
     assert_eq!(warnings(", headers: { ocp-apim-subscription-key: env:X }"), 0);
 }
 
+#[test]
+fn gateways_that_let_nobody_in_and_tenants_that_are_over_deserve_a_second_look() {
+    let places = |more: &str| {
+        let head =
+            "listen: 127.0.0.1:0\nproviders: { p: { kind: demo } }\nmodels: { m: { targets: [ { provider: p } ] } }\n";
+        let warnings = config::warnings(&config::parse(&format!("{head}{more}"), "f").unwrap());
+        warnings.into_iter().map(|warning| warning.path).collect::<Vec<_>>()
+    };
+    assert_eq!(places(""), ["insecure"]);
+    assert_eq!(places("insecure: { open_access: true }\n"), [""; 0]);
+    assert_eq!(places("keys: { k: { secret: env:K } }\n"), [""; 0]);
+    let over = "keys: { k: { secret: env:K, expires: 2020-01-01T00:00:00Z }, l: { secret: env:L, expires: 2100-01-01T00:00:00Z } }\n";
+    assert_eq!(places(over), ["keys.k.expires"]);
+    let operator = "admin: { operators: { ann: { token: env:T, role: team-admin, team: made-later } } }\n";
+    assert_eq!(places(operator), ["admin.operators.ann.team"]);
+    let shared = "keys: { k: { secret: env:K } }\nredis: { urls: [ \"redis://127.0.0.1:6379\" ] }\n";
+    assert_eq!(places(shared), ["redis"]);
+    assert_eq!(
+        places(&format!("{shared}store: {{ kind: postgres, url: env:U }}\n")),
+        [""; 0]
+    );
+}
+
 /// Text that is nearly a configuration: more likely to reach the later passes than noise is.
 fn nearly_yaml() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![

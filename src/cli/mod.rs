@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod prices;
+pub mod key;
 pub mod route;
 pub mod schema;
 
@@ -52,6 +53,10 @@ enum Command {
     Prices {
         #[command(subcommand)]
         command: prices::PricesCommand,
+    /// About virtual keys.
+    Key {
+        #[command(subcommand)]
+        command: key::KeyCommand,
     },
     /// Print a completion script for a shell.
     Completions {
@@ -98,6 +103,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             command: RouteCommand::Explain(args),
         } => return route::run(&args),
         Command::Prices { command } => return prices::run(&command),
+        Command::Key { command } => key::run(&command)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
         }

@@ -168,10 +168,16 @@ impl Source {
                 return None;
             }
         };
-        let names = Names {
+        let mut names = Names {
             providers: self.declared("providers"),
             models: self.declared("models"),
+            organisations: self.declared("organisations"),
+            teams: self.declared("teams"),
+            projects: self.declared("projects"),
+            users: self.declared("users"),
+            ..Names::default()
         };
+        names.add_aliases(&config);
         let findings = validate::findings(&config, &names).into_iter();
         let kept = findings.map(|finding| Finding {
             place: self.unshift(&finding.place, &changed),
@@ -226,7 +232,7 @@ impl Source {
         Ok((None, changed_places))
     }
 
-    fn declared(&self, block: &str) -> Vec<String> {
+    fn declared<T: FromIterator<String> + Default>(&self, block: &str) -> T {
         let block = self.root.as_ref().and_then(|root| root.get(block));
         block
             .map(|node| node.keys().map(str::to_owned).collect())

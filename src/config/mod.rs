@@ -13,6 +13,7 @@ mod endpoints;
 mod listen;
 mod load;
 mod model;
+mod moment;
 mod money;
 mod needs;
 mod prices;
@@ -32,6 +33,8 @@ pub(crate) use load::Located;
 pub use load::{load, parse};
 pub use model::*;
 pub use money::{Usd, UsdPerMillion};
+pub use moment::Moment;
+pub use money::UsdPerMillion;
 pub use needs::lacking;
 pub use prices::{
     BUILT_IN as BUILT_IN_PRICES, LARGEST as LARGEST_PRICE_FILE, load_only as load_only_prices, load_prices,
@@ -40,4 +43,4 @@ pub use problem::{Problem, Problems};
 pub use rules::{compile_routes, compile_rules};
 pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};
 pub use schema::json_schema;
-pub use validate::{check_secrets, enabled, warnings};
+pub use validate::{Names, check_secrets, enabled, key_secrets, tenant, warnings};

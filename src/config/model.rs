@@ -28,7 +28,7 @@ pub use resilience::{
 };
 pub use routes::{Rule, Switch};
 pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Store, Unpriced};
-pub use tenancy::{Hours, Key, Organisation, Project, Team, User};
+pub use tenancy::{Hours, Key, Organisation, Project, Shared, Team, Tenant, TenantKind, User};
 
 /// One Cirque configuration file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -3,12 +3,14 @@
 //! The JSON Schema decides; this file only turns its verdicts (`anyOf`, `oneOf`, `pattern`, …) into sentences about the file.
 //! Every fault also says how to get past it, so that the rest of the file can still be checked for meaning.
 
-use super::money::UsdPerMillion;
+use super::model::TenantKind;
+use super::money::{Usd, UsdPerMillion};
 use super::problem::{Finding, Place, Step, nearest, quoted};
 use super::scalars::{self, ByteSize, Interval, SecretRef};
 use super::tree::{Data, Node};
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind as Kind};
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 /// Most faults taken from one check: a flood tells nobody anything.
 pub(super) const MOST_FAULTS: usize = 500;
@@ -49,7 +51,33 @@ pub(super) struct Structure {
 
 impl Structure {
     pub(super) fn new() -> Result<Self, String> {
-        let schema = super::schema::json_schema();
+        Self::with(super::schema::json_schema())
+    }
+
+    /// That of one tenant or key, built once for each kind.
+    pub(super) fn of(kind: TenantKind) -> Result<&'static Self, String> {
+        static ALL: [OnceLock<Result<Structure, String>>; 5] = [const { OnceLock::new() }; 5];
+        let build = || {
+            let mut schema = super::schema::json_schema();
+            let name = match kind {
+                TenantKind::Organisation => "Organisation",
+                TenantKind::Team => "Team",
+                TenantKind::Project => "Project",
+                TenantKind::User => "User",
+                TenantKind::Key => "Key",
+            };
+            let definitions = schema.get_mut("$defs").map(Value::take).unwrap_or_default();
+            Self::with(json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$ref": format!("#/$defs/{name}"),
+                "$defs": definitions,
+            }))
+        };
+        let kept = ALL.get(kind as usize).ok_or("no such kind")?;
+        kept.get_or_init(build).as_ref().map_err(Clone::clone)
+    }
+
+    fn with(schema: Value) -> Result<Self, String> {
         let validator = jsonschema::options()
             .with_format(scalars::INTERVAL_FORMAT, |text| Interval::parse(text).is_ok())
             .with_format(scalars::SIZE_FORMAT, |text| ByteSize::parse(text).is_ok())
@@ -256,6 +284,9 @@ impl Reader<'_> {
             };
             return fault(place, why, price_remedy(found));
         }
+        if let Some(fault) = amount(&place, rule, found) {
+            return fault;
+        }
         if rule.contains("/$defs/SecretRef/") {
             let why = text.and_then(|text| SecretRef::parse(text).err());
             let why = why.unwrap_or_else(|| format!("{} is not a reference to a secret", kind_of(found)));
@@ -277,6 +308,36 @@ impl Reader<'_> {
         };
         wrong_type(place, &expected, found)
     }
+}
+
+/// An amount of money, a share or a moment that is none.
+fn amount(place: &Place, rule: &str, found: &Value) -> Option<Fault> {
+    let is = |name: &str| rule.contains(&format!("/$defs/{name}/"));
+    let text = found.as_str();
+    let (what, remedy) = if is("Usd") {
+        let number = found.as_number().map(ToString::to_string).unwrap_or_default();
+        let remedy = if Usd::parse(&number).is_ok() {
+            format!("put it in quotes: `\"{number}\"`")
+        } else {
+            "write US dollars, digits and at most one point, without sign or currency, in quotes: `\"250.00\"`"
+                .to_owned()
+        };
+        ("an amount of US dollars", remedy)
+    } else if is("Percent") {
+        (
+            "a share in percent",
+            "write a number and `%`, in quotes: `\"10%\"`".to_owned(),
+        )
+    } else if is("Moment") {
+        ("a moment", "write it as `2027-01-31T00:00:00Z`".to_owned())
+    } else {
+        return None;
+    };
+    let why = text.map_or_else(
+        || format!("{} is not {what}", kind_of(found)),
+        |text| format!("{}: not {what}", quoted(text)),
+    );
+    Some(fault(place.clone(), why, remedy))
 }
 
 /// How to write a price. A number that would be one in quotes is repeated in them.
@@ -357,6 +418,18 @@ fn missing(place: Place, key: &str) -> Fault {
         "key" => ("key: /etc/cirque/key.pem", json!("")),
         "access_key_id" => ("access_key_id: env:AWS_ACCESS_KEY_ID", json!("env:STAND_IN")),
         "secret_access_key" => ("secret_access_key: env:AWS_SECRET_ACCESS_KEY", json!("env:STAND_IN")),
+        "usd" => ("usd: \"250.00\"", json!("0")),
+        "issuer" => ("issuer: https://ISSUER", json!("https://stand-in.invalid")),
+        "audiences" => ("audiences: [ NAME-OF-THIS-GATEWAY ]", json!(["-"])),
+        "claim" => ("claim: groups", json!("-")),
+        "value" => ("value: NAME", json!("-")),
+        "url" => ("url: env:DATABASE_URL", json!("env:STAND_IN")),
+        "urls" => (
+            "urls: [ \"redis://127.0.0.1:6379\" ]",
+            json!(["redis://127.0.0.1:6379"]),
+        ),
+        "token" => ("token: env:NAME", json!("env:STAND_IN")),
+        "role" => ("role: read-only", json!("read-only")),
         "client_id" => ("client_id: ID-OF-THE-APPLICATION", json!("-")),
         "client_secret" => ("client_secret: env:AZURE_CLIENT_SECRET", json!("env:STAND_IN")),
         other => (other, Value::Null),

@@ -52,6 +52,26 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    /// Of a value that came without positions.
+    pub(super) fn of(value: &Value) -> Self {
+        let data = match value {
+            Value::Array(items) => Data::List(items.iter().map(Self::of).enumerate().collect()),
+            Value::Object(members) => {
+                let entry = |(key, value): (&String, &Value)| Entry {
+                    key: key.clone(),
+                    at: Position::START,
+                    node: Self::of(value),
+                };
+                Data::Map(members.iter().map(entry).collect())
+            }
+            scalar => Data::Scalar(scalar.clone()),
+        };
+        Self {
+            at: Position::START,
+            data,
+        }
+    }
+
     /// The same without positions.
     pub(super) fn to_value(&self) -> Value {
         match &self.data {

@@ -3,28 +3,32 @@
 //! Pure but for the functions that say otherwise ([`enabled`], [`check_secrets`], [`missing_files`]). One function per block of
 //! the file; each speaks in [`Place`]s.
 
+mod auth;
+mod counts;
 mod credentials;
 mod fallbacks;
 mod limits;
 mod listeners;
 mod models;
+mod names;
+mod object;
 mod passthrough;
 mod providers;
 mod resilience;
 mod routes;
+mod secrets;
+mod stores;
+mod tenancy;
 
 use super::model::{Config, Listen, ListenItem, Provider};
 use super::problem::{Finding, Place, Problem, Step};
 use super::scalars::{SecretRef, is_reference};
+use crate::secret::Secret;
 use std::path::Path;
 
+pub use names::Names;
+pub use object::tenant;
 pub use providers::enabled;
-
-/// Names the file declares, also those whose blocks were too broken to read: a reference to one of them is not a mistake.
-pub(super) struct Names {
-    pub(super) providers: Vec<String>,
-    pub(super) models: Vec<String>,
-}
 
 /// Everything that makes the configuration unusable.
 pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
@@ -38,15 +42,14 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     routes::check(config, names, &mut out);
     passthrough::check(config, names, &mut out);
     limits::check(config, &mut out);
-    if !config.insecure.open_access {
-        let message = "no client could be admitted: there are no keys, and open access is off";
-        let remedy = "write `insecure: { open_access: true }` until virtual keys exist";
-        out.push(Finding::new(Place::root().key("insecure"), message, remedy));
-    }
+    auth::check(config, names, &mut out);
+    tenancy::check(config, names, &mut out);
+    counts::check(config, names, &mut out);
+    stores::check(config, &mut out);
     out
 }
 
-/// Things that work and are worth a second look.
+/// Things that work and are worth a second look. Reads the clock: something may have expired.
 pub fn warnings(config: &Config) -> Vec<Problem> {
     warning_findings(config).into_iter().map(Finding::unplaced).collect()
 }
@@ -57,10 +60,22 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     providers::warn(config, &mut out);
     credentials::warn(config, &mut out);
     resilience::warn(config, &mut out);
+    auth::warn(config, &mut out);
+    tenancy::warn(config, jiff::Timestamp::now().as_second(), &mut out);
+    stores::warn(config, &mut out);
     out
 }
 
-/// Whether every secret of the providers that are [`enabled`] can be read now. Reads the environment and files.
+/// Secrets of `keys`, by name, and the problems of those that cannot be read, are none, or open another key already. Reads the
+/// environment and files.
+pub fn key_secrets(config: &Config) -> (Vec<(String, Secret)>, Vec<Problem>) {
+    let mut out = Vec::new();
+    let read = secrets::keys(config, &mut out);
+    (read, out.into_iter().map(Finding::unplaced).collect())
+}
+
+/// Whether every secret of the providers that are [`enabled`], of keys, operators and stores can be read now and is long enough.
+/// Reads the environment and files.
 pub fn check_secrets(config: &Config) -> Vec<Problem> {
     secret_findings(config).into_iter().map(Finding::unplaced).collect()
 }
@@ -82,15 +97,21 @@ pub(super) fn secret_findings(config: &Config) -> Vec<Finding> {
                 secret.read()
             };
             if let Err(message) = read {
-                let remedy = match secret {
-                    SecretRef::Env(name) => format!("set {name} in the environment of the process"),
-                    SecretRef::File(_) => "create the file, readable by the user the process runs as".to_owned(),
-                };
-                out.push(Finding::new(place, message, remedy));
+                out.push(Finding::new(place, message, unread_remedy(&secret)));
             }
         }
     }
+    secrets::keys(config, &mut out);
+    secrets::others(config, &mut out);
     out
+}
+
+/// What to do about a secret that cannot be read.
+fn unread_remedy(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Env(name) => format!("set {name} in the environment of the process"),
+        SecretRef::File(_) => "create the file, readable by the user the process runs as".to_owned(),
+    }
 }
 
 /// Certificates and the like that the file names and that are not there. Touches the file system.
@@ -108,12 +129,26 @@ pub(super) fn missing_files(config: &Config) -> Vec<Finding> {
         if let Some(tls) = &listener.tls {
             check(place.key("tls").key("cert"), &tls.cert);
             check(place.key("tls").key("key"), &tls.key);
+            if let Some(path) = &tls.client_ca {
+                check(place.key("tls").key("client_ca"), path);
+            }
         }
     }
     for (name, provider) in &config.providers {
         if let Some(path) = &provider.ca_file {
             check(Place::root().key("providers").key(name).key("ca_file"), path);
         }
+    }
+    for (name, jwt) in &config.auth.jwt {
+        let at = Place::root().key("auth").key("jwt").key(name);
+        for (key, path) in [("jwks_file", &jwt.jwks_file), ("ca_file", &jwt.ca_file)] {
+            if let Some(path) = path {
+                check(at.key(key), path);
+            }
+        }
+    }
+    for (index, path) in config.prices.files.iter().enumerate() {
+        check(Place::root().key("prices").key("files").index(index), path);
     }
     out
 }

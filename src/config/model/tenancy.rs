@@ -7,7 +7,8 @@
 //! what the admin API takes and gives, so that what runs from a file and what was made at run time read alike.
 
 use super::limit::{Budget, Limit};
-use crate::config::scalars::{Moment, SecretRef};
+use crate::config::moment::Moment;
+use crate::config::scalars::SecretRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,7 +71,192 @@ macro_rules! tenant {
             #[schemars(with = "BTreeMap<String, serde_json::Value>")]
             pub defaults: BTreeMap<String, serde_json::Value>,
         }
+
+        impl $name {
+            /// What it has in common with the other kinds.
+            pub fn shared(&self) -> Shared<'_> {
+                Shared {
+                    description: self.description.as_deref(),
+                    metadata: &self.metadata,
+                    tags: &self.tags,
+                    disabled: self.disabled,
+                    expires: self.expires,
+                    hours: &self.hours,
+                    models: self.models.as_deref(),
+                    denied_models: &self.denied_models,
+                    operations: self.operations.as_deref(),
+                    providers: self.providers.as_deref(),
+                    allowed_ips: self.allowed_ips.as_deref(),
+                    denied_ips: &self.denied_ips,
+                    limits: &self.limits,
+                    budgets: &self.budgets,
+                    defaults: &self.defaults,
+                }
+            }
+        }
     };
+}
+
+/// What every kind of tenant and every key has, borrowed: what checks and builds them need not know the kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Shared<'a> {
+    /// `description`
+    pub description: Option<&'a str>,
+    /// `metadata`
+    pub metadata: &'a BTreeMap<String, String>,
+    /// `tags`
+    pub tags: &'a [String],
+    /// `disabled`
+    pub disabled: bool,
+    /// `expires`
+    pub expires: Option<Moment>,
+    /// `hours`
+    pub hours: &'a [Hours],
+    /// `models`
+    pub models: Option<&'a [String]>,
+    /// `denied_models`
+    pub denied_models: &'a [String],
+    /// `operations`
+    pub operations: Option<&'a [String]>,
+    /// `providers`
+    pub providers: Option<&'a [String]>,
+    /// `allowed_ips`
+    pub allowed_ips: Option<&'a [String]>,
+    /// `denied_ips`
+    pub denied_ips: &'a [String],
+    /// `limits`
+    pub limits: &'a [Limit],
+    /// `budgets`
+    pub budgets: &'a [Budget],
+    /// `defaults`
+    pub defaults: &'a BTreeMap<String, serde_json::Value>,
+}
+
+/// Kinds of tenants, and keys; outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TenantKind {
+    /// An organisation.
+    Organisation,
+    /// A team.
+    Team,
+    /// A project.
+    Project,
+    /// A user.
+    User,
+    /// A virtual key.
+    Key,
+}
+
+impl TenantKind {
+    /// All, outermost first.
+    pub const ALL: [Self; 5] = [Self::Organisation, Self::Team, Self::Project, Self::User, Self::Key];
+
+    /// As texts name it: `organisation`, …
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organisation => "organisation",
+            Self::Team => "team",
+            Self::Project => "project",
+            Self::User => "user",
+            Self::Key => "key",
+        }
+    }
+
+    /// As the configuration names all of them: `organisations`, …
+    pub const fn block(self) -> &'static str {
+        match self {
+            Self::Organisation => "organisations",
+            Self::Team => "teams",
+            Self::Project => "projects",
+            Self::User => "users",
+            Self::Key => "keys",
+        }
+    }
+}
+
+/// A tenant or key of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenant {
+    /// An organisation.
+    Organisation(Box<Organisation>),
+    /// A team.
+    Team(Box<Team>),
+    /// A project.
+    Project(Box<Project>),
+    /// A user.
+    User(Box<User>),
+    /// A virtual key.
+    Key(Box<Key>),
+}
+
+impl Tenant {
+    /// Read a document: what stands below the name in the configuration, as JSON.
+    pub fn read(kind: TenantKind, document: &serde_json::Value) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            TenantKind::Organisation => Self::Organisation(Box::new(Organisation::deserialize(document)?)),
+            TenantKind::Team => Self::Team(Box::new(Team::deserialize(document)?)),
+            TenantKind::Project => Self::Project(Box::new(Project::deserialize(document)?)),
+            TenantKind::User => Self::User(Box::new(User::deserialize(document)?)),
+            TenantKind::Key => Self::Key(Box::new(Key::deserialize(document)?)),
+        })
+    }
+
+    /// What it is.
+    pub const fn kind(&self) -> TenantKind {
+        match self {
+            Self::Organisation(_) => TenantKind::Organisation,
+            Self::Team(_) => TenantKind::Team,
+            Self::Project(_) => TenantKind::Project,
+            Self::User(_) => TenantKind::User,
+            Self::Key(_) => TenantKind::Key,
+        }
+    }
+
+    /// What it has in common with the other kinds.
+    pub fn shared(&self) -> Shared<'_> {
+        match self {
+            Self::Organisation(it) => it.shared(),
+            Self::Team(it) => it.shared(),
+            Self::Project(it) => it.shared(),
+            Self::User(it) => it.shared(),
+            Self::Key(it) => it.shared(),
+        }
+    }
+
+    /// The tenants it names, each under a key that is called as its kind is.
+    pub fn names(&self) -> Vec<(TenantKind, &str)> {
+        let (organisation, team, project, user) = match self {
+            Self::Organisation(_) => (None, None, None, None),
+            Self::Team(it) => (it.organisation.as_deref(), None, None, None),
+            Self::Project(it) => (None, it.team.as_deref(), None, None),
+            Self::User(it) => (None, it.team.as_deref(), None, None),
+            Self::Key(it) => (
+                it.organisation.as_deref(),
+                it.team.as_deref(),
+                it.project.as_deref(),
+                it.user.as_deref(),
+            ),
+        };
+        let all = [
+            (TenantKind::Organisation, organisation),
+            (TenantKind::Team, team),
+            (TenantKind::Project, project),
+            (TenantKind::User, user),
+        ];
+        all.into_iter().filter_map(|(kind, name)| Some((kind, name?))).collect()
+    }
+}
+
+impl serde::Serialize for Tenant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Organisation(it) => it.serialize(serializer),
+            Self::Team(it) => it.serialize(serializer),
+            Self::Project(it) => it.serialize(serializer),
+            Self::User(it) => it.serialize(serializer),
+            Self::Key(it) => it.serialize(serializer),
+        }
+    }
 }
 
 tenant! {

@@ -179,7 +179,7 @@ fn edits(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
     }
 }
 
-fn bad_parameter(name: &str) -> bool {
+pub(super) fn bad_parameter(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     name.is_empty() || name.len() > LONGEST_PARAMETER || !name.chars().all(allowed)
 }

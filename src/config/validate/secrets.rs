@@ -1,0 +1,109 @@
+//! Secrets of keys, operators, the store and Redis, read to see whether they can be used. Reads the environment and files; no
+//! finding contains any of a value.
+
+use super::super::model::{Config, Store};
+use super::super::problem::{Finding, Place, quoted};
+use super::super::scalars::{SecretRef, is_reference};
+use crate::auth::token;
+use crate::secret::Secret;
+use std::collections::HashMap;
+
+/// Shortest token of an operator, in characters.
+const SHORTEST_TOKEN: usize = 32;
+
+/// Secrets of `keys`, by name, and what is wrong with those that open nothing.
+pub(super) fn keys(config: &Config, out: &mut Vec<Finding>) -> Vec<(String, Secret)> {
+    let mut read: Vec<(String, Secret)> = Vec::new();
+    let mut owners: HashMap<String, String> = HashMap::new();
+    for (name, key) in &config.keys {
+        let Some(reference) = &key.secret else { continue };
+        let at = Place::root().key("keys").key(name).key("secret");
+        let Some(secret) = fetch(reference, &at, out) else {
+            continue;
+        };
+        if let Err(malformed) = token::check(secret.expose()) {
+            let (message, remedy) = match malformed {
+                token::Malformed::Mistyped => (
+                    format!("{reference} begins with `cq-`, and its checksum does not fit"),
+                    "copy the key again in full, or make a new one: `cirque key new`",
+                ),
+                token::Malformed::NoKey => (
+                    format!("{reference} is not a key: too short, or with characters that none has"),
+                    "make one with `cirque key new`, or use any 20 to 512 visible ASCII characters",
+                ),
+            };
+            out.push(Finding::new(at, message, remedy));
+            continue;
+        }
+        // A digest without a secret of its own: only to compare, and gone at the end of this function.
+        let digest = ring::digest::digest(&ring::digest::SHA256, secret.expose().as_bytes());
+        let print: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        if let Some(owner) = owners.get(&print) {
+            let message = format!("the same secret as that of the key {}", quoted(owner));
+            out.push(Finding::new(at, message, "give each key a secret of its own"));
+            continue;
+        }
+        owners.insert(print, name.clone());
+        read.push((name.clone(), secret));
+    }
+    read
+}
+
+/// The other secrets.
+pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
+    let root = Place::root();
+    if let Some(reference) = &config.auth.key_secret {
+        let at = root.key("auth").key("key_secret");
+        at_least(reference, token::SHORTEST_HASH_SECRET, at, out);
+    }
+    for (name, operator) in &config.admin.operators {
+        let at = root.key("admin").key("operators").key(name).key("token");
+        at_least(&operator.token, SHORTEST_TOKEN, at, out);
+    }
+    if let Some(Store::Postgres { url, .. }) = &config.store {
+        let at = root.key("store").key("url");
+        let schemes = ["postgres://", "postgresql://"];
+        if let Some(secret) = fetch(url, &at, out)
+            && !schemes.iter().any(|scheme| secret.expose().starts_with(scheme))
+        {
+            let remedy = "write `postgres://USER:PASSWORD@HOST/DATABASE`";
+            out.push(Finding::new(
+                at,
+                format!("{url} is not the URL of a PostgreSQL server"),
+                remedy,
+            ));
+        }
+    }
+    let urls = config.redis.iter().flat_map(|redis| redis.urls.iter().enumerate());
+    for (index, text) in urls.filter(|(_, text)| is_reference(text)) {
+        let at = root.key("redis").key("urls").index(index);
+        let Ok(reference) = SecretRef::parse(text) else {
+            continue;
+        };
+        let Some(secret) = fetch(&reference, &at, out) else {
+            continue;
+        };
+        if let Some((message, remedy)) = super::stores::bad_redis_url(secret.expose(), true) {
+            out.push(Finding::new(at, format!("{reference}: {message}"), remedy));
+        }
+    }
+}
+
+fn at_least(reference: &SecretRef, length: usize, at: Place, out: &mut Vec<Finding>) {
+    if let Some(secret) = fetch(reference, &at, out)
+        && secret.expose().len() < length
+    {
+        let remedy = format!("use at least {length} characters: `openssl rand -hex 32` prints 64");
+        out.push(Finding::new(
+            at,
+            format!("{reference} has fewer than {length} characters"),
+            remedy,
+        ));
+    }
+}
+
+fn fetch(reference: &SecretRef, at: &Place, out: &mut Vec<Finding>) -> Option<Secret> {
+    let read = reference.read();
+    read.map_err(|message| out.push(Finding::new(at.clone(), message, super::unread_remedy(reference))))
+        .ok()
+}

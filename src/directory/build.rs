@@ -1,0 +1,345 @@
+//! Config and store → [`Directory`].
+//!
+//! Outermost kinds first, so that when a block is compiled those it names are. The one idea: a block that cannot be run (its
+//! document is broken, or it names what does not exist) is closed, never left out: what is below it would be open otherwise.
+
+use super::entry::{Entry, Origin, Shown};
+use super::file_keys::FileKeys;
+use super::principal::ScopeBlock;
+use super::tree::{Node, Outer, Stem, StemKey, Tree, restrictions};
+use super::{Directory, Opens, People, tenant_kind};
+use crate::auth::{Block, Digest};
+use crate::config::{Config, Tenant, TenantKind};
+use crate::ledger;
+use crate::storage::Object;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What a directory is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// The file.
+    pub config: &'a Config,
+    /// Its keys.
+    pub file_keys: &'a FileKeys,
+    /// What the store holds, deleted or not.
+    pub objects: &'a [Object],
+}
+
+pub(super) fn build(sources: &Sources<'_>) -> Directory {
+    let mut builder = Builder::default();
+    let mut items = from_file(sources.config);
+    items.extend(from_store(sources.objects));
+    // Stable: within a kind and name the file's comes first.
+    items.sort_by(|a, b| (a.kind, a.name).cmp(&(b.kind, b.name)));
+    builder.entries.reserve_exact(items.len());
+    builder
+        .keys
+        .reserve(items.iter().filter(|item| item.kind == TenantKind::Key).count());
+    for item in items {
+        builder.add(item, sources.file_keys);
+    }
+    Directory {
+        keys: builder.keys,
+        tree: builder.tree,
+        people: People::default(),
+        entries: builder.entries,
+        scopes: builder.scopes,
+    }
+}
+
+/// A tenant or key, before it is compiled.
+struct Item<'a> {
+    kind: TenantKind,
+    name: &'a str,
+    document: Result<Tenant, String>,
+    object: Option<&'a Object>,
+}
+
+fn from_file(config: &Config) -> Vec<Item<'_>> {
+    let mut items = Vec::new();
+    let mut add = |kind, name, tenant| {
+        items.push(Item {
+            kind,
+            name,
+            document: Ok(tenant),
+            object: None,
+        });
+    };
+    for (name, it) in &config.organisations {
+        add(
+            TenantKind::Organisation,
+            name.as_str(),
+            Tenant::Organisation(Box::new(it.clone())),
+        );
+    }
+    for (name, it) in &config.teams {
+        add(TenantKind::Team, name, Tenant::Team(Box::new(it.clone())));
+    }
+    for (name, it) in &config.projects {
+        add(TenantKind::Project, name, Tenant::Project(Box::new(it.clone())));
+    }
+    for (name, it) in &config.users {
+        add(TenantKind::User, name, Tenant::User(Box::new(it.clone())));
+    }
+    for (name, it) in &config.keys {
+        add(TenantKind::Key, name, Tenant::Key(Box::new(it.clone())));
+    }
+    items
+}
+
+fn from_store(objects: &[Object]) -> impl Iterator<Item = Item<'_>> {
+    let live = objects.iter().filter(|object| !object.deleted);
+    live.filter_map(|object| {
+        let kind = tenant_kind(object.kind)?;
+        let read = Tenant::read(kind, &object.document);
+        Some(Item {
+            kind,
+            name: &object.name,
+            // What serde says may repeat what is in the document, and that is somebody else's.
+            document: read.map_err(|_| "its document is not what this version keeps".to_owned()),
+            object: Some(object),
+        })
+    })
+}
+
+#[derive(Default)]
+struct Builder {
+    tree: Tree,
+    entries: Vec<Entry>,
+    scopes: Vec<Arc<ScopeBlock>>,
+    keys: HashMap<Digest, Opens, std::hash::BuildHasherDefault<super::AsIs>>,
+    /// Names of the keys that have the digests.
+    owners: HashMap<Digest, Arc<str>, std::hash::BuildHasherDefault<super::AsIs>>,
+    stems: HashMap<StemKey, Arc<Stem>>,
+    words: HashSet<Arc<str>>,
+}
+
+impl Builder {
+    /// Names and tags occur again and again.
+    fn word(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.words.get(text) {
+            return known.clone();
+        }
+        let new: Arc<str> = text.into();
+        self.words.insert(new.clone());
+        new
+    }
+
+    fn add(&mut self, item: Item<'_>, file_keys: &FileKeys) {
+        let name = self.word(item.name);
+        let shadowed = self
+            .entries
+            .last()
+            .is_some_and(|last| last.kind == item.kind && last.name == name);
+        let (mut fault, document) = match item.document {
+            Ok(document) => (None, Some(document)),
+            Err(fault) => (Some(fault), None),
+        };
+        let node = self.node(item.kind, &name, document.as_ref(), &mut fault, shadowed);
+        let tenant = self.place(item.kind, &name, document.as_ref(), &mut fault);
+        let mut entry = Entry {
+            kind: item.kind,
+            name,
+            origin: if item.object.is_some() {
+                Origin::Store
+            } else {
+                Origin::File
+            },
+            shadowed,
+            fault: None,
+            tenant: Arc::new(tenant),
+            shown: Box::default(),
+            revision: item.object.map(|object| object.revision),
+            created_at: item.object.map(|object| object.created_at),
+            updated_at: item.object.map(|object| object.updated_at),
+            document,
+            principal: None,
+        };
+        let node = if fault.is_none() {
+            node
+        } else {
+            closed(item.kind, &entry.name)
+        };
+        if item.kind == TenantKind::Key {
+            let secrets = secrets(&entry, item.object, file_keys, &mut fault);
+            entry.shown = secrets.iter().map(|(_, shown)| shown.clone()).collect();
+            if !shadowed {
+                self.open(&mut entry, &node, secrets, &mut fault);
+            }
+        } else if let (false, Some(nodes)) = (shadowed, self.tree.of_mut(item.kind)) {
+            nodes.insert(entry.name.clone(), node);
+        }
+        if shadowed {
+            fault = Some(format!("the file declares a {} of this name", item.kind.as_str()));
+        }
+        entry.fault = fault.map(String::into_boxed_str);
+        self.entries.push(entry);
+    }
+
+    /// Compile a block.
+    fn node(
+        &mut self,
+        kind: TenantKind,
+        name: &Arc<str>,
+        document: Option<&Tenant>,
+        fault: &mut Option<String>,
+        shadowed: bool,
+    ) -> Node {
+        let Some(document) = document else {
+            return Node::default();
+        };
+        let shared = document.shared();
+        let block = match restrictions(kind, name, &shared) {
+            Ok(block) => block,
+            Err(wrong) => {
+                fault.get_or_insert(wrong);
+                return Node::default();
+            }
+        };
+        let mut node = Node {
+            block: (!block.is_open()).then(|| Arc::new(block)),
+            scope: None,
+            tags: shared.tags.iter().map(|tag| self.word(tag)).collect(),
+            metadata: shared.metadata.clone(),
+            defaults: shared.defaults.clone(),
+            ..Node::default()
+        };
+        for (outer, name) in document.names() {
+            match outer {
+                TenantKind::Organisation => node.organisation = Some(self.word(name)),
+                TenantKind::Team => node.team = Some(self.word(name)),
+                _ => {}
+            }
+        }
+        let counts = !shared.limits.is_empty() || !shared.budgets.is_empty();
+        if counts && !shadowed {
+            let scope = Arc::new(ScopeBlock {
+                index: u32::try_from(self.scopes.len()).unwrap_or(u32::MAX),
+                kind,
+                name: name.clone(),
+                limits: shared.limits.to_vec(),
+                budgets: shared.budgets.to_vec(),
+            });
+            self.scopes.push(scope.clone());
+            node.scope = Some(scope);
+        }
+        node
+    }
+
+    /// Names of the tenants that an entry belongs to, itself among them. Those it names and that do not exist are a fault, and
+    /// so that nobody else's list shows it, it then belongs to nobody.
+    fn place(
+        &self,
+        kind: TenantKind,
+        name: &Arc<str>,
+        document: Option<&Tenant>,
+        fault: &mut Option<String>,
+    ) -> ledger::Tenant {
+        let outer = document.map(outer).unwrap_or_default();
+        let mut tenant = match self.tree.find(&outer, true) {
+            Ok(found) => found.tenant(),
+            Err(unknown) => {
+                fault.get_or_insert(unknown.to_string());
+                ledger::Tenant::default()
+            }
+        };
+        let own = match kind {
+            TenantKind::Organisation => &mut tenant.organisation,
+            TenantKind::Team => &mut tenant.team,
+            TenantKind::Project => &mut tenant.project,
+            TenantKind::User => &mut tenant.user,
+            TenantKind::Key => &mut tenant.key,
+        };
+        *own = Some(name.clone());
+        tenant
+    }
+
+    /// Let a key's secrets open what it is.
+    fn open(&mut self, entry: &mut Entry, node: &Node, secrets: Vec<(Digest, Shown)>, fault: &mut Option<String>) {
+        let outer = entry.document.as_ref().map(outer).unwrap_or_default();
+        let stem = match self.tree.find(&outer, true) {
+            Ok(found) => {
+                let stem = self.stems.entry(found.key());
+                stem.or_insert_with(|| Arc::new(found.stem())).clone()
+            }
+            // Its own block is closed.
+            Err(_) => Arc::default(),
+        };
+        let tenant = (*entry.tenant).clone();
+        let principal = Arc::new(stem.principal(tenant, Some((node, entry.origin))));
+        entry.tenant = principal.tenant.clone();
+        for (digest, shown) in secrets {
+            match self.owners.entry(digest) {
+                Slot::Occupied(owner) => {
+                    let message = format!("one of its secrets opens the key {:?}", &**owner.get());
+                    fault.get_or_insert(message);
+                }
+                Slot::Vacant(vacant) => {
+                    vacant.insert(entry.name.clone());
+                    let opens = Opens {
+                        principal: principal.clone(),
+                        until: shown.until,
+                    };
+                    self.keys.insert(digest, opens);
+                }
+            }
+        }
+        entry.principal = Some(principal);
+    }
+}
+
+/// What stands for a block that cannot be run.
+fn closed(kind: TenantKind, name: &Arc<str>) -> Node {
+    Node {
+        block: Some(Arc::new(Block::closed(kind.as_str(), name.clone()))),
+        ..Node::default()
+    }
+}
+
+fn outer(document: &Tenant) -> Outer<'_> {
+    let mut outer = Outer::default();
+    for (kind, name) in document.names() {
+        match kind {
+            TenantKind::Organisation => outer.organisation = Some(name),
+            TenantKind::Team => outer.team = Some(name),
+            TenantKind::Project => outer.project = Some(name),
+            TenantKind::User => outer.user = Some(name),
+            TenantKind::Key => {}
+        }
+    }
+    outer
+}
+
+fn secrets(
+    entry: &Entry,
+    object: Option<&Object>,
+    file_keys: &FileKeys,
+    fault: &mut Option<String>,
+) -> Vec<(Digest, Shown)> {
+    let Some(object) = object else {
+        let key = file_keys.get(&entry.name);
+        if key.is_none() {
+            fault.get_or_insert("its secret could not be read".to_owned());
+        }
+        let one = |key: &super::file_keys::FileKey| {
+            let text = key.shown.clone();
+            (key.digest, Shown { text, until: None })
+        };
+        return key.map(one).into_iter().collect();
+    };
+    let read = object.hashes.iter().filter_map(|row| {
+        let digest = Digest::from_hex(&row.hash)?;
+        let shown = Shown {
+            text: row.shown.as_str().into(),
+            until: row.until,
+        };
+        Some((digest, shown))
+    });
+    let read: Vec<_> = read.collect();
+    if read.len() < object.hashes.len() {
+        fault.get_or_insert("one of its hashes is not what this version keeps".to_owned());
+    }
+    read
+}
