@@ -1,8 +1,3 @@
-//! Who is calling: what a credential proves, and nothing about what the caller may do.
-
-pub mod certificate;
-pub mod jwt;
-pub mod pattern;
 //! Who is calling: where a request says so, what its credential is worth, and what who holds it may do.
 //!
 //! Not which tenants there are (`directory` puts file and store together) and not how much they may use (`limits`). The one
@@ -10,10 +5,13 @@ pub mod pattern;
 //! `jwt`'s fetching of an identity provider's keys, which no request waits for.
 
 pub mod access;
+pub mod certificate;
 pub mod credential;
 pub mod glob;
 pub mod hours;
+pub mod jwt;
 pub mod network;
+pub mod pattern;
 pub mod token;
 
 pub use access::{Access, Block, Denied, Question, Reason};

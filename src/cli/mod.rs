@@ -1,8 +1,8 @@
 //! The command line: one file per command.
 
 pub mod check;
-pub mod prices;
 pub mod key;
+pub mod prices;
 pub mod route;
 pub mod schema;
 
@@ -53,6 +53,7 @@ enum Command {
     Prices {
         #[command(subcommand)]
         command: prices::PricesCommand,
+    },
     /// About virtual keys.
     Key {
         #[command(subcommand)]

@@ -32,9 +32,8 @@ pub use listen::socket_address;
 pub(crate) use load::Located;
 pub use load::{load, parse};
 pub use model::*;
-pub use money::{Usd, UsdPerMillion};
 pub use moment::Moment;
-pub use money::UsdPerMillion;
+pub use money::{Percent, Usd, UsdPerMillion};
 pub use needs::lacking;
 pub use prices::{
     BUILT_IN as BUILT_IN_PRICES, LARGEST as LARGEST_PRICE_FILE, load_only as load_only_prices, load_prices,
