@@ -13,8 +13,8 @@
 
 use async_trait::async_trait;
 use cirque::limits::{
-    Ask, Attempt, Bank, Bound, Demand, Exchange, Given, Measure, OnOutage, Outage, Patterns, Period, Prompt, Ratio, Report, Rule,
-    Scope, ScopeKind, Spent, Taken, Window,
+    Ask, Attempt, Bank, Bound, Demand, Exchange, Given, Measure, OnOutage, Outage, Patterns, Period, Prompt, Ratio,
+    Report, Rule, Scope, ScopeKind, Spent, Taken, Window,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::tz::TimeZone;
@@ -70,7 +70,11 @@ fn rules(bank: &Arc<Bank>) -> Vec<Arc<Bound>> {
             providers: Vec::new(),
             each: None,
             soft: false,
-            alerts: if measure == Measure::NanoUsd { vec![80, 100] } else { Vec::new() },
+            alerts: if measure == Measure::NanoUsd {
+                vec![80, 100]
+            } else {
+                Vec::new()
+            },
             downgrade_to: None,
             on_outage: OnOutage::Share,
         };
@@ -117,7 +121,9 @@ fn limits(c: &mut Criterion) {
     let mut group = c.benchmark_group("limits");
     let alone = Bank::new(None);
     let bound = rules(&alone);
-    group.bench_function("3 limits, 2 budgets", |b| b.iter(|| once(&alone, black_box(&bound), NOW_MS)));
+    group.bench_function("3 limits, 2 budgets", |b| {
+        b.iter(|| once(&alone, black_box(&bound), NOW_MS))
+    });
     group.bench_function("no rule", |b| b.iter(|| once(&alone, black_box(&[]), NOW_MS)));
     group.bench_function("4 threads", |b| {
         b.iter_custom(|times| {
@@ -162,18 +168,29 @@ fn limits(c: &mut Criterion) {
     group.finish();
 
     let many = Bank::new(None);
-    let each: Vec<_> = (0..10_000).map(|n| many.bind(Arc::new(Rule::clone(&Rule { id: format!("k{n}").into(), ..Rule::clone(bound[3].rule()) })))).collect();
+    let each: Vec<_> = (0..10_000)
+        .map(|n| {
+            many.bind(Arc::new(Rule::clone(&Rule {
+                id: format!("k{n}").into(),
+                ..Rule::clone(bound[3].rule())
+            })))
+        })
+        .collect();
     for one in &each {
         once(&many, std::slice::from_ref(one), NOW_MS);
     }
-    c.bench_function("standings of 10 000 counts", |b| b.iter(|| black_box(many.standings(NOW_MS))));
+    c.bench_function("standings of 10 000 counts", |b| {
+        b.iter(|| black_box(many.standings(NOW_MS)))
+    });
     let ratio = Ratio::default();
     let prompt = Prompt {
         text_bytes: 4_000,
         messages: 3,
         ..Prompt::default()
     };
-    c.bench_function("estimate a prompt", |b| b.iter(|| ratio.likely(black_box(&prompt)) + ratio.safe(black_box(&prompt))));
+    c.bench_function("estimate a prompt", |b| {
+        b.iter(|| ratio.likely(black_box(&prompt)) + ratio.safe(black_box(&prompt)))
+    });
 }
 
 criterion_group!(benches, limits);

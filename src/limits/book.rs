@@ -87,6 +87,12 @@ impl Book {
         self.hear(given.used, now_ms);
     }
 
+    /// The exchange gave, from a memory that does not know what the others have: it gets it back.
+    pub(super) fn given_in_vain(&mut self, amount: u64) {
+        self.out = self.out.saturating_add(amount);
+        self.back = self.back.saturating_add(amount);
+    }
+
     /// The exchange said what is used.
     fn hear(&mut self, used: u64, now_ms: u64) {
         self.fleet = used;
@@ -122,7 +128,8 @@ impl Book {
         if self.telling.is_some() || (!anyway && self.spent == 0 && self.back == 0 && owed == 0) {
             return None;
         }
-        let spent = self.spent.min(self.out);
+        // What is told as owed is used for good by that, and not out with us.
+        let spent = self.spent.saturating_sub(owed).min(self.out);
         let told = Told {
             spent,
             back: self.back.min(self.out - spent),

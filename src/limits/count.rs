@@ -83,7 +83,10 @@ impl Count {
             past: Vec::new(),
             slots: None,
             raised: 0,
-            flow: Flow::default(),
+            flow: Flow {
+                paced_ms: now_ms.min(LATEST_MS),
+                ..Flow::default()
+            },
             rule,
         };
         state.fit();

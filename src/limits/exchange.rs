@@ -113,6 +113,7 @@ pub trait Exchange: Send + Sync {
     fn available(&self) -> bool;
 
     /// Changes when the other side lost its memory (a restart without persistence): what was out must then be told again, as
-    /// `known` and as `beyond` reports are not lost either.
+    /// `known`, and what was owed as `beyond`. The call that finds it out changes this and fails with [`Outage`], without
+    /// effect: its figures were about the memory that is lost.
     fn epoch(&self) -> u64;
 }

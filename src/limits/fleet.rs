@@ -398,11 +398,11 @@ impl State {
         let Some(book) = self.book_of(mark) else {
             return 0;
         };
-        book.given(given, clock_ms);
         if epochs.0 != epochs.1 {
-            book.give_back(given.amount);
+            book.given_in_vain(given.amount);
             return 0;
         }
+        book.given(given, clock_ms);
         let held = needed.min(given.amount);
         self.flow.drawn = self.flow.drawn.saturating_add(held);
         self.flow.used_ms = clock_ms;
@@ -460,7 +460,9 @@ impl State {
             .collect();
         for start in starts {
             let Some(book) = self.book_of(start) else { continue };
-            let Some(told) = book.tell(anyway, known_first) else { continue };
+            let Some(told) = book.tell(anyway, known_first) else {
+                continue;
+            };
             let book = book.clone();
             reports.push((
                 start,

@@ -52,7 +52,8 @@ impl Hub {
         Arc::new(Way {
             hub: Arc::clone(self),
             instance,
-            number: Mutex::new(1),
+            // One that was started anew under the same name goes on with later numbers.
+            number: Mutex::new(fastrand::u64(1..1 << 60)),
             heard: AtomicU64::new(self.epoch.load(Ordering::SeqCst)),
         })
     }
@@ -132,12 +133,14 @@ impl Way {
         if !self.hub.up.load(Ordering::SeqCst) || fastrand::u64(0..100) < self.hub.flaky.load(Ordering::SeqCst) {
             return Err(Outage);
         }
+        let epoch = self.hub.epoch.load(Ordering::SeqCst);
+        if self.heard.swap(epoch, Ordering::SeqCst) != epoch {
+            return Err(Outage);
+        }
         Ok(())
     }
 
     async fn leave(&self) {
-        self.heard
-            .store(self.hub.epoch.load(Ordering::SeqCst), Ordering::SeqCst);
         for _ in 0..fastrand::usize(0..3) {
             tokio::task::yield_now().await;
         }
@@ -217,9 +220,8 @@ impl Exchange for Way {
             reports.iter().map(one).collect()
         };
         // It arrived, but the answer does not.
-        let epoch = self.heard.load(Ordering::SeqCst);
         self.leave().await;
-        if fastrand::u64(0..100) < self.hub.flaky.load(Ordering::SeqCst) && epoch == self.heard.load(Ordering::SeqCst) {
+        if fastrand::u64(0..100) < self.hub.flaky.load(Ordering::SeqCst) {
             return Err(Outage);
         }
         *self.number.lock().unwrap() += 1;
