@@ -98,11 +98,10 @@ impl Ratio {
         if input == 0 {
             return;
         }
-        if prompt.media > 0 {
-            let text = self.likely(&Prompt { media: 0, ..*prompt });
+        let text = self.likely(&Prompt { media: 0, ..*prompt });
+        if let Some(each) = input.saturating_sub(text).checked_div(prompt.media) {
             // No provider takes a medium of more than a million tokens: a larger figure is a lie.
-            let each = (input.saturating_sub(text) / prompt.media).min(1_000_000);
-            self.medium.fetch_max(each, Ordering::Relaxed);
+            self.medium.fetch_max(each.min(1_000_000), Ordering::Relaxed);
             return;
         }
         if prompt.text_bytes < SHORTEST || prompt.tools {

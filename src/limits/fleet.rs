@@ -143,16 +143,7 @@ impl Bank {
         let mut queue = queue.into_iter();
         for count in queue.by_ref() {
             count.queued.store(false, Ordering::Release);
-            let mut state = count.lock();
-            state.advance(now_ms);
-            state.review(closing);
-            for (mark, report) in state.reports(&count, telling) {
-                batch.reports.push(report);
-                batch.of.push((Arc::clone(&count), mark));
-            }
-            let ask = if asks_too { state.ahead(&count) } else { None };
-            let again = state.is_busy();
-            drop(state);
+            let (ask, again) = batch.look(&count, now_ms, (closing, telling, asks_too));
             if again {
                 self.touch(&count);
             }
@@ -253,6 +244,24 @@ impl Batch {
             of: Vec::new(),
         }
     }
+
+    /// Takes down what there is to tell of a count. Room it should have ahead, and whether the next tick has to look again.
+    fn look(
+        &mut self,
+        count: &Arc<Count>,
+        now_ms: u64,
+        (closing, telling, asks): (bool, bool, bool),
+    ) -> (Option<(Ask, i64)>, bool) {
+        let mut state = count.lock();
+        state.advance(now_ms);
+        state.review(closing);
+        for (mark, report) in state.reports(count, telling) {
+            self.reports.push(report);
+            self.of.push((Arc::clone(count), mark));
+        }
+        let ask = if asks { state.ahead(count) } else { None };
+        (ask, state.is_busy())
+    }
 }
 
 impl Short {
@@ -262,16 +271,13 @@ impl Short {
     /// # Errors
     /// The first rule that has no room.
     pub async fn ask(self) -> Result<Lease, Refusal> {
-        let first = self.0.holds.first().map(|hold| (Arc::clone(&hold.count), hold.need));
-        let unmet = tokio::spawn(self.0.ask()).await;
-        match (unmet, first) {
-            (Ok(answer), _) => answer,
+        let Some((count, need)) = self.0.holds.first().map(|hold| (Arc::clone(&hold.count), hold.need)) else {
+            return Ok(self.0);
+        };
+        match tokio::spawn(self.0.ask()).await {
+            Ok(answer) => answer,
             // The process is ending.
-            (Err(_), Some((count, need))) => {
-                let state = count.lock();
-                Err(state.refusal(&count, need, None, true))
-            }
-            (Err(error), None) => std::panic::resume_unwind(Box::new(error)),
+            Err(_) => Err(count.lock().refusal(&count, need, None, true)),
         }
     }
 }
