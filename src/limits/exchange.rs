@@ -41,7 +41,8 @@ pub struct Ask {
     /// count five seconds of its rate) allows.
     pub ahead: u64,
     /// What this instance knows to have been used in this window by all: an exchange that has lost its memory begins with the
-    /// largest figure it is told.
+    /// largest figure it is told. 0 once the exchange has answered for this count (what was known then may be more than what is
+    /// true later), so whenever it is larger than what the exchange has, the exchange's figure is raised to it.
     pub known: u64,
 }
 
@@ -83,7 +84,8 @@ pub struct Report {
     pub spent: u64,
     /// Of what was out, not needed any more.
     pub back: u64,
-    /// Spent beyond what was out (a call that took more than its worst case, an outage with `fail_open`): used for good.
+    /// Spent beyond what was out (a call that took more than its worst case, an outage with `fail_open`): used for good. Of
+    /// [`Shape::Concurrent`]: out with this instance from now on, for it comes back.
     pub beyond: u64,
     /// Known to have been used, as in [`Ask`].
     pub known: u64,
@@ -100,7 +102,8 @@ pub trait Exchange: Send + Sync {
     async fn take(&self, asks: &[Ask]) -> Result<Taken, Outage>;
 
     /// Report and give back. The figures used afterwards, by report. Repeating a report after an outage must not happen: an
-    /// implementation numbers them and the other side skips numbers it has seen.
+    /// implementation numbers them and the other side skips numbers it has seen. After an [`Outage`], or when the future was
+    /// dropped, the bank's next call has the same reports, unchanged (unless the epoch changed), and so the same number.
     async fn report(&self, reports: &[Report]) -> Result<Vec<u64>, Outage>;
 
     /// How many instances are alive, as last known; at least 1.
@@ -110,6 +113,7 @@ pub trait Exchange: Send + Sync {
     fn available(&self) -> bool;
 
     /// Changes when the other side lost its memory (a restart without persistence): what was out must then be told again, as
-    /// `known` and as `beyond` reports are not lost either.
+    /// `known`, and what was owed as `beyond`. The call that finds it out changes this and fails with [`Outage`], without
+    /// effect: its figures were about the memory that is lost.
     fn epoch(&self) -> u64;
 }
