@@ -6,6 +6,7 @@
 pub mod client;
 pub mod gateway;
 pub mod http2;
+pub mod postgres;
 pub mod tls;
 pub mod upstream;
 
