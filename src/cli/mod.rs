@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod migrate;
 pub mod route;
 pub mod schema;
 
@@ -47,6 +48,8 @@ enum Command {
         #[command(subcommand)]
         command: RouteCommand,
     },
+    /// Bring the database of the store up to date: before the first start, and before a new version.
+    Migrate(migrate::MigrateArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -91,6 +94,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Route {
             command: RouteCommand::Explain(args),
         } => return route::run(&args),
+        Command::Migrate(args) => return migrate::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
         }

@@ -12,7 +12,7 @@ mod sql;
 mod sqlite;
 mod usage;
 
-pub use place::{CONNECTIONS, Place, Status, migrate, open, status};
+pub use place::{CONNECTIONS, Place, Status, migrate, open, state_dir, status};
 pub use usage::{Bucket, Dimension, Filter, Grouped, Page, Records, UsageQuery};
 
 use crate::ledger::{Charge, Row};

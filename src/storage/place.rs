@@ -6,7 +6,7 @@ use super::sqlite::SqliteBackend;
 use super::{Store, StoreError, migrations};
 use crate::secret::Secret;
 use sqlx::ConnectOptions as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use super::migrations::Status;
@@ -75,4 +75,23 @@ pub async fn status(place: &Place) -> Result<Status, StoreError> {
             migrations::status_postgres(&mut connection).await
         }
     }
+}
+
+/// Where what lasts is kept: as configured, else `$STATE_DIRECTORY` (the first of several), else `/var/lib/cirque` if that is
+/// writable, else `.cirque` in the working directory.
+pub fn state_dir(configured: Option<&Path>) -> PathBuf {
+    if let Some(folder) = configured {
+        return folder.to_owned();
+    }
+    let given = std::env::var("STATE_DIRECTORY").unwrap_or_default();
+    if let Some(first) = given.split(':').next().filter(|first| !first.is_empty()) {
+        return PathBuf::from(first);
+    }
+    let usual = Path::new("/var/lib/cirque");
+    let probe = usual.join(format!(".probe-{}", std::process::id()));
+    if std::fs::File::create_new(&probe).is_ok() {
+        drop(std::fs::remove_file(&probe));
+        return usual.to_owned();
+    }
+    PathBuf::from(".cirque")
 }

@@ -79,6 +79,30 @@ impl PostgresBackend {
         check.await.copied()
     }
 
+    /// Each in a transaction of its own, counted first: the lock on the whole table is held for the dropping only.
+    async fn drop_partition(&self, name: &str) -> Result<u64, StoreError> {
+        let mut session = self.transaction("BEGIN").await?;
+        session.unhurried().await?;
+        session
+            .run("SELECT pg_advisory_xact_lock($1)", vec![PARTITIONS.into()])
+            .await?;
+        let there = format!("SELECT COALESCE(to_regclass('{name}')::text, '')");
+        let there = session.fetch(&there, Vec::new()).await?;
+        if there
+            .first()
+            .is_none_or(|record| record.text(0).is_ok_and(str::is_empty))
+        {
+            return Ok(0);
+        }
+        let count = session
+            .fetch(&format!("SELECT COUNT(*) FROM {name}"), Vec::new())
+            .await?;
+        let rows = count.first().map_or(Ok(0), |record| record.figure(0))?;
+        session.run(&format!("DROP TABLE {name}"), Vec::new()).await?;
+        Box::new(session).commit().await?;
+        Ok(rows)
+    }
+
     async fn transaction(&self, begin: &'static str) -> Result<PgSession, StoreError> {
         self.check().await?;
         Ok(PgSession(self.pool.begin_with(begin).await.map_err(failed)?))
@@ -132,39 +156,35 @@ impl Backend for PostgresBackend {
         Ok(())
     }
 
+    fn forget(&self) {
+        if let Ok(mut known) = self.months.lock() {
+            known.clear();
+        }
+    }
+
     async fn drop_rows(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let mut session = self.transaction("BEGIN").await?;
-        session.unhurried().await?;
-        session
-            .run("SELECT pg_advisory_xact_lock($1)", vec![PARTITIONS.into()])
-            .await?;
         let list = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
                     WHERE i.inhparent = 'ledger'::regclass ORDER BY 1";
+        let mut session = self.transaction("BEGIN").await?;
+        let names = session.fetch(list, Vec::new()).await?;
+        Box::new(session).commit().await?;
         let mut rows = 0;
-        for record in session.fetch(list, Vec::new()).await? {
+        for record in names {
             let name = record.text(0)?;
-            let number = name
+            let month = name
                 .strip_prefix("ledger_")
                 .and_then(|number| number.parse::<i64>().ok());
-            let Some(month) = number
+            let Some(month) = month
                 .map(|number| number * 1000)
                 .filter(|month| partition(*month) == name)
             else {
                 continue;
             };
-            if month_after(month) > before_ms {
-                continue;
+            if month_after(month) <= before_ms {
+                rows += self.drop_partition(name).await?;
+                self.forget();
             }
-            let count = session
-                .fetch(&format!("SELECT COUNT(*) FROM {name}"), Vec::new())
-                .await?;
-            rows += count.first().map_or(Ok(0), |record| record.figure(0))?;
-            session.run(&format!("DROP TABLE {name}"), Vec::new()).await?;
         }
-        if let Ok(mut known) = self.months.lock() {
-            known.clear();
-        }
-        Box::new(session).commit().await?;
         Ok(rows)
     }
 
@@ -326,8 +346,9 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     match code.as_str() {
         "23505" => StoreError::Conflict("it exists already"),
         "42P01" | "42703" => StoreError::Corrupt(text),
-        // Cancelled by a timeout, a lock that was not given, a read-only replica after a failover.
-        "57014" | "55P03" | "25006" => StoreError::Unavailable(text),
+        // Cancelled by a timeout, a lock that was not given, a read-only replica after a failover, a partition that another
+        // instance dropped since it was made (it is made again when the rows are sent again).
+        "57014" | "55P03" | "25006" | "23514" => StoreError::Unavailable(text),
         code if ["08", "28", "3D", "40", "53", "57", "58"]
             .iter()
             .any(|class| code.starts_with(class)) =>

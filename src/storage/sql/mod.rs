@@ -5,6 +5,7 @@
 
 mod audit;
 mod cells;
+mod codec;
 mod ledger;
 mod objects;
 mod records;
@@ -59,6 +60,7 @@ impl<B: Backend> SqlStore<B> {
         let answer = within(limit, work).await;
         if let Err(StoreError::Unavailable(_)) = answer {
             self.words.forget();
+            self.backend.forget();
         }
         answer
     }

@@ -1,7 +1,7 @@
 //! Single rows, newest first, page by page; and what a filter is in SQL.
 
 use super::cells::column;
-use super::ledger::{names, numbers_in, row};
+use super::codec::{names, numbers_in, row};
 use super::session::{Access, Backend, Value};
 use super::words::Numbers;
 use super::{LATEST_MS, SqlStore};

@@ -151,6 +151,8 @@ pub(crate) trait Backend: Send + Sync {
     async fn begin(&self, access: Access) -> Result<Box<dyn Session>, StoreError>;
     /// Have a place for rows of these months (their starts, in milliseconds since 1970).
     async fn make_room(&self, months: &[i64]) -> Result<(), StoreError>;
+    /// Forget what is remembered of the database: it may have become another.
+    fn forget(&self);
     /// Drop usage rows older than a moment, or those of the months that ended before it. How many.
     async fn drop_rows(&self, before_ms: i64) -> Result<u64, StoreError>;
     /// Write a copy of everything to a file.

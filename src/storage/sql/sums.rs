@@ -4,7 +4,7 @@
 //! of hours, and what is left at the edges from single rows; each stretch is one arm of a `UNION ALL`.
 
 use super::cells::{FIGURES, ROLLUPS, Rollup, column};
-use super::ledger::usage;
+use super::codec::usage;
 use super::records::{BAD_CURSOR, MOST, Narrowed};
 use super::session::{Access, Backend, Dialect, Record, Value};
 use super::words::Texts;

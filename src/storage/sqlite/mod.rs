@@ -27,7 +27,7 @@ static DIALECT: Dialect = Dialect {
     greatest: "MAX",
     for_update: "",
     month: "(CAST(strftime('%s', ({}) / 1000, 'unixepoch', 'start of month') AS INTEGER) * 1000)",
-    sum: "SUM({})",
+    sum: "MIN(4611686018427387903, SUM({}))",
     absurd_sum: "MIN(4611686018427387903, CAST(TOTAL({}) AS INTEGER))",
     tags: "CROSS JOIN json_each('[' || COALESCE(trim(l.tags, ','), '0') || ']') AS g",
     tag: "g.value",
@@ -141,6 +141,8 @@ impl Backend for SqliteBackend {
     async fn make_room(&self, _: &[i64]) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn forget(&self) {}
 
     async fn drop_rows(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut rows = 0;
