@@ -3,6 +3,7 @@
 pub mod check;
 pub mod key;
 pub mod prices;
+pub mod migrate;
 pub mod route;
 pub mod schema;
 
@@ -59,6 +60,8 @@ enum Command {
         #[command(subcommand)]
         command: key::KeyCommand,
     },
+    /// Bring the database of the store up to date: before the first start, and before a new version.
+    Migrate(migrate::MigrateArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -105,6 +108,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         } => return route::run(&args),
         Command::Prices { command } => return prices::run(&command),
         Command::Key { command } => key::run(&command)?,
+        Command::Migrate(args) => return migrate::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
         }

@@ -4,15 +4,23 @@
 //! Not on the request path: requests read the in-memory directory, usage goes through the spool (`ledger`), and an outage of
 //! the store stops only what changes it. The one idea: every backend passes the same contract suite (`tests/it/stores`).
 
+mod migrations;
+mod place;
+mod postgres;
 pub mod redis;
-
+pub mod sealed;
+mod sql;
+mod sqlite;
 mod usage;
 
+pub use place::{CONNECTIONS, Place, Status, migrate, open, state_dir, status};
 pub use usage::{Bucket, Dimension, Filter, Grouped, Page, Records, UsageQuery};
 
 use crate::ledger::{Charge, Row};
 use async_trait::async_trait;
+use sealed::Sealed;
 use serde_json::Value;
+use std::path::Path;
 
 /// Grows by at least one with every change of an object; the same on all instances that share a store.
 pub type Revision = i64;
@@ -154,6 +162,28 @@ pub struct Maintained {
     pub audit: u64,
 }
 
+/// What following the audit log's chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Entries that are as they were written.
+    pub entries: u64,
+    /// Hash of the last entry, hexadecimal: note it elsewhere, and a log that was written anew as a whole is noticed.
+    pub head: String,
+    /// The first entry that was changed, removed or put in; none: the log is whole.
+    pub broken: Option<i64>,
+}
+
+/// A secret that is kept, without its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretName {
+    /// What it is for: `provider`.
+    pub kind: String,
+    /// Whose.
+    pub name: String,
+    /// Id of the key it is sealed with.
+    pub sealing_key: String,
+}
+
 /// A place for what lasts.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -202,4 +232,34 @@ pub trait Store: Send + Sync {
 
     /// Drop what is older than it is kept (days): single rows, audit entries; make partitions for what comes.
     async fn maintain(&self, now_ms: i64, keep_days: u32, keep_audit_days: u32) -> Result<Maintained, StoreError>;
+
+    /// Follow the chain of the audit log.
+    async fn verify_audit(&self) -> Result<Verified, StoreError> {
+        Err(StoreError::Failed("this store keeps no audit log".to_owned()))
+    }
+
+    /// Write a copy of everything to a file that does not exist (SQLite).
+    async fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Failed("this store has no backups of its own".to_owned()))
+    }
+
+    /// Keep a secret, sealed (`sealed::Keyring`), in place of the one before.
+    async fn put_secret(&self, _kind: &str, _name: &str, _sealed: &Sealed) -> Result<(), StoreError> {
+        Err(StoreError::Failed("this store keeps no secrets".to_owned()))
+    }
+
+    /// A secret, as it was sealed.
+    async fn secret(&self, _kind: &str, _name: &str) -> Result<Option<Sealed>, StoreError> {
+        Ok(None)
+    }
+
+    /// Which secrets are kept.
+    async fn secret_names(&self) -> Result<Vec<SecretName>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Forget a secret. Whether there was one.
+    async fn delete_secret(&self, _kind: &str, _name: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }

@@ -37,6 +37,7 @@ mod passthrough;
 mod reload;
 mod rules;
 mod stop;
+mod stores;
 mod strategies;
 mod streams;
 mod telemetry;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod gateway;
 pub mod http2;
 pub mod redis;
+pub mod postgres;
 pub mod tls;
 pub mod upstream;
 
