@@ -27,6 +27,7 @@ fn start() -> Running {
         readiness: Arc::clone(&readiness),
         facts: Arc::new(|| json!({"config": "/etc/cirque/cirque.yaml", "models": ["demo"]})),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -144,6 +145,7 @@ async fn facts_that_panic_are_a_500_and_no_more() {
         readiness: Arc::default(),
         facts: Arc::new(|| panic!("test")),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -169,6 +171,7 @@ async fn two_processes_can_hold_the_address_and_one_can_leave() {
         readiness: Arc::default(),
         facts: Arc::new(|| json!({})),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     tokio::spawn(serve(listener, state, std::future::pending()));
