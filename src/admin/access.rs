@@ -74,7 +74,9 @@ impl Access {
                 }
             };
             if token.expose().len() < SHORTEST_TOKEN || token.expose().len() > LONGEST_TOKEN {
-                problems.push(format!("{place}.token: shorter than {SHORTEST_TOKEN} characters, or far too long"));
+                problems.push(format!(
+                    "{place}.token: shorter than {SHORTEST_TOKEN} characters, or far too long"
+                ));
             }
             let identity = Identity {
                 name: name.clone(),
@@ -87,9 +89,14 @@ impl Access {
             }
         }
         for network in &admin.allowed_ips {
-            match network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from)) {
+            match network
+                .parse::<IpNet>()
+                .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
+            {
                 Ok(network) => access.networks.push(network),
-                Err(_) => problems.push(format!("admin.allowed_ips: {network:?} is not a network such as 10.0.0.0/8")),
+                Err(_) => problems.push(format!(
+                    "admin.allowed_ips: {network:?} is not a network such as 10.0.0.0/8"
+                )),
             }
         }
         if problems.is_empty() { Ok(access) } else { Err(problems) }
@@ -230,7 +237,12 @@ mod tests {
             ..Admin::default()
         };
         let access = Access::new(&admin, false).unwrap();
-        for (address, admitted) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("::1", true), ("192.0.2.1", false)] {
+        for (address, admitted) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("::1", true),
+            ("192.0.2.1", false),
+        ] {
             assert_eq!(access.admits(address.parse().unwrap()), admitted, "{address}");
         }
         let wrong = Admin {
@@ -246,7 +258,8 @@ mod tests {
         let token = "0123456789abcdef0123456789abcdef";
         let operators = |role: &str| {
             let reference = format!("file:{}", path.display());
-            serde_json::from_value(serde_json::json!({"operators": {"ann": {"token": reference, "role": role}}})).unwrap()
+            serde_json::from_value(serde_json::json!({"operators": {"ann": {"token": reference, "role": role}}}))
+                .unwrap()
         };
         std::fs::write(&path, token).unwrap();
         let admin: Admin = operators("owner");
@@ -257,7 +270,10 @@ mod tests {
         assert!(Access::new(&operators("team-admin"), false).is_err());
         std::fs::write(&path, "short").unwrap();
         let problems = Access::new(&admin, false).unwrap_err().join("\n");
-        assert!(problems.contains("admin.operators.ann.token") && !problems.contains("short\""), "{problems}");
+        assert!(
+            problems.contains("admin.operators.ann.token") && !problems.contains("short\""),
+            "{problems}"
+        );
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -41,8 +41,8 @@ pub use tenancy::{
 
 use crate::config::Role;
 use crate::telemetry::Meters;
-use axum::extract::State;
 use api::{Route, Serve, Who};
+use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -93,8 +93,15 @@ fn routes() -> Vec<Route> {
             Who::Everybody,
             Serve::Own(|| get(readyz)),
             "Whether to send requests here; 503 if not",
+        )
+        .also(503),
+        Route::new::<Value>(
+            Method::GET,
+            "/admin/v1/status",
+            Who::Unguarded(LOOKING),
+            status,
+            "What runs",
         ),
-        Route::new::<Value>(Method::GET, "/admin/v1/status", Who::Unguarded(LOOKING), status, "What runs"),
     ];
     rows.extend(operate::routes());
     rows
@@ -144,7 +151,13 @@ struct Ready {
 async fn guarded(request: axum::extract::Request, next: Next) -> Response {
     let mut response = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
         .await
-        .unwrap_or_else(|_| failure(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took too long"));
+        .unwrap_or_else(|_| {
+            failure(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "timeout",
+                "the answer took too long; what was to be changed may be changed: look",
+            )
+        });
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     headers.insert(

@@ -38,8 +38,14 @@ pub(super) fn routes() -> Vec<Route> {
             Serve::Own(|| get(targets)),
             "Every target once, with its breaker, load and latencies",
         ),
-        Route::new::<Value>(Method::GET, "/admin/v1/targets/{id}", look, Serve::Own(|| get(target)), "One of them")
-            .mounted(ONE),
+        Route::new::<Value>(
+            Method::GET,
+            "/admin/v1/targets/{id}",
+            look,
+            Serve::Own(|| get(target)),
+            "One of them",
+        )
+        .mounted(ONE),
         Route::new::<Value>(
             Method::POST,
             "/admin/v1/targets/{id}/reset",

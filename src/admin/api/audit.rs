@@ -31,17 +31,30 @@ pub(super) fn routes() -> Vec<Route> {
     const LIST: &[Parameter] = &[
         AFTER,
         Parameter::new("limit", Takes::Number(1, PAGE), "At most so many; default 100"),
-        Parameter::new("newest", Takes::Number(1, PAGE), "The last so many, instead of `after` and `limit`"),
+        Parameter::new(
+            "newest",
+            Takes::Number(1, PAGE),
+            "The last so many, instead of `after` and `limit`",
+        ),
     ];
     const VERIFY: &[Parameter] = &[
         AFTER,
-        Parameter::new("limit", Takes::Number(1, MOST_VERIFIED), "At most so many; default 10000"),
+        Parameter::new(
+            "limit",
+            Takes::Number(1, MOST_VERIFIED),
+            "At most so many; default 10000",
+        ),
     ];
     let who = Who::Only(AUDIT);
     let get = |path, serve, about| Route::new::<AuditPage>(Method::GET, path, who, serve, about);
     let verify = Serve::Api(|asked| Box::pin(verify(asked)));
     vec![
-        get("/admin/v1/audit", Serve::Api(|asked| Box::pin(list(asked))), "Who changed what, oldest first").query(LIST),
+        get(
+            "/admin/v1/audit",
+            Serve::Api(|asked| Box::pin(list(asked))),
+            "Who changed what, oldest first",
+        )
+        .query(LIST),
         get(
             "/admin/v1/audit/export",
             Serve::Api(|asked| Box::pin(export(asked))),
@@ -145,7 +158,12 @@ impl Api {
     ) -> Result<Begun, Failure> {
         let note = AuditNote {
             at_ms: (self.clock)(),
-            actor: who.name.clone(),
+            // An identity provider may call somebody by the name of a declared operator.
+            actor: if who.via == "oidc" {
+                format!("oidc:{}", who.name)
+            } else {
+                who.name.clone()
+            },
             role: role_name(who.role).to_owned(),
             from: from.map(|from| from.to_canonical().to_string()).unwrap_or_default(),
             action: action.to_owned(),
@@ -154,7 +172,8 @@ impl Api {
             outcome: "begun".to_owned(),
         };
         let number = self.kept(self.store()?.audit(&note)).await.map_err(|_| {
-            let message = "the audit log cannot be written, so nothing was changed; keys go on working, try again later";
+            let message =
+                "the audit log cannot be written, so nothing was changed; keys go on working, try again later";
             Failure {
                 retry_after: Some(5),
                 ..Failure::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", message)
@@ -177,7 +196,11 @@ impl Api {
         };
         let Ok(store) = self.store() else { return };
         if self.kept(store.audit(&note)).await.is_err() {
-            tracing::error!(number = begun.number, outcome, "an entry of the audit log could not be completed");
+            tracing::error!(
+                number = begun.number,
+                outcome,
+                "an entry of the audit log could not be completed"
+            );
         }
     }
 }
@@ -274,7 +297,10 @@ async fn verify(asked: Asked) -> Result<Answer, Failure> {
             let known = before.as_ref().is_some_and(|before| before.number + 1 == entry.number) || entry.number == 1;
             // What is older than the log is kept is gone: the first entry there is, is taken as it is.
             let first = before.is_none();
-            let hash = asked.api.tenancy.audit_hash(before.as_ref().map(|before| before.hash.as_str()), &entry);
+            let hash = asked
+                .api
+                .tenancy
+                .audit_hash(before.as_ref().map(|before| before.hash.as_str()), &entry);
             if (!known && !first) || (known && hash != entry.hash) {
                 verdict.intact = false;
                 verdict.broken_at = Some(entry.number);
@@ -295,7 +321,10 @@ async fn export(asked: Asked) -> Result<Answer, Failure> {
     let place = place.map_err(|_| Failure::too_many("other exports are under way", 30))?;
     let after = asked.after();
     let subject = ("audit.export", "audit");
-    let begun = asked.api.begin(&asked.who, asked.from, subject, json!({"after": after})).await?;
+    let begun = asked
+        .api
+        .begin(&asked.who, asked.from, subject, json!({"after": after}))
+        .await?;
     if let Some(connection) = &asked.connection {
         connection.long.store(true, Ordering::Relaxed);
     }

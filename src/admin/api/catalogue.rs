@@ -48,7 +48,9 @@ impl Api {
     /// Everything there is now.
     pub(super) async fn view(&self) -> Result<View, Failure> {
         let declared = self.tenancy.declared().into_iter();
-        let declared = declared.map(|block| ((block.kind, block.name), Arc::new(block.settings))).collect();
+        let declared = declared
+            .map(|block| ((block.kind, block.name), Arc::new(block.settings)))
+            .collect();
         let stored = match &self.store {
             None => Arc::default(),
             Some(store) => {
@@ -111,7 +113,10 @@ impl View {
         let from = (kind, after.to_owned());
         let declared = self.declared.range(from.clone()..).map(|(key, _)| key);
         let stored = self.stored.range(from.clone()..).map(|(key, _)| key);
-        merged(declared, stored).take_while(move |key| key.0 == kind).filter(move |key| **key != from).map(|key| key.1.as_str())
+        merged(declared, stored)
+            .take_while(move |key| key.0 == kind)
+            .filter(move |key| **key != from)
+            .map(|key| key.1.as_str())
     }
 
     /// All of a kind, in order.
@@ -148,14 +153,12 @@ impl View {
         })
     }
 
-    /// What names this in its block: `key/ci`.
-    pub fn users_of(&self, kind: Kind, name: &str) -> Vec<String> {
+    /// What names this in its block.
+    pub fn users_of(&self, kind: Kind, name: &str) -> Vec<Item> {
         let field = super::views::word(kind);
         let kinds = [Kind::Team, Kind::Project, Kind::User, Kind::Key];
         let all = kinds.into_iter().flat_map(|kind| self.all(kind));
-        all.filter(|item| item.field(field) == Some(name))
-            .map(|item| format!("{}/{}", super::views::word(item.kind), item.name))
-            .collect()
+        all.filter(|item| item.field(field) == Some(name)).collect()
     }
 }
 
@@ -171,7 +174,11 @@ fn merged<T: Ord>(left: impl Iterator<Item = T>, right: impl Iterator<Item = T>)
         if order == std::cmp::Ordering::Equal {
             right.next();
         }
-        if order == std::cmp::Ordering::Greater { right.next() } else { left.next() }
+        if order == std::cmp::Ordering::Greater {
+            right.next()
+        } else {
+            left.next()
+        }
     })
 }
 

@@ -54,11 +54,23 @@ pub(super) async fn export(asked: Asked) -> Result<Answer, Failure> {
         cursor: None,
     });
     let what = query.as_ref().map(|query| {
-        let only = query.filter.only.iter().map(|(by, values)| (format!("{by:?}").to_lowercase(), values.clone()));
+        let only = query
+            .filter
+            .only
+            .iter()
+            .map(|(by, values)| (format!("{by:?}").to_lowercase(), values.clone()));
         json!({"from_ms": query.filter.from_ms, "to_ms": query.filter.to_ms, "attempts": query.attempts,
                "only": only.collect::<std::collections::BTreeMap<_, _>>(), "format": ending})
     });
-    let begun = asked.api.begin(&asked.who, asked.from, ("usage.export", "usage"), what.unwrap_or_default()).await?;
+    let begun = asked
+        .api
+        .begin(
+            &asked.who,
+            asked.from,
+            ("usage.export", "usage"),
+            what.unwrap_or_default(),
+        )
+        .await?;
     if let Some(connection) = &asked.connection {
         connection.long.store(true, Ordering::Relaxed);
     }
@@ -86,7 +98,7 @@ impl Export {
                 Some(query) => {
                     let failed = |_| io::Error::other("the store failed");
                     let store = self.api.store().map_err(failed)?;
-                    let page = self.api.kept(store.records(query)).await.map_err(failed)?;
+                    let page = self.api.summed(store.records(query)).await.map_err(failed)?;
                     match page.next {
                         Some(next) if query.cursor.as_ref() != Some(&next) => query.cursor = Some(next),
                         _ => self.query = None,
@@ -107,7 +119,9 @@ impl Export {
             });
             let (writer, out) = written.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
             if last {
-                self.api.complete(self.begun.clone(), "done", json!({"rows": self.rows})).await;
+                self.api
+                    .complete(self.begun.clone(), "done", json!({"rows": self.rows}))
+                    .await;
             } else {
                 self.writer = Some(writer);
             }

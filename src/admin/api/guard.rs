@@ -4,8 +4,8 @@
 use super::table::Who;
 use super::{Answer, Api, Asked, Connection, Failure, Query, Route, Serve};
 use crate::admin::access::{LONGEST_TOKEN, counted_as};
-use crate::admin::tenancy::Identity;
 use crate::admin::failure;
+use crate::admin::tenancy::Identity;
 use crate::config::Role;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -83,7 +83,10 @@ pub(in crate::admin) async fn authorise(
     request: Request,
     next: Next,
 ) -> Response {
-    let from = request.extensions().get::<Connection>().map(|connection| connection.address);
+    let from = request
+        .extensions()
+        .get::<Connection>()
+        .map(|connection| connection.address);
     match identify(&api, route.who, request.headers(), from).await {
         Ok(_) => next.run(request).await,
         Err(failure) => failure.into_response(),
@@ -102,7 +105,9 @@ pub(in crate::admin) async fn handle(api: Arc<Api>, route: Arc<Route>, request: 
     };
     // What changes something is finished also when whoever asked has left.
     let answer = if changes {
-        tokio::spawn(handler(asked)).await.unwrap_or_else(|_| Err(Failure::internal()))
+        tokio::spawn(handler(asked))
+            .await
+            .unwrap_or_else(|_| Err(Failure::internal()))
     } else {
         handler(asked).await
     };
@@ -142,7 +147,11 @@ async fn read(api: Arc<Api>, route: &Route, request: Request) -> Result<Asked, F
 async fn read_body(body: Body) -> Result<Value, Failure> {
     let Ok(bytes) = to_bytes(body, LARGEST_BODY).await else {
         let message = format!("the body is larger than {LARGEST_BODY} bytes, or broke off");
-        return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message));
+        return Err(Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            message,
+        ));
     };
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -197,7 +206,10 @@ async fn identify(api: &Api, who: Who, headers: &HeaderMap, from: Option<IpAddr>
     let identity = authenticate(api, headers, from).await?;
     let now_ms = (api.clock)();
     if let Some(seconds) = api.access.requests.full(&identity.name, now_ms) {
-        return Err(Failure::too_many("too many requests of this operator in a minute", seconds));
+        return Err(Failure::too_many(
+            "too many requests of this operator in a minute",
+            seconds,
+        ));
     }
     api.access.requests.count(&identity.name, now_ms);
     if who.admits(&identity) {
@@ -207,7 +219,11 @@ async fn identify(api: &Api, who: Who, headers: &HeaderMap, from: Option<IpAddr>
     if identity.role == Role::TeamAdmin {
         return Err(Failure::no_such_path());
     }
-    let roles: Vec<&str> = who.roles().iter().map(|role| super::operators::role_name(*role)).collect();
+    let roles: Vec<&str> = who
+        .roles()
+        .iter()
+        .map(|role| super::operators::role_name(*role))
+        .collect();
     let message = format!("this is for operators with one of the roles {}", roles.join(", "));
     Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", message))
 }

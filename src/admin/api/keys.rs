@@ -5,7 +5,7 @@
 //!   └──disable──►                 revoke: no secret is left; only a rotation gives it one again
 //! ```
 
-use super::objects::{body, changed, merge, new_key, since};
+use super::change::{body, changed, merge, new_key, since};
 use super::table::{Route, Serve, WRITE_TEAM, Who};
 use super::views::{KeyObject, MadeKey, Rotate, show};
 use super::{Answer, Asked, Failure};
@@ -42,7 +42,13 @@ pub(super) fn routes() -> Vec<Route> {
             disable,
             "It opens nothing until it is enabled",
         ),
-        Route::new::<KeyObject>(Method::POST, "/admin/v1/keys/{name}/enable", who, enable, "It opens again what it did"),
+        Route::new::<KeyObject>(
+            Method::POST,
+            "/admin/v1/keys/{name}/enable",
+            who,
+            enable,
+            "It opens again what it did",
+        ),
         Route::new::<KeyObject>(
             Method::POST,
             "/admin/v1/keys/{name}/revoke",
@@ -72,7 +78,9 @@ fn rotated(before: &[KeyHashRow], new: KeyHashRow, overlap: i64, now_s: i64) -> 
         until: Some(hash.until.map_or(until, |own| own.min(until))),
         ..hash.clone()
     });
-    old.filter(|hash| hash.until.is_some_and(|until| until > now_s)).chain([new]).collect()
+    old.filter(|hash| hash.until.is_some_and(|until| until > now_s))
+        .chain([new])
+        .collect()
 }
 
 async fn rotate(asked: Asked) -> Result<Answer, Failure> {
@@ -104,7 +112,9 @@ async fn switch(asked: Asked, action: &'static str) -> Result<Answer, Failure> {
         // It is so already: nothing is changed, nothing noted.
         return Answer::json(&show(&view, &item, asked.now_s()));
     }
-    let item = asked.change(action, changed(&object, settings, hashes), Asked::before(&object)).await?;
+    let item = asked
+        .change(action, changed(&object, settings, hashes), Asked::before(&object))
+        .await?;
     Answer::json(&show(&view, &since(item, &object), asked.now_s()))
 }
 
@@ -132,9 +142,19 @@ mod tests {
 
     #[test]
     fn a_rotation_never_lengthens_what_ends_sooner() {
-        let before = [hash("a", Some(50)), hash("b", Some(150)), hash("c", Some(900)), hash("d", None)];
+        let before = [
+            hash("a", Some(50)),
+            hash("b", Some(150)),
+            hash("c", Some(900)),
+            hash("d", None),
+        ];
         let after = rotated(&before, hash("e", None), 100, 100);
-        let expected = [hash("b", Some(150)), hash("c", Some(200)), hash("d", Some(200)), hash("e", None)];
+        let expected = [
+            hash("b", Some(150)),
+            hash("c", Some(200)),
+            hash("d", Some(200)),
+            hash("e", None),
+        ];
         assert_eq!(after, expected);
         assert_eq!(rotated(&before, hash("e", None), 0, 100), [hash("e", None)]);
     }

@@ -9,6 +9,7 @@
 
 mod audit;
 mod catalogue;
+mod change;
 mod export;
 mod failure;
 mod guard;
@@ -48,8 +49,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Semaphore;
 
-/// Longest wait for the store, short of the listener's own bound on an answer.
-const STORE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Longest wait for one answer of the store: four of them are within the listener's own bound on an answer.
+const STORE_TIMEOUT: Duration = Duration::from_millis(2400);
+/// The same of a sum over many rows.
+const SUM_TIMEOUT: Duration = Duration::from_secs(9);
 /// Exports under way at one time.
 const EXPORTS_AT_ONCE: usize = 2;
 
@@ -71,7 +74,9 @@ pub struct Api {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,12 +91,7 @@ impl Api {
     }
 
     /// As [`Api::new`], with a clock of one's own.
-    pub fn with_clock(
-        access: Access,
-        store: Option<Arc<dyn Store>>,
-        tenancy: Arc<dyn Tenancy>,
-        clock: Clock,
-    ) -> Self {
+    pub fn with_clock(access: Access, store: Option<Arc<dyn Store>>, tenancy: Arc<dyn Tenancy>, clock: Clock) -> Self {
         Self {
             access,
             store,
@@ -115,10 +115,19 @@ impl Api {
 
     /// What the store answers, in bounded time.
     async fn kept<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
-        match tokio::time::timeout(STORE_TIMEOUT, answer).await {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned()).into()),
-        }
+        within(STORE_TIMEOUT, answer).await
+    }
+
+    /// As [`Api::kept`], where it may have to read much.
+    async fn summed<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+        within(SUM_TIMEOUT, answer).await
+    }
+}
+
+async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Failure> {
+    match tokio::time::timeout(time, answer).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned()).into()),
     }
 }
 

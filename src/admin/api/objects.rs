@@ -6,22 +6,18 @@
 
 use super::super::tenancy::Problem;
 use super::catalogue::{Item, View};
+use super::change::{body, changed, declared, merge, new_key, since, taken};
 use super::query::cursor;
 use super::table::{Parameter, READ, READ_TEAM, Route, Serve, Takes, WRITE, WRITE_TEAM, Who};
 use super::views::{Create, Deleted, KeyObject, Listed, MadeKey, Origin, Patch, Replace, Shown, show, state, word};
 use super::{Answer, Asked, Failure, settings};
 use crate::config;
-use crate::storage::{Change, KeyHashRow, Kind, Object, Revision};
+use crate::storage::{Change, Kind, Revision};
 use axum::http::{Method, StatusCode};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Names told of what is in the way of a deletion.
 const MOST_TOLD: usize = 10;
-/// Longest wait for this process to take a change up: it is in the store by then.
-const TAKE_UP: Duration = Duration::from_secs(5);
 
 const LIMIT: Parameter = Parameter::new("limit", Takes::Number(1, 500), "At most so many; default 100");
 const CURSOR: Parameter = Parameter::new("cursor", Takes::Text, "`next_cursor` of the answer before");
@@ -32,8 +28,11 @@ const ORGANISATION: Parameter = Parameter::new("organisation", Takes::Text, "Onl
 const TEAM: Parameter = Parameter::new("team", Takes::Text, "Only those of this team");
 const PROJECT: Parameter = Parameter::new("project", Takes::Text, "Only those of this project");
 const USER: Parameter = Parameter::new("user", Takes::Text, "Only those of this user");
-const STATE: Parameter =
-    Parameter::new("state", Takes::Word(&["live", "disabled", "expired", "revoked"]), "Only keys in this state");
+const STATE: Parameter = Parameter::new(
+    "state",
+    Takes::Word(&["live", "disabled", "expired", "revoked"]),
+    "Only keys in this state",
+);
 const FORCE: Parameter = Parameter::new(
     "force",
     Takes::Flag,
@@ -83,13 +82,28 @@ pub(super) fn routes() -> Vec<Route> {
     let keys = of_kind::<KeyObject, config::Key>(
         ["/admin/v1/keys", "/admin/v1/keys/{name}"],
         (READ_TEAM, WRITE_TEAM),
-        &[LIMIT, CURSOR, ORIGIN, PREFIX, TAG, ORGANISATION, TEAM, PROJECT, USER, STATE],
+        &[
+            LIMIT,
+            CURSOR,
+            ORIGIN,
+            PREFIX,
+            TAG,
+            ORGANISATION,
+            TEAM,
+            PROJECT,
+            USER,
+            STATE,
+        ],
         handlers!(Kind::Key),
     );
     all.extend(keys.into_iter().map(|route| {
         let makes = route.method == Method::POST;
         let made = Route::new::<MadeKey>(route.method.clone(), route.path, route.who, route.serve, route.about);
-        if makes { made.status(201).body::<Create<config::Key>>() } else { route }
+        if makes {
+            made.status(201).body::<Create<config::Key>>()
+        } else {
+            route
+        }
     }));
     all
 }
@@ -104,112 +118,13 @@ fn of_kind<T: schemars::JsonSchema, S: schemars::JsonSchema>(
     [
         Route::new::<Listed<T>>(Method::GET, many, read, list, "All of them, in order of names").query(filters),
         Route::new::<T>(Method::GET, one, read, get, "One of them"),
-        Route::new::<T>(Method::POST, many, write, create, "Make one").body::<Create<S>>().status(201),
+        Route::new::<T>(Method::POST, many, write, create, "Make one")
+            .body::<Create<S>>()
+            .status(201),
         Route::new::<T>(Method::PUT, one, write, replace, "Replace its settings").body::<Replace<S>>(),
         Route::new::<T>(Method::PATCH, one, write, patch, "Change some of its settings").body::<Patch>(),
         Route::new::<Deleted>(Method::DELETE, one, write, delete, "Delete it, if nothing names it").query(&[FORCE]),
     ]
-}
-
-/// Read what was sent as a struct of `views`.
-pub(super) fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Failure> {
-    let body = if asked.body.is_null() { json!({}) } else { asked.body.clone() };
-    serde_json::from_value(body).map_err(|error| {
-        let message: String = error.to_string().chars().take(300).collect();
-        Failure::invalid(message)
-    })
-}
-
-impl Asked {
-    /// Whether this operator sees it.
-    pub(super) fn sees(&self, view: &View, item: &Item) -> bool {
-        self.only_team()
-            .is_none_or(|team| view.team_of(item.kind, &item.name, &item.settings).as_deref() == Some(team))
-    }
-
-    /// The one that the path names, if this operator sees it.
-    pub(super) fn find(&self, view: &View, kind: Kind) -> Result<Item, Failure> {
-        let found = view.get(kind, &self.name).filter(|item| self.sees(view, item));
-        found.ok_or_else(|| Failure::not_found(word(kind)))
-    }
-
-    /// As [`Asked::find`], of those that can be changed here, at the revision that was expected.
-    pub(super) fn find_own(
-        &self,
-        view: &View,
-        kind: Kind,
-        expected: Option<Revision>,
-    ) -> Result<(Item, Arc<Object>), Failure> {
-        let item = self.find(view, kind)?;
-        let Some(object) = item.object.clone() else {
-            return Err(declared(kind));
-        };
-        if expected.is_some_and(|expected| expected != object.revision) {
-            let message = format!(
-                "somebody else changed it since it was read: its revision is {} now; read it again",
-                object.revision
-            );
-            return Err(Failure::conflict("conflict", message));
-        }
-        Ok((item, object))
-    }
-
-    /// Change one object: noted before and after, taken up by this process before it is answered.
-    pub(super) async fn change(&self, action: &str, change: Change, before: Value) -> Result<Item, Failure> {
-        let store = self.api.store()?;
-        let credentials = |hashes: &[KeyHashRow]| -> Value {
-            hashes.iter().map(|hash| json!({"shown": hash.shown, "until": hash.until})).collect()
-        };
-        let mut after = json!({"settings": change.document});
-        if change.kind == Kind::Key {
-            after["credentials"] = credentials(&change.hashes);
-        }
-        let detail = json!({"before": before, "after": after});
-        let subject = format!("{}/{}", word(change.kind), change.name);
-        let action = format!("{}.{action}", word(change.kind));
-        let changes = std::slice::from_ref(&change);
-        let revision = self.audited(&action, &subject, detail, self.api.kept(store.change(changes))).await?;
-        if tokio::time::timeout(TAKE_UP, self.api.tenancy.changed()).await.is_err() {
-            tracing::warn!("a change made with the admin API is in the store and not yet taken up");
-        }
-        let document = change.document.unwrap_or_default();
-        let object = Object {
-            kind: change.kind,
-            name: change.name.clone(),
-            document: document.clone(),
-            hashes: change.hashes,
-            revision,
-            created_at: self.now_s(),
-            updated_at: self.now_s(),
-            deleted: false,
-        };
-        Ok(Item {
-            kind: change.kind,
-            name: change.name,
-            origin: Origin::Store,
-            settings: Arc::new(document),
-            object: Some(Arc::new(object)),
-            shadows: false,
-        })
-    }
-
-    /// An object as it is now, for the audit log.
-    pub(super) fn before(object: &Object) -> Value {
-        let mut before = json!({"settings": object.document});
-        if object.kind == Kind::Key {
-            let shown = object.hashes.iter().map(|hash| json!({"shown": hash.shown, "until": hash.until}));
-            before["credentials"] = shown.collect();
-        }
-        before
-    }
-}
-
-fn declared(kind: Kind) -> Failure {
-    let message = format!(
-        "this {} is declared in the configuration file: change it there and reload",
-        word(kind)
-    );
-    Failure::conflict("declared_in_file", message)
 }
 
 async fn list(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
@@ -246,10 +161,14 @@ fn wanted(asked: &Asked, view: &View, item: &Item) -> bool {
     asked.sees(view, item)
         && is("origin", &|| word_of(serde_json::to_value(item.origin).ok()?))
         && is("team", &|| view.team_of(item.kind, &item.name, &item.settings))
-        && is("organisation", &|| view.organisation_of(item.kind, &item.name, &item.settings))
+        && is("organisation", &|| {
+            view.organisation_of(item.kind, &item.name, &item.settings)
+        })
         && is("project", &|| item.field("project").map(str::to_owned))
         && is("user", &|| item.field("user").map(str::to_owned))
-        && is("state", &|| word_of(serde_json::to_value(state(item, asked.now_s())).ok()?))
+        && is("state", &|| {
+            word_of(serde_json::to_value(state(item, asked.now_s())).ok()?)
+        })
         && query.text("tag").is_none_or(|wanted| {
             let tags = item.settings.get("tags").and_then(Value::as_array);
             tags.is_some_and(|tags| tags.iter().any(|tag| tag.as_str() == Some(wanted)))
@@ -280,7 +199,11 @@ async fn create(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
         let file = there.origin == Origin::File && asked.sees(&view, &there);
         return Err(if file { declared(kind) } else { taken(kind) });
     }
-    let made = if kind == Kind::Key { Some(new_key(&asked).await?) } else { None };
+    let made = if kind == Kind::Key {
+        Some(new_key(&asked).await?)
+    } else {
+        None
+    };
     let change = Change {
         kind,
         name,
@@ -289,36 +212,17 @@ async fn create(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
         expected: None,
     };
     let item = asked.change("create", change, Value::Null).await;
-    let item = item.map_err(|failure| if failure.code == "conflict" { taken(kind) } else { failure })?;
+    let item = item.map_err(|failure| {
+        if failure.code == "conflict" {
+            taken(kind)
+        } else {
+            failure
+        }
+    })?;
     let shown = show(&view, &item, asked.now_s());
     match made {
-        Some((secret, _)) => {
-            Answer::with(StatusCode::CREATED, &json!({"secret": secret.expose(), "key": shown}))
-        }
+        Some((secret, _)) => Answer::with(StatusCode::CREATED, &json!({"secret": secret.expose(), "key": shown})),
         None => Answer::with(StatusCode::CREATED, &shown),
-    }
-}
-
-fn taken(kind: Kind) -> Failure {
-    let message = format!("there is a {} of this name already, or was made just now: choose another", word(kind));
-    Failure::conflict("exists", message)
-}
-
-/// A new key: itself, and what is kept of it.
-pub(super) async fn new_key(asked: &Asked) -> Result<(crate::secret::Secret, KeyHashRow), Failure> {
-    match asked.api.tenancy.new_key().await {
-        Ok(made) => {
-            let kept = KeyHashRow {
-                hash: made.hash,
-                shown: made.shown,
-                until: None,
-            };
-            Ok((made.secret, kept))
-        }
-        Err(error) => {
-            tracing::error!(error, "no key could be made");
-            Err(Failure::internal())
-        }
     }
 }
 
@@ -355,47 +259,14 @@ async fn update(
     let view = asked.api.view().await?;
     let (_, object) = asked.find_own(&view, kind, revision)?;
     let settings = settings::check(asked, &view, kind, &object.name, &settings(&object.document))?;
-    let item = asked.change(action, changed(&object, settings, object.hashes.clone()), Asked::before(&object)).await?;
+    let item = asked
+        .change(
+            action,
+            changed(&object, settings, object.hashes.clone()),
+            Asked::before(&object),
+        )
+        .await?;
     Answer::json(&show(&view, &since(item, &object), asked.now_s()))
-}
-
-/// A change of something that is there.
-pub(super) fn changed(object: &Object, settings: Value, hashes: Vec<KeyHashRow>) -> Change {
-    Change {
-        kind: object.kind,
-        name: object.name.clone(),
-        document: Some(settings),
-        hashes,
-        expected: Some(object.revision),
-    }
-}
-
-/// What was changed, with the moment it was made.
-pub(super) fn since(mut item: Item, before: &Object) -> Item {
-    if let Some(object) = &mut item.object {
-        Arc::make_mut(object).created_at = before.created_at;
-    }
-    item
-}
-
-/// JSON merge patch, RFC 7396.
-pub(super) fn merge(target: &mut Value, patch: Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch;
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    if let Value::Object(target) = target {
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(&key);
-            } else {
-                merge(target.entry(key).or_insert(Value::Null), value);
-            }
-        }
-    }
 }
 
 async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
@@ -403,9 +274,15 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
     let _one_at_a_time = asked.api.changing.lock().await;
     let view = asked.api.view().await?;
     let (_, object) = asked.find_own(&view, kind, None)?;
-    let mut used_by = if kind == Kind::Key { Vec::new() } else { view.users_of(kind, &object.name) };
+    let used_by = if kind == Kind::Key {
+        Vec::new()
+    } else {
+        view.users_of(kind, &object.name)
+    };
     let uses = used_by.len();
-    used_by.truncate(MOST_TOLD);
+    // That there are others may be told, not who they are.
+    let seen = used_by.iter().filter(|item| asked.sees(&view, item)).take(MOST_TOLD);
+    let used_by: Vec<String> = seen.map(|item| format!("{}/{}", word(item.kind), item.name)).collect();
     if uses == 0 {
         let change = Change {
             document: None,
@@ -415,7 +292,13 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
     } else if asked.query.flag("force") {
         let mut settings = object.document.clone();
         merge(&mut settings, json!({"disabled": true}));
-        asked.change("disable", changed(&object, settings, object.hashes.clone()), Asked::before(&object)).await?;
+        asked
+            .change(
+                "disable",
+                changed(&object, settings, object.hashes.clone()),
+                Asked::before(&object),
+            )
+            .await?;
     } else {
         let mut failure = Failure::conflict(
             "in_use",
@@ -439,24 +322,4 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
         disabled: uses > 0,
         used_by,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patches_are_merged_as_rfc_7396_says() {
-        for (target, patch, expected) in [
-            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b", "b": 1}), json!({"a": null}), json!({"b": 1})),
-            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
-        ] {
-            let mut merged = target;
-            merge(&mut merged, patch);
-            assert_eq!(merged, expected);
-        }
-    }
 }

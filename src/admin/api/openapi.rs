@@ -13,7 +13,13 @@ use std::sync::OnceLock;
 pub(super) fn routes() -> Vec<Route> {
     let serve = Serve::Api(|asked| Box::pin(serve(asked)));
     let about = "This API as OpenAPI 3.1";
-    vec![Route::new::<Value>(Method::GET, "/admin/v1/openapi.json", Who::Unguarded(READ_TEAM), serve, about)]
+    vec![Route::new::<Value>(
+        Method::GET,
+        "/admin/v1/openapi.json",
+        Who::Unguarded(READ_TEAM),
+        serve,
+        about,
+    )]
 }
 
 async fn serve(_: Asked) -> Result<Answer, Failure> {
@@ -33,7 +39,9 @@ pub(in crate::admin) fn document() -> Value {
         let reply = match route.reply {
             Reply::Json(shape) => json!({"application/json": {"schema": shape(&mut generator).to_value()}}),
             Reply::File(kinds) => {
-                let kinds = kinds.iter().map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}})));
+                let kinds = kinds
+                    .iter()
+                    .map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}})));
                 Value::Object(kinds.collect())
             }
         };
@@ -49,6 +57,9 @@ pub(in crate::admin) fn document() -> Value {
         });
         let mut parameters: Vec<Value> = path_names(route.path).map(path_parameter).collect();
         parameters.extend(route.query.iter().map(query_parameter));
+        if let Some(also) = route.also {
+            operation["responses"][also.to_string()] = operation["responses"][route.status.to_string()].clone();
+        }
         if let Some(operation) = operation.as_object_mut() {
             if !parameters.is_empty() {
                 operation.insert("parameters".to_owned(), parameters.into());
@@ -106,16 +117,28 @@ fn tag(path: &'static str) -> &'static str {
 }
 
 fn description(route: &Route) -> String {
-    let roles = || route.who.roles().iter().map(|role| role_name(*role)).collect::<Vec<_>>().join(", ");
+    let roles = || {
+        route
+            .who
+            .roles()
+            .iter()
+            .map(|role| role_name(*role))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match route.who {
         Who::Everybody => "For whoever reaches the listener.".to_owned(),
-        Who::Unguarded(_) => format!("For {}; for whoever reaches the listener as long as there are no operators.", roles()),
+        Who::Unguarded(_) => format!(
+            "For {}; for whoever reaches the listener as long as there are no operators.",
+            roles()
+        ),
         Who::Only(_) => format!("For {}.", roles()),
     }
 }
 
 fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 fn path_parameter(name: &str) -> Value {

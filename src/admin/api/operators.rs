@@ -76,6 +76,12 @@ async fn me(asked: Asked) -> Result<Answer, Failure> {
 }
 
 async fn list(asked: Asked) -> Result<Answer, Failure> {
-    let items = asked.api.access.operators().into_iter().map(OperatorShown::from).collect();
+    let items = asked
+        .api
+        .access
+        .operators()
+        .into_iter()
+        .map(OperatorShown::from)
+        .collect();
     Answer::json(&OperatorList { items })
 }

@@ -1,7 +1,7 @@
 //! Prices in force, and those that override the built-in ones; and the configuration that runs.
 
 use super::super::tenancy::PriceEntry;
-use super::objects::{body, changed};
+use super::change::{body, changed};
 use super::query::cursor;
 use super::table::{Parameter, READ, Route, Serve, Takes, WRITE, Who};
 use super::views::{Deleted, Listed, show};
@@ -17,7 +17,11 @@ pub(super) fn routes() -> Vec<Route> {
     const FILTERS: &[Parameter] = &[
         Parameter::new("prefix", Takes::Text, "Only those whose names begin so: `openai/`"),
         Parameter::new("name", Takes::Text, "Only this one"),
-        Parameter::new("origin", Takes::Word(&["builtin", "file", "store"]), "Only those from there"),
+        Parameter::new(
+            "origin",
+            Takes::Word(&["builtin", "file", "store"]),
+            "Only those from there",
+        ),
         Parameter::new("limit", Takes::Number(1, 500), "At most so many; default 100"),
         Parameter::new("cursor", Takes::Text, "`next_cursor` of the answer before"),
     ];
@@ -135,7 +139,11 @@ async fn put(asked: Asked) -> Result<Answer, Failure> {
     let document = settings::check(&asked, &view, Kind::Price, &asked.name, &sent.settings)?;
     let (action, change, before) = if sent.revision.is_some() {
         let (_, object) = asked.find_own(&view, Kind::Price, sent.revision)?;
-        ("replace", changed(&object, document, Vec::new()), Asked::before(&object))
+        (
+            "replace",
+            changed(&object, document, Vec::new()),
+            Asked::before(&object),
+        )
     } else if view.get(Kind::Price, &asked.name).is_some() {
         let message = "there is one of this name: read it, and send the new one with its `revision`";
         return Err(Failure::conflict("exists", message));

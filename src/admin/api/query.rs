@@ -32,10 +32,13 @@ impl Query {
         for (name, value) in pairs.into_iter().take(64) {
             let Some(parameter) = known.iter().find(|parameter| parameter.name == name) else {
                 let names: Vec<&str> = known.iter().map(|parameter| parameter.name).collect();
-                wrong(&name, match names.as_slice() {
-                    [] => "this path takes no parameters".to_owned(),
-                    names => format!("not a parameter of this path; known: {}", names.join(", ")),
-                });
+                wrong(
+                    &name,
+                    match names.as_slice() {
+                        [] => "this path takes no parameters".to_owned(),
+                        names => format!("not a parameter of this path; known: {}", names.join(", ")),
+                    },
+                );
                 continue;
             };
             if let Err(message) = parameter.takes.check(&value) {
@@ -58,7 +61,10 @@ impl Query {
     /// Values with commas between them.
     pub fn list(&self, name: &str) -> Vec<String> {
         let text = self.text(name).unwrap_or_default();
-        text.split(',').filter(|value| !value.is_empty()).map(str::to_owned).collect()
+        text.split(',')
+            .filter(|value| !value.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn flag(&self, name: &str) -> bool {
@@ -124,10 +130,19 @@ impl Takes {
             Self::Words(words, most) => {
                 let given: Vec<&str> = value.split(',').collect();
                 let known = given.iter().all(|word| words.contains(word));
-                known && given.len() <= most && given.iter().enumerate().all(|(at, word)| !given.iter().take(at).any(|w| w == word))
+                known
+                    && given.len() <= most
+                    && given
+                        .iter()
+                        .enumerate()
+                        .all(|(at, word)| !given.iter().take(at).any(|w| w == word))
             }
         };
-        if good { Ok(()) } else { Err(format!("not {}", self.wanted())) }
+        if good {
+            Ok(())
+        } else {
+            Err(format!("not {}", self.wanted()))
+        }
     }
 
     /// What it takes, in words.
@@ -165,7 +180,10 @@ mod tests {
         assert_eq!(query.time_ms("from"), Some(1_769_817_600_000));
         assert_eq!(query.number("limit", 1), 7);
         assert_eq!(query.list("team"), ["a b", "c"]);
-        assert_eq!(read("from=2026-01-31T01:00:00%2B01:00").unwrap().time_ms("from"), Some(1_769_817_600_000));
+        assert_eq!(
+            read("from=2026-01-31T01:00:00%2B01:00").unwrap().time_ms("from"),
+            Some(1_769_817_600_000)
+        );
         assert!(read("").unwrap().time_ms("from").is_none());
     }
 

@@ -5,7 +5,7 @@
 
 use super::super::tenancy::Problem;
 use super::audit::Begun;
-use super::objects::body;
+use super::change::body;
 use super::query::read_time;
 use super::table::{READ, Route, Serve, WRITE, Who};
 use super::{Answer, Api, Asked, Failure, rfc3339};
@@ -99,7 +99,13 @@ pub enum JobState {
 }
 
 async fn progress(asked: Asked) -> Result<Answer, Failure> {
-    let job = asked.api.recompute.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let job = asked
+        .api
+        .recompute
+        .0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     match job {
         Some(job) => Answer::json(&job),
         None => Err(Failure::not_found("job: none was started since this process began")),
@@ -114,7 +120,12 @@ async fn start(asked: Asked) -> Result<Answer, Failure> {
         Failure::invalid_parts(vec![Problem { path, message }])
     };
     let time = |path: &str, text: &str| {
-        read_time(text).ok_or_else(|| wrong(path, "not a time such as 2026-01-31T22:00:00Z, or a day such as 2026-01-31"))
+        read_time(text).ok_or_else(|| {
+            wrong(
+                path,
+                "not a time such as 2026-01-31T22:00:00Z, or a day such as 2026-01-31",
+            )
+        })
     };
     let (from_ms, to_ms) = (time("from", &wanted.from)?, time("to", &wanted.to)?);
     if from_ms >= to_ms {
@@ -134,12 +145,18 @@ async fn start(asked: Asked) -> Result<Answer, Failure> {
     {
         let mut desk = asked.api.recompute.0.lock().unwrap_or_else(PoisonError::into_inner);
         if desk.as_ref().is_some_and(|job| job.state == JobState::Running) {
-            return Err(Failure::conflict("job_running", "another one is under way: GET this path says how far it is"));
+            return Err(Failure::conflict(
+                "job_running",
+                "another one is under way: GET this path says how far it is",
+            ));
         }
         *desk = Some(job.clone());
     }
     let detail = json!({"from": job.from, "to": job.to, "dry_run": job.dry_run});
-    let begun = asked.api.begin(&asked.who, asked.from, ("usage.recompute", "usage"), detail).await;
+    let begun = asked
+        .api
+        .begin(&asked.who, asked.from, ("usage.recompute", "usage"), detail)
+        .await;
     let begun = match begun {
         Ok(begun) => begun,
         Err(failure) => {
@@ -174,7 +191,11 @@ struct Work {
 impl Work {
     async fn run(mut self, begun: Begun) {
         let result = self.all().await;
-        self.job.state = if result.is_ok() { JobState::Done } else { JobState::Failed };
+        self.job.state = if result.is_ok() {
+            JobState::Done
+        } else {
+            JobState::Failed
+        };
         if result.is_ok() {
             self.job.percent = 100;
         }
@@ -205,12 +226,16 @@ impl Work {
         // The rows of one request follow each other, and may go on on the next page.
         let mut held: Vec<Row> = Vec::new();
         loop {
-            let page = self.api.kept(store.records(&query)).await?;
+            let page = self.api.summed(store.records(&query)).await?;
             held.extend(page.items);
             let next = page.next.filter(|next| query.cursor.as_ref() != Some(next));
             let last = held.last().map(|row| row.id);
             let open = held.iter().rev().take_while(|row| Some(row.id) == last).count();
-            let ready = if next.is_none() || open > MOST_OF_ONE { held.len() } else { held.len() - open };
+            let ready = if next.is_none() || open > MOST_OF_ONE {
+                held.len()
+            } else {
+                held.len() - open
+            };
             let rest = held.split_off(ready);
             let rows = std::mem::replace(&mut held, rest);
             self.page(rows).await?;
@@ -245,11 +270,14 @@ impl Work {
         self.job.changed += differing.len() as u64;
         if !self.job.dry_run && !differing.is_empty() {
             let store = Arc::clone(self.api.store()?);
-            self.api.kept(store.reprice(&differing)).await?;
+            self.api.summed(store.reprice(&differing)).await?;
         }
         if let Some(last) = rows.last() {
             let at = i64::try_from(last.at_ms).unwrap_or(i64::MAX);
-            let (done, all) = (self.filter.to_ms.saturating_sub(at), self.filter.to_ms.saturating_sub(self.filter.from_ms));
+            let (done, all) = (
+                self.filter.to_ms.saturating_sub(at),
+                self.filter.to_ms.saturating_sub(self.filter.from_ms),
+            );
             let percent = done.saturating_mul(100).checked_div(all).unwrap_or(0).clamp(0, 99);
             self.job.percent = u8::try_from(percent).unwrap_or(99);
         }

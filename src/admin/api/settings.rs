@@ -44,14 +44,22 @@ pub(super) fn check_name(kind: Kind, name: &str) -> Result<(), Failure> {
 /// Read a block, in the form that is kept: what is left out or has its default is not in it.
 pub(super) fn check(asked: &Asked, view: &View, kind: Kind, name: &str, settings: &Value) -> Result<Value, Failure> {
     let mut problems = Vec::new();
+    // Structs could be read from lists too.
+    if !settings.is_object() {
+        return Err(Failure::invalid_parts(vec![problem("settings", "not an object")]));
+    }
     if settings.to_string().len() > LARGEST {
-        return Err(Failure::invalid_parts(vec![problem("settings", format!("larger than {LARGEST} bytes"))]));
+        return Err(Failure::invalid_parts(vec![problem(
+            "settings",
+            format!("larger than {LARGEST} bytes"),
+        )]));
     }
     bounded("settings", settings, &mut problems);
     if kind == Kind::Key {
         for field in ["secret", "hash"] {
             if settings.get(field).is_some_and(|value| !value.is_null()) {
-                let message = "keys made here get theirs in the answer; declare a key of your own in the configuration file";
+                let message =
+                    "keys made here get theirs in the answer; declare a key of your own in the configuration file";
                 problems.push(problem(format!("settings.{field}"), message));
             }
         }
@@ -67,8 +75,7 @@ pub(super) fn check(asked: &Asked, view: &View, kind: Kind, name: &str, settings
         Kind::User => shaped::<config::User>(settings),
         Kind::Key => shaped::<config::Key>(settings),
         // Its shape is the business of who reads prices.
-        Kind::Price if settings.is_object() => Ok(settings.clone()),
-        Kind::Price => Err(vec![problem("settings", "not an object")]),
+        Kind::Price => Ok(settings.clone()),
     };
     let settings = settings.map_err(Failure::invalid_parts)?;
     references(asked, view, kind, &settings, &mut problems);
@@ -81,12 +88,16 @@ pub(super) fn check(asked: &Asked, view: &View, kind: Kind, name: &str, settings
 }
 
 /// By the structs of the configuration. What serde refuses with one message, the schema of the same structs explains in full.
-fn shaped<T: DeserializeOwned + serde::Serialize + schemars::JsonSchema>(settings: &Value) -> Result<Value, Vec<Problem>> {
+fn shaped<T: DeserializeOwned + serde::Serialize + schemars::JsonSchema>(
+    settings: &Value,
+) -> Result<Value, Vec<Problem>> {
     let error = match serde_json::from_value::<T>(settings.clone()) {
         Ok(read) => return serde_json::to_value(read).map_err(|_| vec![problem("settings", "it cannot be kept")]),
         Err(error) => error.to_string(),
     };
-    let schema = schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let schema = schemars::generate::SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>();
     let found: Vec<Problem> = match jsonschema::validator_for(&schema.to_value()) {
         Err(_) => Vec::new(),
         Ok(validator) => validator
@@ -98,7 +109,11 @@ fn shaped<T: DeserializeOwned + serde::Serialize + schemars::JsonSchema>(setting
             })
             .collect(),
     };
-    Err(if found.is_empty() { vec![problem("settings", short(&error))] } else { found })
+    Err(if found.is_empty() {
+        vec![problem("settings", short(&error))]
+    } else {
+        found
+    })
 }
 
 fn short(message: &str) -> String {
@@ -111,7 +126,9 @@ fn bounded(path: &str, value: &Value, problems: &mut Vec<Problem>) {
         return;
     }
     let text = |text: &str| {
-        let odd = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let odd = |c: char| {
+            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
         if text.len() > LONGEST_TEXT {
             Some(format!("longer than {LONGEST_TEXT} bytes"))
         } else {
@@ -158,11 +175,14 @@ fn references(asked: &Asked, view: &View, kind: Kind, settings: &Value, problems
         let Some(name) = settings.get(field).and_then(Value::as_str) else {
             continue;
         };
-        let found = view.get(*of, name).filter(|found| {
-            only.is_none_or(|team| view.team_of(*of, name, &found.settings).as_deref() == Some(team))
-        });
+        let found = view
+            .get(*of, name)
+            .filter(|found| only.is_none_or(|team| view.team_of(*of, name, &found.settings).as_deref() == Some(team)));
         if found.is_none() {
-            problems.push(problem(format!("settings.{field}"), format!("there is no such {field}")));
+            problems.push(problem(
+                format!("settings.{field}"),
+                format!("there is no such {field}"),
+            ));
         }
     }
     if let (Some(team), Kind::Project | Kind::User | Kind::Key) = (only, kind) {

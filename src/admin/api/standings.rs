@@ -18,8 +18,16 @@ const SCOPES: &[&str] = &["organisation", "team", "project", "user", "key", "mod
 pub(super) fn routes() -> Vec<Route> {
     const FILTERS: &[Parameter] = &[
         Parameter::new("scope", Takes::Word(SCOPES), "Only those written there"),
-        Parameter::new("name", Takes::Text, "Only those of the tenant, key, model or provider of this name"),
-        Parameter::new("team", Takes::Text, "Only those of this team and of its projects, users and keys"),
+        Parameter::new(
+            "name",
+            Takes::Text,
+            "Only those of the tenant, key, model or provider of this name",
+        ),
+        Parameter::new(
+            "team",
+            Takes::Text,
+            "Only those of this team and of its projects, users and keys",
+        ),
         Parameter::new("limit", Takes::Number(1, 500), "At most so many; default 100"),
         Parameter::new("cursor", Takes::Text, "`next_cursor` of the answer before"),
     ];
@@ -169,7 +177,9 @@ async fn budgets(asked: Asked) -> Result<Answer, Failure> {
 }
 
 fn left(standing: &Standing) -> u64 {
-    standing.limit.saturating_sub(standing.used.saturating_add(standing.reserved))
+    standing
+        .limit
+        .saturating_sub(standing.used.saturating_add(standing.reserved))
 }
 
 fn percent(used: u64, limit: u64) -> u64 {

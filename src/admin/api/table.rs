@@ -121,6 +121,8 @@ pub(in crate::admin) struct Route {
     pub query: &'static [Parameter],
     pub body: Option<Shape>,
     pub status: u16,
+    /// Another status that comes with the same body.
+    pub also: Option<u16>,
     pub reply: Reply,
     pub serve: Serve,
 }
@@ -136,6 +138,7 @@ impl Route {
             query: &[],
             body: None,
             status: 200,
+            also: None,
             reply: Reply::Json(|generator| generator.subschema_for::<T>()),
             serve,
         }
@@ -154,6 +157,13 @@ impl Route {
 
     pub fn status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    pub fn also(self, also: u16) -> Self {
+        Self {
+            also: Some(also),
+            ..self
+        }
     }
 
     pub fn mounted(self, mounted: &'static str) -> Self {

@@ -47,7 +47,11 @@ const WORDS: &[&str] = &[
 const FROM: Parameter = Parameter::new("from", Takes::Time, "From then on; default 30 days before `to`");
 const TO: Parameter = Parameter::new("to", Takes::Time, "Until then, exclusive; default now");
 const CURSOR: Parameter = Parameter::new("cursor", Takes::Text, "`next_cursor` of the answer before");
-const ATTEMPTS: Parameter = Parameter::new("attempts", Takes::Flag, "The calls made for each request too; default false");
+const ATTEMPTS: Parameter = Parameter::new(
+    "attempts",
+    Takes::Flag,
+    "The calls made for each request too; default false",
+);
 
 const fn only(name: &'static str) -> Parameter {
     Parameter::new(name, Takes::Names, "Only what has one of these values")
@@ -64,8 +68,16 @@ macro_rules! with_filters {
 /// The rows of these routes.
 pub(super) fn routes() -> Vec<Route> {
     const SUMS: &[Parameter] = with_filters!(
-        Parameter::new("group_by", Takes::Words(WORDS, 4), "Told apart by these; default nothing"),
-        Parameter::new("bucket", Takes::Word(&["all", "hour", "day", "month"]), "And by time, UTC; default all"),
+        Parameter::new(
+            "group_by",
+            Takes::Words(WORDS, 4),
+            "Told apart by these; default nothing"
+        ),
+        Parameter::new(
+            "bucket",
+            Takes::Word(&["all", "hour", "day", "month"]),
+            "And by time, UTC; default all"
+        ),
         Parameter::new("limit", Takes::Number(1, 1000), "At most so many groups; default 100"),
         CURSOR
     );
@@ -257,7 +269,8 @@ impl From<Row> for Record {
             ("user", &tenant.user),
             ("key", &tenant.key),
         ];
-        let named = |(kind, name): (&str, &Option<std::sync::Arc<str>>)| Some((kind.to_owned(), name.as_ref()?.to_string()));
+        let named =
+            |(kind, name): (&str, &Option<std::sync::Arc<str>>)| Some((kind.to_owned(), name.as_ref()?.to_string()));
         Self {
             id: row.id.to_string(),
             attempt: row.attempt,
@@ -333,7 +346,12 @@ async fn sums(asked: Asked) -> Result<Answer, Failure> {
     let group_by = asked.query.list("group_by");
     let by: Vec<Dimension> = group_by
         .iter()
-        .filter_map(|word| DIMENSIONS.iter().find(|(name, _)| name == word).map(|(_, dimension)| *dimension))
+        .filter_map(|word| {
+            DIMENSIONS
+                .iter()
+                .find(|(name, _)| name == word)
+                .map(|(_, dimension)| *dimension)
+        })
         .collect();
     let word = asked.query.text("bucket").unwrap_or("all");
     let bucket = match word {
@@ -343,7 +361,9 @@ async fn sums(asked: Asked) -> Result<Answer, Failure> {
         _ => Bucket::All,
     };
     let filter = filter(&asked)?;
-    let (from_ms, to_ms) = filter.as_ref().map_or((asked.now_ms, asked.now_ms), |filter| (filter.from_ms, filter.to_ms));
+    let (from_ms, to_ms) = filter
+        .as_ref()
+        .map_or((asked.now_ms, asked.now_ms), |filter| (filter.from_ms, filter.to_ms));
     let mut answer = UsageAnswer {
         from: rfc3339(from_ms),
         to: rfc3339(to_ms),
@@ -360,7 +380,7 @@ async fn sums(asked: Asked) -> Result<Answer, Failure> {
             limit: asked.query.number("limit", 100),
             cursor: asked.query.text("cursor").map(str::to_owned),
         };
-        let page = asked.api.kept(store.usage(&query)).await.map_err(stale)?;
+        let page = asked.api.summed(store.usage(&query)).await.map_err(stale)?;
         answer.items = page.items.into_iter().map(|sum| shown(sum, &answer.group_by)).collect();
         answer.next_cursor = page.next;
     }
@@ -385,7 +405,9 @@ fn shown(sum: Grouped, group_by: &[String]) -> UsageSum {
 /// To a question nothing conflicts but its cursor.
 pub(super) fn stale(failure: Failure) -> Failure {
     if failure.code == "conflict" {
-        return Failure::invalid("`cursor` is not one that an earlier answer to the same question gave as `next_cursor`");
+        return Failure::invalid(
+            "`cursor` is not one that an earlier answer to the same question gave as `next_cursor`",
+        );
     }
     failure
 }
@@ -403,7 +425,7 @@ async fn records(asked: Asked) -> Result<Answer, Failure> {
             limit: asked.query.number("limit", 100),
             cursor: asked.query.text("cursor").map(str::to_owned),
         };
-        let page = asked.api.kept(store.records(&query)).await.map_err(stale)?;
+        let page = asked.api.summed(store.records(&query)).await.map_err(stale)?;
         answer.items = page.items.into_iter().map(Record::from).collect();
         answer.next_cursor = page.next;
     }
@@ -419,7 +441,11 @@ mod tests {
         assert_eq!(DIMENSIONS.map(|(name, _)| name).as_slice(), WORDS);
         for route in routes() {
             for word in WORDS {
-                assert!(route.query.iter().any(|parameter| parameter.name == *word), "{} {word}", route.path);
+                assert!(
+                    route.query.iter().any(|parameter| parameter.name == *word),
+                    "{} {word}",
+                    route.path
+                );
             }
         }
     }

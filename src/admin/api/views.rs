@@ -194,14 +194,23 @@ pub struct Rotate {
 fn common(item: &Item) -> serde_json::Map<String, Value> {
     let mut shown = serde_json::Map::new();
     shown.insert("name".to_owned(), item.name.clone().into());
-    shown.insert("origin".to_owned(), serde_json::to_value(item.origin).unwrap_or_default());
+    shown.insert(
+        "origin".to_owned(),
+        serde_json::to_value(item.origin).unwrap_or_default(),
+    );
     if item.shadows {
         shown.insert("shadows_store".to_owned(), true.into());
     }
     if let Some(object) = &item.object {
         shown.insert("revision".to_owned(), object.revision.into());
-        shown.insert("created_at".to_owned(), rfc3339(object.created_at.saturating_mul(1000)).into());
-        shown.insert("updated_at".to_owned(), rfc3339(object.updated_at.saturating_mul(1000)).into());
+        shown.insert(
+            "created_at".to_owned(),
+            rfc3339(object.created_at.saturating_mul(1000)).into(),
+        );
+        shown.insert(
+            "updated_at".to_owned(),
+            rfc3339(object.updated_at.saturating_mul(1000)).into(),
+        );
     }
     shown.insert("settings".to_owned(), Value::clone(&item.settings));
     shown
@@ -217,8 +226,14 @@ pub(super) fn show(view: &View, item: &Item, now_s: i64) -> Value {
             until: hash.until.map(|until| rfc3339(until.saturating_mul(1000))),
         });
         let credentials: Vec<Credential> = credentials.collect();
-        shown.insert("credentials".to_owned(), serde_json::to_value(credentials).unwrap_or_default());
-        shown.insert("state".to_owned(), serde_json::to_value(state(item, now_s)).unwrap_or_default());
+        shown.insert(
+            "credentials".to_owned(),
+            serde_json::to_value(credentials).unwrap_or_default(),
+        );
+        shown.insert(
+            "state".to_owned(),
+            serde_json::to_value(state(item, now_s)).unwrap_or_default(),
+        );
         let organisation = view.organisation_of(Kind::Key, &item.name, &item.settings);
         let team = view.team_of(Kind::Key, &item.name, &item.settings);
         for (name, value) in [("organisation", organisation), ("team", team)] {
@@ -232,8 +247,15 @@ pub(super) fn show(view: &View, item: &Item, now_s: i64) -> Value {
 
 /// Whether a key opens anything, as far as its own block says.
 pub(super) fn state(item: &Item, now_s: i64) -> KeyState {
-    let expires = item.field("expires").and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    let opens = |object: &crate::storage::Object| object.hashes.iter().any(|hash| hash.until.is_none_or(|until| until > now_s));
+    let expires = item
+        .field("expires")
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let opens = |object: &crate::storage::Object| {
+        object
+            .hashes
+            .iter()
+            .any(|hash| hash.until.is_none_or(|until| until > now_s))
+    };
     if item.object.as_ref().is_some_and(|object| !opens(object)) {
         KeyState::Revoked
     } else if item.settings.get("disabled") == Some(&Value::Bool(true)) {

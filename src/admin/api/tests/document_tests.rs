@@ -24,7 +24,11 @@ fn template(path: &str) -> Option<&'static str> {
             middle.is_some_and(|name| !name.is_empty() && (slashes || !name.contains('/')))
         }
     };
-    paths.keys().find(|template| fits(template)).map(String::as_str)
+    paths
+        .keys()
+        .filter(|template| fits(template))
+        .max_by_key(|template| template.len())
+        .map(String::as_str)
 }
 
 /// Check an answer against what the document says of it.
@@ -41,11 +45,21 @@ pub fn fits(method: &str, path: &str, status: u16, answer: &Value) {
         return;
     }
     let declared = &operation["responses"][status.to_string()];
-    assert!(status >= 400 || !declared.is_null(), "{method} {path}: {status} is not in the document");
-    let response = if declared.is_null() { &operation["responses"]["default"] } else { declared };
+    assert!(
+        status >= 400 || !declared.is_null(),
+        "{method} {path}: {status} is not in the document"
+    );
+    let response = if declared.is_null() {
+        &operation["responses"]["default"]
+    } else {
+        declared
+    };
     let schema = &response["content"]["application/json"]["schema"];
     assert!(!schema.is_null(), "{method} {path} {status}: no schema");
-    let mut validators = VALIDATORS.get_or_init(Mutex::default).lock().unwrap_or_else(|e| e.into_inner());
+    let mut validators = VALIDATORS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(|e| e.into_inner());
     let validator = validators.entry(schema.to_string()).or_insert_with(|| {
         let mut root = schema.clone();
         if let Some(root) = root.as_object_mut() {
@@ -55,8 +69,15 @@ pub fn fits(method: &str, path: &str, status: u16, answer: &Value) {
     });
     let validator = Arc::clone(validator);
     drop(validators);
-    let wrong: Vec<String> = validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(wrong.is_empty(), "{method} {path} {status}: {answer}\n{}", wrong.join("\n"));
+    let wrong: Vec<String> = validator
+        .iter_errors(answer)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{method} {path} {status}: {answer}\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -97,7 +118,11 @@ fn the_document_is_sound() {
             let parameters = operation["parameters"].as_array().unwrap_or(&empty);
             let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
             assert_eq!(in_path, named, "{path}");
-            assert!(parameters.iter().all(|parameter| parameter["description"].is_string() && parameter["schema"].is_object()));
+            assert!(
+                parameters
+                    .iter()
+                    .all(|parameter| parameter["description"].is_string() && parameter["schema"].is_object())
+            );
         }
     }
     let all = ids.len();

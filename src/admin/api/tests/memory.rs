@@ -47,7 +47,9 @@ pub fn chained(before: Option<&str>, entry: &AuditEntry) -> String {
 impl Memory {
     fn up(&self) -> Result<std::sync::MutexGuard<'_, Held>, StoreError> {
         if self.down.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("SECRET-HOST:5432 refused the connection".to_owned()));
+            return Err(StoreError::Unavailable(
+                "SECRET-HOST:5432 refused the connection".to_owned(),
+            ));
         }
         Ok(self.held.lock().unwrap())
     }
@@ -98,7 +100,9 @@ fn fits(row: &Row, filter: &Filter) -> bool {
     let only = filter.only.iter();
     at >= filter.from_ms
         && at < filter.to_ms
-        && only.clone().all(|(by, values)| value(row, *by).is_some_and(|value| values.contains(&value)))
+        && only
+            .clone()
+            .all(|(by, values)| value(row, *by).is_some_and(|value| values.contains(&value)))
 }
 
 #[async_trait]
@@ -117,7 +121,12 @@ impl Store for Memory {
 
     async fn changes(&self, after: Revision) -> Result<Vec<Object>, StoreError> {
         let held = self.up()?;
-        let mut all: Vec<Object> = held.objects.values().filter(|object| object.revision > after).cloned().collect();
+        let mut all: Vec<Object> = held
+            .objects
+            .values()
+            .filter(|object| object.revision > after)
+            .cloned()
+            .collect();
         all.retain(|object| after > 0 || !object.deleted);
         all.sort_by_key(|object| object.revision);
         Ok(all)
@@ -125,7 +134,11 @@ impl Store for Memory {
 
     async fn object(&self, kind: Kind, name: &str) -> Result<Option<Object>, StoreError> {
         let held = self.up()?;
-        Ok(held.objects.get(&(kind, name.to_owned())).filter(|object| !object.deleted).cloned())
+        Ok(held
+            .objects
+            .get(&(kind, name.to_owned()))
+            .filter(|object| !object.deleted)
+            .cloned())
     }
 
     async fn change(&self, changes: &[Change]) -> Result<Revision, StoreError> {
@@ -134,7 +147,10 @@ impl Store for Memory {
             return Err(StoreError::Failed("relation SECRET-TABLE does not exist".to_owned()));
         }
         for change in changes {
-            let there = held.objects.get(&(change.kind, change.name.clone())).filter(|object| !object.deleted);
+            let there = held
+                .objects
+                .get(&(change.kind, change.name.clone()))
+                .filter(|object| !object.deleted);
             if there.map(|object| object.revision) != change.expected {
                 return Err(StoreError::Conflict("SECRET-TABLE differs"));
             }
@@ -173,7 +189,11 @@ impl Store for Memory {
     async fn usage(&self, query: &UsageQuery) -> Result<Page<Grouped>, StoreError> {
         let held = self.up()?;
         let mut sums: BTreeMap<Vec<Option<String>>, Grouped> = BTreeMap::new();
-        for row in held.rows.iter().filter(|row| row.attempt == 0 && fits(row, &query.filter)) {
+        for row in held
+            .rows
+            .iter()
+            .filter(|row| row.attempt == 0 && fits(row, &query.filter))
+        {
             let values: Vec<Option<String>> = query.by.iter().map(|by| value(row, *by)).collect();
             let sum = sums.entry(values.clone()).or_default();
             sum.values = values;
@@ -193,8 +213,18 @@ impl Store for Memory {
 
     async fn records(&self, query: &Records) -> Result<Page<Row>, StoreError> {
         let held = self.up()?;
-        let from: usize = query.cursor.as_deref().unwrap_or("0").parse().map_err(|_| StoreError::Conflict("cursor"))?;
-        let mut all: Vec<Row> = held.rows.iter().filter(|row| fits(row, &query.filter)).cloned().collect();
+        let from: usize = query
+            .cursor
+            .as_deref()
+            .unwrap_or("0")
+            .parse()
+            .map_err(|_| StoreError::Conflict("cursor"))?;
+        let mut all: Vec<Row> = held
+            .rows
+            .iter()
+            .filter(|row| fits(row, &query.filter))
+            .cloned()
+            .collect();
         all.retain(|row| query.attempts || row.attempt == 0);
         all.sort_by_key(|row| (std::cmp::Reverse(row.id), row.attempt));
         let to = (from + query.limit as usize).min(all.len());
@@ -207,7 +237,11 @@ impl Store for Memory {
     async fn reprice(&self, rows: &[Row]) -> Result<u64, StoreError> {
         let mut held = self.up()?;
         for new in rows {
-            for row in held.rows.iter_mut().filter(|row| (row.id, row.attempt) == (new.id, new.attempt)) {
+            for row in held
+                .rows
+                .iter_mut()
+                .filter(|row| (row.id, row.attempt) == (new.id, new.attempt))
+            {
                 row.clone_from(new);
             }
         }

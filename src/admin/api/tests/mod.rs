@@ -80,9 +80,18 @@ impl Tenancy for Process {
             per_ms: Some(60_000),
             forecast: Some(9_000_000_000),
         };
-        let scopes = [("team", "search"), ("team", "zebra"), ("key", "zebra-key"), ("key", "ci"), ("model", "gpt")];
+        let scopes = [
+            ("team", "search"),
+            ("team", "zebra"),
+            ("key", "zebra-key"),
+            ("key", "ci"),
+            ("model", "gpt"),
+        ];
         let both = [Measure::Usd, Measure::Requests];
-        scopes.iter().flat_map(|(scope, name)| both.map(|measure| standing(scope, name, measure))).collect()
+        scopes
+            .iter()
+            .flat_map(|(scope, name)| both.map(|measure| standing(scope, name, measure)))
+            .collect()
     }
 
     async fn new_key(&self) -> Result<NewKey, String> {
@@ -111,7 +120,11 @@ impl Tenancy for Process {
             usd_per_million: [("input".to_owned(), "2.5".to_owned())].into(),
             source: None,
         };
-        vec![price("openai/gpt-4o", "builtin"), price("openai/o3", "builtin"), price("x/y", "store")]
+        vec![
+            price("openai/gpt-4o", "builtin"),
+            price("openai/o3", "builtin"),
+            price("x/y", "store"),
+        ]
     }
 
     fn reprice(&self, request: &mut [Row]) {
@@ -199,7 +212,12 @@ impl World {
         let now = Arc::new(AtomicI64::new(NOW_MS));
         let clock = Arc::clone(&now);
         let clock: Clock = Arc::new(move || clock.load(Ordering::Relaxed));
-        let api = Arc::new(Api::with_clock(access, Some(Arc::clone(&store) as _), Arc::clone(&process) as _, clock));
+        let api = Arc::new(Api::with_clock(
+            access,
+            Some(Arc::clone(&store) as _),
+            Arc::clone(&process) as _,
+            clock,
+        ));
         let state = AdminState {
             meters: Meters::new().unwrap(),
             readiness: Arc::default(),
@@ -224,10 +242,14 @@ impl World {
         for team in ["search", "zebra"] {
             let [app, user, key] = ["app", "user", "key"].map(|part| format!("{team}-{part}"));
             world.store.put(Kind::Organisation, &format!("{team}-org"), json!({}));
-            world.store.put(Kind::Team, team, json!({"organisation": format!("{team}-org")}));
+            world
+                .store
+                .put(Kind::Team, team, json!({"organisation": format!("{team}-org")}));
             world.store.put(Kind::Project, &app, json!({"team": team}));
             world.store.put(Kind::User, &user, json!({"team": team}));
-            world.store.put(Kind::Key, &key, json!({"project": app, "user": user, "tags": [team]}));
+            world
+                .store
+                .put(Kind::Key, &key, json!({"project": app, "user": user, "tags": [team]}));
             for index in 0..3 {
                 world.store.held.lock().unwrap().rows.push(row(team, index));
             }
@@ -245,21 +267,36 @@ impl World {
 
     /// As an operator of this name; none: without a token. The answer fits the document.
     async fn ask(&self, who: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:8081");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "127.0.0.1:8081");
         if !who.is_empty() {
             request = request.header("authorization", format!("Bearer {}", token(who)));
         }
-        let text = if body.is_null() { String::new() } else { body.to_string() };
-        let request = request.header("content-type", "application/json").header("content-length", text.len());
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = request
+            .header("content-type", "application/json")
+            .header("content-length", text.len());
         let mut request = request.body(Body::from(text)).unwrap();
         request.extensions_mut().insert(Connection {
             address: "192.0.2.7".parse().unwrap(),
             long: Arc::default(),
         });
         let (status, headers, body) = self.raw(request).await;
-        let json = headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let json = headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "application/json");
         let text = String::from_utf8(body).unwrap();
-        let answer = if json { serde_json::from_str(&text).unwrap() } else { Value::String(text) };
+        let answer = if json {
+            serde_json::from_str(&text).unwrap()
+        } else {
+            Value::String(text)
+        };
         if json {
             document_tests::fits(method, path, status.as_u16(), &answer);
         }
@@ -273,7 +310,10 @@ impl World {
     #[track_caller]
     fn audit(&self) -> Vec<(String, String, String)> {
         let held = self.store.held.lock().unwrap();
-        held.audit.iter().map(|entry| (entry.action.clone(), entry.subject.clone(), entry.outcome.clone())).collect()
+        held.audit
+            .iter()
+            .map(|entry| (entry.action.clone(), entry.subject.clone(), entry.outcome.clone()))
+            .collect()
     }
 }
 
