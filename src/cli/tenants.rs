@@ -81,6 +81,7 @@ pub enum TenantCommand {
 }
 
 /// What can be done to virtual keys beyond that.
+#[expect(clippy::large_enum_variant, reason = "there is one, for the life of the process")]
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum KeyCommand {
     #[command(flatten)]

@@ -66,16 +66,10 @@ impl Asked {
     /// Change one object: noted before and after, taken up by this process before it is answered.
     pub(super) async fn change(&self, action: &str, change: Change, before: Value) -> Result<Item, Failure> {
         let store = self.api.store()?;
-        let credentials = |hashes: &[KeyHashRow]| -> Value {
-            hashes
-                .iter()
-                .map(|hash| json!({"shown": hash.shown, "until": hash.until}))
-                .collect()
+        let after = match change.kind {
+            Kind::Key => json!({"settings": change.document, "credentials": credentials(&change.hashes)}),
+            _ => json!({"settings": change.document}),
         };
-        let mut after = json!({"settings": change.document});
-        if change.kind == Kind::Key {
-            after["credentials"] = credentials(&change.hashes);
-        }
         let detail = json!({"before": before, "after": after});
         let subject = format!("{}/{}", word(change.kind), change.name);
         let action = format!("{}.{action}", word(change.kind));
@@ -109,16 +103,19 @@ impl Asked {
 
     /// An object as it is now, for the audit log.
     pub(super) fn before(object: &Object) -> Value {
-        let mut before = json!({"settings": object.document});
-        if object.kind == Kind::Key {
-            let shown = object
-                .hashes
-                .iter()
-                .map(|hash| json!({"shown": hash.shown, "until": hash.until}));
-            before["credentials"] = shown.collect();
+        match object.kind {
+            Kind::Key => json!({"settings": object.document, "credentials": credentials(&object.hashes)}),
+            _ => json!({"settings": object.document}),
         }
-        before
     }
+}
+
+/// What may be shown of hashes.
+fn credentials(hashes: &[KeyHashRow]) -> Value {
+    hashes
+        .iter()
+        .map(|hash| json!({"shown": hash.shown, "until": hash.until}))
+        .collect()
 }
 
 pub(super) fn declared(kind: Kind) -> Failure {

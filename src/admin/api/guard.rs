@@ -40,7 +40,8 @@ pub(in crate::admin) async fn not_from_a_page(State(api): State<Arc<Api>>, reque
     }
     let length = headers.get(header::CONTENT_LENGTH);
     let empty = length.is_none_or(|length| length == "0") && !headers.contains_key(header::TRANSFER_ENCODING);
-    if !(guarded && empty) && !is_json(headers) {
+    let needs_none = guarded && empty;
+    if !needs_none && !is_json(headers) {
         let message = "send `content-type: application/json`";
         return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message);
     }
@@ -249,10 +250,10 @@ async fn authenticate(api: &Api, headers: &HeaderMap, from: Option<IpAddr>) -> R
     if let Some(seconds) = api.access.failures.full(&place, now_ms) {
         return Err(Failure::too_many("too many wrong tokens from this address", seconds));
     }
-    if let (true, Some(token)) = (api.access.oidc(), token) {
-        if let Some(identity) = api.tenancy.operator(token, now_ms.div_euclid(1000)).await {
-            return Ok(identity);
-        }
+    if let (true, Some(token)) = (api.access.oidc(), token)
+        && let Some(identity) = api.tenancy.operator(token, now_ms.div_euclid(1000)).await
+    {
+        return Ok(identity);
     }
     api.access.failures.count(&place, now_ms);
     refused("this is not the token of an operator")

@@ -189,10 +189,10 @@ async fn create(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
     let view = asked.api.view().await?;
     let mut settings = settings.unwrap_or_else(|| json!({}));
     // What an operator of one team makes is that team's, unless it says through what.
-    if let (Some(team), Some(map)) = (asked.only_team(), settings.as_object_mut()) {
-        if !["team", "project", "user"].iter().any(|field| map.contains_key(*field)) {
-            map.insert("team".to_owned(), team.into());
-        }
+    if let (Some(team), Some(map)) = (asked.only_team(), settings.as_object_mut())
+        && !["team", "project", "user"].iter().any(|field| map.contains_key(*field))
+    {
+        map.insert("team".to_owned(), team.into());
     }
     let settings = settings::check(&asked, &view, kind, &name, &settings)?;
     if let Some(there) = view.get(kind, &name) {

@@ -57,8 +57,12 @@ pub(in crate::admin) fn document() -> Value {
         });
         let mut parameters: Vec<Value> = path_names(route.path).map(path_parameter).collect();
         parameters.extend(route.query.iter().map(query_parameter));
-        if let Some(also) = route.also {
-            operation["responses"][also.to_string()] = operation["responses"][route.status.to_string()].clone();
+        if let (Some(also), Some(responses)) = (
+            route.also,
+            operation.get_mut("responses").and_then(Value::as_object_mut),
+        ) {
+            let same = responses.get(&route.status.to_string()).cloned();
+            responses.insert(also.to_string(), same.unwrap_or_default());
         }
         if let Some(operation) = operation.as_object_mut() {
             if !parameters.is_empty() {

@@ -185,9 +185,10 @@ fn references(asked: &Asked, view: &View, kind: Kind, settings: &Value, problems
             ));
         }
     }
-    if let (Some(team), Kind::Project | Kind::User | Kind::Key) = (only, kind) {
-        if problems.is_empty() && view.team_of(kind, "", settings).as_deref() != Some(team) {
-            problems.push(problem("settings.team", "name your team, or a project or user of it"));
-        }
+    if let (Some(team), Kind::Project | Kind::User | Kind::Key) = (only, kind)
+        && problems.is_empty()
+        && view.team_of(kind, "", settings).as_deref() != Some(team)
+    {
+        problems.push(problem("settings.team", "name your team, or a project or user of it"));
     }
 }

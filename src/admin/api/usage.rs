@@ -326,13 +326,11 @@ pub(super) fn filter(asked: &Asked) -> Result<Option<Filter>, Failure> {
     let mut only = Vec::new();
     for (name, dimension) in DIMENSIONS {
         let mut values = asked.query.list(name);
-        if dimension == Dimension::Team {
-            if let Some(team) = asked.only_team() {
-                if !values.is_empty() && !values.iter().any(|value| value == team) {
-                    return Ok(None);
-                }
-                values = vec![team.to_owned()];
+        if let (Dimension::Team, Some(team)) = (dimension, asked.only_team()) {
+            if !values.is_empty() && !values.iter().any(|value| value == team) {
+                return Ok(None);
             }
+            values = vec![team.to_owned()];
         }
         if !values.is_empty() {
             only.push((dimension, values));
