@@ -6,7 +6,7 @@
 use crate::config::{Config, Role};
 use crate::ledger::Row;
 use crate::secret::Secret;
-use crate::storage::{AuditEntry, Kind};
+use crate::storage::Kind;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,8 @@ pub trait Tenancy: Send + Sync {
     /// All prices in force, overrides among them; sorted by name.
     fn prices(&self, now_s: i64) -> Vec<PriceEntry>;
 
-    /// All rows of one request, its attempts among them: give them what they cost by the prices in force at their time.
+    /// All rows of one request, the request's own (attempt 0) last: give them what they cost by the prices in force at their
+    /// time. Calls may be missing, if they were not kept.
     fn reprice(&self, request: &mut [Row]);
 
     /// The configuration that runs, as written: secrets as references, never their values.
@@ -43,9 +44,6 @@ pub trait Tenancy: Send + Sync {
 
     /// Who a bearer token of an identity provider is, if it is an operator's. `None` also when it is none.
     async fn operator(&self, bearer: &str, now_s: i64) -> Option<Identity>;
-
-    /// What the hash of an entry of the audit log should be, after one of this hash (none: the first there ever was).
-    fn audit_hash(&self, before: Option<&str>, entry: &AuditEntry) -> String;
 
     /// Writes usage rows in a format; `None` when it is not built in.
     fn export(&self, format: Format) -> Option<Box<dyn RowWriter>>;
@@ -242,10 +240,6 @@ impl Tenancy for NoTenancy {
 
     async fn operator(&self, _: &str, _: i64) -> Option<Identity> {
         None
-    }
-
-    fn audit_hash(&self, _: Option<&str>, _: &AuditEntry) -> String {
-        String::new()
     }
 
     fn export(&self, _: Format) -> Option<Box<dyn RowWriter>> {

@@ -152,6 +152,17 @@ pub struct Maintained {
     pub audit: u64,
 }
 
+/// What following the audit log's chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Entries that are as they were written.
+    pub entries: u64,
+    /// Hash of the last entry, hexadecimal: note it elsewhere, and a log that was written anew as a whole is noticed.
+    pub head: String,
+    /// The first entry that was changed, removed or put in; none: the log is whole.
+    pub broken: Option<i64>,
+}
+
 /// A place for what lasts.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -200,4 +211,9 @@ pub trait Store: Send + Sync {
 
     /// Drop what is older than it is kept (days): single rows, audit entries; make partitions for what comes.
     async fn maintain(&self, now_ms: i64, keep_days: u32, keep_audit_days: u32) -> Result<Maintained, StoreError>;
+
+    /// Follow the chain of the audit log.
+    async fn verify_audit(&self) -> Result<Verified, StoreError> {
+        Err(StoreError::Failed("this store keeps no audit log".to_owned()))
+    }
 }

@@ -9,19 +9,22 @@ use super::change::body;
 use super::query::read_time;
 use super::table::{READ, Route, Serve, WRITE, Who};
 use super::{Answer, Api, Asked, Failure, rfc3339};
-use crate::ledger::Row;
+use crate::ledger::{Row, RowId};
 use crate::storage::{Filter, Records};
 use crate::units::usd;
 use axum::http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows read at one time.
 const PAGE: u32 = 1000;
-/// Rows of one request, at most: what has more is not one.
-const MOST_OF_ONE: usize = 10_000;
+/// No request lasts longer.
+const LONGEST_REQUEST_MS: i64 = 2 * 60 * 60 * 1000;
+/// Requests of which only calls have been read yet.
+const MOST_OPEN: usize = 100_000;
 
 /// Where the job's progress is looked up.
 #[derive(Default)]
@@ -223,24 +226,29 @@ impl Work {
             limit: PAGE,
             cursor: None,
         };
-        // The rows of one request follow each other, and may go on on the next page.
-        let mut held: Vec<Row> = Vec::new();
+        // Calls begin after their request: they are read before it, and may have begun after the time that is asked for.
+        query.filter.to_ms = query.filter.to_ms.saturating_add(LONGEST_REQUEST_MS);
+        let (from, to) = (self.filter.from_ms, self.filter.to_ms);
+        let asked_for = |row: &Row| (from..to).contains(&i64::try_from(row.at_ms).unwrap_or(i64::MAX));
+        let mut open: HashMap<RowId, Vec<Row>> = HashMap::new();
         loop {
             let page = self.api.summed(store.records(&query)).await?;
-            held.extend(page.items);
-            let next = page.next.filter(|next| query.cursor.as_ref() != Some(next));
-            let last = held.last().map(|row| row.id);
-            let open = held.iter().rev().take_while(|row| Some(row.id) == last).count();
-            let ready = if next.is_none() || open > MOST_OF_ONE {
-                held.len()
-            } else {
-                held.len() - open
-            };
-            let rest = held.split_off(ready);
-            let rows = std::mem::replace(&mut held, rest);
-            self.page(rows).await?;
-            let Some(next) = next else { return Ok(()) };
-            query.cursor = Some(next);
+            let mut ready = Vec::new();
+            for row in page.items {
+                let (id, is_request, wanted) = (row.id, row.attempt == 0, asked_for(&row));
+                open.entry(id).or_default().push(row);
+                let whole = if is_request { open.remove(&id) } else { None };
+                ready.extend(whole.filter(|_| wanted).into_iter().flatten());
+            }
+            if open.len() > MOST_OPEN {
+                // Calls whose requests do not come: they were made before, or are lost.
+                open.clear();
+            }
+            self.page(ready).await?;
+            match page.next.filter(|next| query.cursor.as_ref() != Some(next)) {
+                Some(next) => query.cursor = Some(next),
+                None => return Ok(()),
+            }
         }
     }
 

@@ -26,7 +26,7 @@ pub struct Held {
 }
 
 /// How this store chains its entries.
-pub fn chained(before: Option<&str>, entry: &AuditEntry) -> String {
+fn chained(before: Option<&str>, entry: &AuditEntry) -> String {
     let text = format!(
         "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         before.unwrap_or_default(),
@@ -226,7 +226,7 @@ impl Store for Memory {
             .cloned()
             .collect();
         all.retain(|row| query.attempts || row.attempt == 0);
-        all.sort_by_key(|row| (std::cmp::Reverse(row.id), row.attempt));
+        all.sort_by_key(|row| std::cmp::Reverse((row.at_ms, row.id, row.attempt)));
         let to = (from + query.limit as usize).min(all.len());
         Ok(Page {
             items: all[from..to].to_vec(),
@@ -277,5 +277,25 @@ impl Store for Memory {
 
     async fn maintain(&self, _: i64, _: u32, _: u32) -> Result<Maintained, StoreError> {
         Ok(Maintained::default())
+    }
+
+    async fn verify_audit(&self) -> Result<Verified, StoreError> {
+        let held = self.up()?;
+        let mut head = None;
+        for (index, entry) in held.audit.iter().enumerate() {
+            if entry.hash != chained(head.as_deref(), entry) || entry.number != index as i64 + 1 {
+                return Ok(Verified {
+                    entries: index as u64,
+                    head: head.unwrap_or_default(),
+                    broken: Some(index as i64 + 1),
+                });
+            }
+            head = Some(entry.hash.clone());
+        }
+        Ok(Verified {
+            entries: held.audit.len() as u64,
+            head: head.unwrap_or_default(),
+            broken: None,
+        })
     }
 }
