@@ -7,6 +7,7 @@
 //!  "now": "2026-01-31T22:00:00Z"}
 //! ```
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::net::IpAddr;
 pub const LARGEST_QUESTION: usize = 1 << 20;
 
 /// A request that is not sent anywhere.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The path it would come to, without a query. Default `/v1/chat/completions`.
@@ -97,7 +98,7 @@ impl Refused {
 }
 
 /// Where a request would go, and why.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Explanation {
     /// The model the request names.
     pub model_asked: Option<String>,
@@ -118,7 +119,7 @@ pub struct Explanation {
 }
 
 /// A rule that was tried.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleTried {
     /// Its name.
     pub name: String,
@@ -129,7 +130,7 @@ pub struct RuleTried {
 }
 
 /// One parameter that a rule changes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Edit {
     /// The rule.
     pub rule: String,
@@ -143,7 +144,7 @@ pub struct Edit {
 }
 
 /// A target that could be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Candidate {
     /// Its id, `openai/gpt-4o`.
     pub id: String,

@@ -3,8 +3,10 @@
 //! Not the routes. hyper is driven directly rather than through `axum::serve`, which has no limit on the header block, on
 //! the time a header may take or on the number of connections.
 
+use super::api::Connection;
 use super::{AdminState, router};
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -12,6 +14,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -25,6 +28,8 @@ const MAX_HEAD: usize = 16 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest life of a connection, so that readers that stall cannot hold every place for ever.
 const MAX_AGE: Duration = Duration::from_secs(300);
+/// The same of one that carries an export.
+const MAX_AGE_LONG: Duration = Duration::from_secs(2 * 60 * 60);
 /// Time for answers under way when the process stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed accept: out of descriptors is the usual reason, and retrying at once would spin.
@@ -50,6 +55,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serve until `shutdown` resolves, then finish the answers under way, for at most five seconds.
 pub async fn serve(listener: tokio::net::TcpListener, state: AdminState, shutdown: impl Future<Output = ()>) {
+    let api = Arc::clone(&state.api);
     let service = TowerToHyperService::new(router(state));
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stop, stopped) = watch::channel(());
@@ -66,11 +72,13 @@ pub async fn serve(listener: tokio::net::TcpListener, state: AdminState, shutdow
             next = next => next,
         };
         match accepted {
-            Ok((stream, _)) => {
+            // Who may not connect is not told why.
+            Ok((_, peer)) if !api.access.admits(peer.ip()) => {}
+            Ok((stream, peer)) => {
                 let service = service.clone();
                 let mut stopped = stopped.clone();
                 tokio::spawn(async move {
-                    connection(stream, service, &mut stopped).await;
+                    connection(stream, peer, service, &mut stopped).await;
                     drop(place);
                 });
             }
@@ -86,7 +94,21 @@ pub async fn serve(listener: tokio::net::TcpListener, state: AdminState, shutdow
     let _ = tokio::time::timeout(STOP_TIMEOUT, places.acquire_many(all)).await;
 }
 
-async fn connection(stream: TcpStream, service: TowerToHyperService<axum::Router>, stopped: &mut watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: TowerToHyperService<axum::Router>,
+    stopped: &mut watch::Receiver<()>,
+) {
+    let long = Arc::new(AtomicBool::new(false));
+    let known = Connection {
+        address: peer.ip(),
+        long: Arc::clone(&long),
+    };
+    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(known.clone());
+        service.call(request)
+    });
     // Only a delay is lost when this fails.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
@@ -103,6 +125,11 @@ async fn connection(stream: TcpStream, service: TowerToHyperService<axum::Router
             connection.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(STOP_TIMEOUT, connection.as_mut()).await;
         }
-        () = tokio::time::sleep(MAX_AGE) => {}
+        () = async {
+            tokio::time::sleep(MAX_AGE).await;
+            if long.load(Ordering::Relaxed) {
+                tokio::time::sleep(MAX_AGE_LONG.saturating_sub(MAX_AGE)).await;
+            }
+        } => {}
     }
 }

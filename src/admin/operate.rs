@@ -1,32 +1,79 @@
 //! The routes under `/admin/v1/targets` and `/admin/v1/route`: what an operator looks up, tries and changes.
 //!
-//! Not what they do: that is [`Control`]. The listener has no authentication, so whoever reaches it may use them, and an
-//! operator's browser reaches it on behalf of any page it shows. What is not a GET is therefore refused unless it could not have
-//! come from a page: no `origin`, a content type that a page may not send unasked, and a `host` that no foreign name can have
-//! been made to point here (DNS rebinding).
+//! Not what they do: that is [`Control`]; not who may use them, which the table says and `api/guard.rs` sees to.
 
+use super::api::{Route, Serve, Who};
 use super::control::{Action, Control, Unknown};
-use super::explain::{LARGEST_QUESTION, Refused};
+use super::explain::{Explanation, LARGEST_QUESTION, Question, Refused};
 use super::{AdminState, failure, internal};
+use crate::config::Role;
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::routing::{MethodRouter, get, post};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Questions answered at one time; more wait. A body of brackets takes twenty times its size once it is read.
 const QUESTIONS_AT_ONCE: usize = 4;
 
-/// The routes.
-pub(super) fn routes() -> Router<AdminState> {
+/// Who changes targets when there are operators.
+const CHANGING: &[Role] = &[Role::Owner, Role::Admin];
+
+/// The rows of these routes.
+pub(super) fn routes() -> Vec<Route> {
+    const ONE: &str = "/admin/v1/targets/{*id}";
+    let look = Who::Unguarded(super::LOOKING);
+    let change = Who::Unguarded(CHANGING);
+    let act = Serve::Own(|| post(act).layer(DefaultBodyLimit::max(LARGEST_QUESTION)));
+    vec![
+        Route::new::<Value>(
+            Method::GET,
+            "/admin/v1/targets",
+            look,
+            Serve::Own(|| get(targets)),
+            "Every target once, with its breaker, load and latencies",
+        ),
+        Route::new::<Value>(
+            Method::GET,
+            "/admin/v1/targets/{id}",
+            look,
+            Serve::Own(|| get(target)),
+            "One of them",
+        )
+        .mounted(ONE),
+        Route::new::<Value>(
+            Method::POST,
+            "/admin/v1/targets/{id}/reset",
+            change,
+            act,
+            "Close its breaker, forget cool-down and isolation",
+        )
+        .mounted(ONE),
+        Route::new::<Value>(
+            Method::POST,
+            "/admin/v1/targets/{id}/isolate",
+            change,
+            act,
+            "Ask it no more until it is reset",
+        )
+        .mounted(ONE),
+        Route::new::<Explanation>(
+            Method::POST,
+            "/admin/v1/route/explain",
+            look,
+            Serve::Own(explaining),
+            "Which rules hold for a request and where it would go; nothing is sent",
+        )
+        .body::<Question>(),
+    ]
+}
+
+fn explaining() -> MethodRouter<AdminState> {
     let places = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
     let explain = move |State(state): State<AdminState>, body: Result<Bytes, BytesRejection>| {
         let places = Arc::clone(&places);
@@ -37,61 +84,7 @@ pub(super) fn routes() -> Router<AdminState> {
             }
         }
     };
-    Router::new()
-        .route("/admin/v1/targets", get(targets))
-        .route("/admin/v1/targets/{*id}", get(target).post(act))
-        .route("/admin/v1/route/explain", post(explain))
-        .route_layer(from_fn(not_from_a_page))
-        .layer(DefaultBodyLimit::max(LARGEST_QUESTION))
-}
-
-async fn not_from_a_page(request: Request, next: Next) -> Response {
-    if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return next.run(request).await;
-    }
-    let refused = |message| failure(StatusCode::FORBIDDEN, "forbidden", message);
-    let headers = request.headers();
-    if headers.contains_key(header::ORIGIN) {
-        return refused("requests of web pages (with an `origin`) are refused");
-    }
-    if !host_is_an_address(headers, request.uri().authority()) {
-        return refused("use the listener's IP address or localhost: other names in `host` are refused");
-    }
-    if !is_json(headers) {
-        let message = "send `content-type: application/json`";
-        return failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message);
-    }
-    next.run(request).await
-}
-
-/// Whether the request names this listener by an address or as localhost, which is all that `admin.listen` may be.
-fn host_is_an_address(headers: &HeaderMap, target: Option<&Authority>) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return false;
-    };
-    let Ok(host) = Authority::try_from(host.as_bytes()) else {
-        return false;
-    };
-    [Some(&host), target].into_iter().flatten().all(|authority| {
-        let name = authority.host();
-        let address = name
-            .strip_prefix('[')
-            .and_then(|name| name.strip_suffix(']'))
-            .unwrap_or(name);
-        let local = name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok();
-        local && !authority.as_str().contains('@')
-    })
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-        return false;
-    };
-    let kind = kind.to_str().unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("application/json")
+    post(explain).layer(DefaultBodyLimit::max(LARGEST_QUESTION))
 }
 
 /// Run on a thread that may block; `None` when it panicked, which is in the log.

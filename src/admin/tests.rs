@@ -27,6 +27,7 @@ fn start() -> Running {
         readiness: Arc::clone(&readiness),
         facts: Arc::new(|| json!({"config": "/etc/cirque/cirque.yaml", "models": ["demo"]})),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -144,6 +145,7 @@ async fn facts_that_panic_are_a_500_and_no_more() {
         readiness: Arc::default(),
         facts: Arc::new(|| panic!("test")),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -169,6 +171,7 @@ async fn two_processes_can_hold_the_address_and_one_can_leave() {
         readiness: Arc::default(),
         facts: Arc::new(|| json!({})),
         control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     tokio::spawn(serve(listener, state, std::future::pending()));
@@ -190,4 +193,31 @@ async fn stopping_closes_idle_connections_and_returns() {
         .expect("stops before its own limit")
         .unwrap();
     assert_eq!(idle.read(&mut buffer).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_is_not_answered() {
+    let admin = crate::config::Admin {
+        allowed_ips: vec!["192.0.2.0/24".to_owned()],
+        ..crate::config::Admin::default()
+    };
+    let access = Access::new(&admin, false).unwrap();
+    let state = AdminState {
+        meters: Meters::new().unwrap(),
+        readiness: Arc::default(),
+        facts: Arc::new(|| json!({})),
+        control: Arc::new(operate_tests::Fake::default()),
+        api: Arc::new(Api::new(access, None, Arc::new(NoTenancy))),
+        started: Instant::now(),
+    };
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    tokio::spawn(serve(listener, state, std::future::pending()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    // Closed or reset: not a byte of an answer either way.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.is_empty(), "{answer:?}");
 }

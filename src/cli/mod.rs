@@ -1,11 +1,17 @@
 //! The command line: one file per command.
 
+mod audit;
+mod budget;
 pub mod check;
+mod client;
+mod download;
 pub mod key;
-pub mod prices;
 pub mod migrate;
+pub mod prices;
 pub mod route;
 pub mod schema;
+mod tenants;
+mod usage;
 
 use crate::server::{self, ServeOptions};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -55,18 +61,47 @@ enum Command {
         #[command(subcommand)]
         command: prices::PricesCommand,
     },
-    /// About virtual keys.
-    Key {
-        #[command(subcommand)]
-        command: key::KeyCommand,
-    },
     /// Bring the database of the store up to date: before the first start, and before a new version.
     Migrate(migrate::MigrateArgs),
+    /// About virtual keys: of a running gateway, or made for a file (`new`, `hash`).
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// About teams of a running gateway.
+    #[command(subcommand)]
+    Team(tenants::TenantCommand),
+    /// About projects of a running gateway.
+    #[command(subcommand)]
+    Project(tenants::TenantCommand),
+    /// About users of a running gateway.
+    #[command(subcommand)]
+    User(tenants::TenantCommand),
+    /// About organisations of a running gateway.
+    #[command(subcommand)]
+    Organisation(tenants::TenantCommand),
+    /// How much of the budgets of a running gateway is spent.
+    #[command(subcommand)]
+    Budget(budget::StandingCommand),
+    /// How full the limits of a running gateway are.
+    #[command(subcommand)]
+    Limit(budget::StandingCommand),
+    /// What was used and what it cost.
+    Usage(usage::UsageArgs),
+    /// Who changed what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    #[command(flatten)]
+    Offline(key::KeyCommand),
+    #[command(flatten)]
+    Running(tenants::KeyCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -107,8 +142,17 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             command: RouteCommand::Explain(args),
         } => return route::run(&args),
         Command::Prices { command } => return prices::run(&command),
-        Command::Key { command } => key::run(&command)?,
         Command::Migrate(args) => return migrate::run(&args),
+        Command::Key(KeyCommand::Offline(command)) => key::run(&command)?,
+        Command::Key(KeyCommand::Running(command)) => return tenants::key(&command),
+        Command::Team(command) => return tenants::tenant("teams", &command),
+        Command::Project(command) => return tenants::tenant("projects", &command),
+        Command::User(command) => return tenants::tenant("users", &command),
+        Command::Organisation(command) => return tenants::tenant("organisations", &command),
+        Command::Budget(command) => return budget::budgets(&command),
+        Command::Limit(command) => return budget::limits(&command),
+        Command::Usage(args) => return usage::usage(&args),
+        Command::Audit(command) => return audit::audit(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());
         }

@@ -170,7 +170,7 @@ fn table<const N: usize>(out: &mut String, head: [&str; N], rows: Vec<[String; N
 }
 
 /// Text of a request or a file, safe for a terminal: control characters escaped, cut when long.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut plain = String::new();
     for (index, character) in text.chars().enumerate() {
         if index == LONGEST_CELL {

@@ -93,6 +93,7 @@ impl Housekeeping {
                 app: Arc::clone(&self.app),
                 config: Arc::clone(&self.running),
             }),
+            api: Arc::new(admin::Api::closed()),
             started: Instant::now(),
         };
         // The admin API outlives the shutdown signal: draining is when an operator looks.

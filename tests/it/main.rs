@@ -15,6 +15,7 @@
 mod support;
 
 mod admin;
+mod admin_api;
 mod attempts;
 mod bad_input;
 mod blame;

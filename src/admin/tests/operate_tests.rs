@@ -41,6 +41,7 @@ async fn serving(control: Arc<Fake>) -> SocketAddr {
         readiness: Arc::default(),
         facts: Arc::new(|| json!({})),
         control,
+        api: Arc::new(Api::closed()),
         started: Instant::now(),
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
