@@ -61,7 +61,7 @@ impl ClientCertificate {
             alternative
                 .iter()
                 .filter_map(kind)
-                .filter(fits)
+                .filter(|name| fits(name))
                 .take(MOST_NAMES)
                 .collect()
         };
@@ -76,7 +76,7 @@ impl ClientCertificate {
         // With several, nobody could say which counts.
         let mut common_names = certificate.subject().iter_common_name();
         let common_name = match (common_names.next(), common_names.next()) {
-            (Some(name), None) => name.as_str().ok().map(str::to_owned).filter(fits),
+            (Some(name), None) => name.as_str().ok().map(str::to_owned).filter(|name| fits(name)),
             _ => None,
         };
         Some(Self {
@@ -99,7 +99,7 @@ impl ClientCertificate {
 }
 
 /// A name that can be shown, compared and logged.
-fn fits(name: &String) -> bool {
+fn fits(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
 }
 

@@ -275,7 +275,7 @@ mod tests {
 
     fn number(bits: usize) -> Vec<u8> {
         let mut bytes = vec![0xff; bits / 8];
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             bytes.insert(0, (1 << (bits % 8)) - 1);
         }
         bytes
