@@ -12,7 +12,7 @@
 
 use super::words::word;
 use super::{Charge, Row, RowId, Tenant};
-use crate::units::{Cost, Usage};
+use crate::units::{Cost, ServiceTier, Usage};
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
@@ -145,7 +145,7 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
 /// Read no more classes of tokens or cost than this.
 const CLASSES: usize = 16;
 
-fn usage_numbers(usage: &Usage) -> [u64; 8] {
+fn usage_numbers(usage: &Usage) -> [u64; 12] {
     let Usage {
         input,
         output,
@@ -155,6 +155,10 @@ fn usage_numbers(usage: &Usage) -> [u64; 8] {
         reasoning,
         audio_input,
         audio_output,
+        unbilled_input,
+        unbilled_output,
+        web_searches,
+        tier,
     } = *usage;
     [
         input,
@@ -165,6 +169,10 @@ fn usage_numbers(usage: &Usage) -> [u64; 8] {
         reasoning,
         audio_input,
         audio_output,
+        unbilled_input,
+        unbilled_output,
+        web_searches,
+        tier as u64,
     ]
 }
 
@@ -178,8 +186,13 @@ fn usage_of(numbers: [u64; CLASSES]) -> Usage {
         reasoning,
         audio_input,
         audio_output,
+        unbilled_input,
+        unbilled_output,
+        web_searches,
+        tier,
         ..,
     ] = numbers;
+    let tier = ServiceTier::ALL.get(usize::try_from(tier).unwrap_or_default());
     Usage {
         input,
         output,
@@ -189,6 +202,10 @@ fn usage_of(numbers: [u64; CLASSES]) -> Usage {
         reasoning,
         audio_input,
         audio_output,
+        unbilled_input,
+        unbilled_output,
+        web_searches,
+        tier: tier.copied().unwrap_or_default(),
     }
 }
 

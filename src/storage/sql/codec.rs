@@ -9,7 +9,7 @@ use super::words::{Numbers, Texts};
 use super::{LATEST_MS, kept};
 use crate::ledger::{Charge, Row, RowId, Tenant};
 use crate::storage::StoreError;
-use crate::units::{Cost, Usage};
+use crate::units::{Cost, ServiceTier, Usage};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 const MOST_TAGS: usize = 64;
 
 /// Columns of `ledger`, in the order in which rows are written and read.
-pub(super) const COLUMNS: [(&str, Type); 41] = [
+pub(super) const COLUMNS: [(&str, Type); 45] = [
     ("at_ms", Type::Int),
     ("id", Type::Blob),
     ("attempt", Type::Int),
@@ -59,7 +59,13 @@ pub(super) const COLUMNS: [(&str, Type); 41] = [
     ("tags", Type::Text),
     ("metadata", Type::Text),
     ("charges", Type::Text),
+    ("unbilled_input", Type::Int),
+    ("unbilled_output", Type::Int),
+    ("web_searches", Type::Int),
+    ("tier", Type::Int),
 ];
+/// First of the columns of what is told of usage beside its sums.
+const BESIDE_AT: usize = 41;
 pub(super) const WORDS_AT: usize = 3;
 pub(super) const COST_AT: usize = 28;
 pub(super) const BILLED_AT: usize = 36;
@@ -198,6 +204,13 @@ pub(super) fn values(row: &Row, numbers: &Numbers) -> Vec<Value> {
     });
     let charges = charges.collect::<Vec<_>>().join(";");
     values.push(Value::Text(Some(charges).filter(|charges| !charges.is_empty())));
+    let beside = [
+        usage.unbilled_input,
+        usage.unbilled_output,
+        usage.web_searches,
+        usage.tier as u64,
+    ];
+    values.extend(beside.map(rare));
     values
 }
 
@@ -315,7 +328,7 @@ pub(super) fn row(record: &Record, texts: &Texts) -> Result<Row, StoreError> {
         estimated: record.int(17)? != 0,
         latency_ms: small(18)?,
         ttft_ms: record.maybe_int(19)?.map(|_| small(19)).transpose()?,
-        usage: usage(record, 20)?,
+        usage: with_beside(usage(record, 20)?, record)?,
         cost: cost(record)?,
         billed: record
             .maybe_int(BILLED_AT)?
@@ -339,6 +352,19 @@ pub(super) fn usage(record: &Record, from: usize) -> Result<Usage, StoreError> {
         reasoning: record.figure(from + 5)?,
         audio_input: record.figure(from + 6)?,
         audio_output: record.figure(from + 7)?,
+        ..Usage::default()
+    })
+}
+
+/// The usage of one row: with what is not summed up.
+fn with_beside(usage: Usage, record: &Record) -> Result<Usage, StoreError> {
+    let tier = usize::try_from(record.figure(BESIDE_AT + 3)?).unwrap_or_default();
+    Ok(Usage {
+        unbilled_input: record.figure(BESIDE_AT)?,
+        unbilled_output: record.figure(BESIDE_AT + 1)?,
+        web_searches: record.figure(BESIDE_AT + 2)?,
+        tier: ServiceTier::ALL.get(tier).copied().unwrap_or_default(),
+        ..usage
     })
 }
 

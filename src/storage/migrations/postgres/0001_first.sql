@@ -98,7 +98,11 @@ CREATE TABLE ledger (
     request_id TEXT COLLATE "C" NOT NULL,
     tags TEXT COLLATE "C",
     metadata TEXT COLLATE "C",
-    charges TEXT COLLATE "C",
+    charges TEXT,
+    unbilled_input BIGINT,
+    unbilled_output BIGINT,
+    web_searches BIGINT,
+    tier BIGINT,
     PRIMARY KEY (at_ms, id, attempt)
 ) PARTITION BY RANGE (at_ms);
 

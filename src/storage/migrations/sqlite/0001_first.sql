@@ -98,6 +98,10 @@ CREATE TABLE ledger (
     tags TEXT,
     metadata TEXT,
     charges TEXT,
+    unbilled_input INTEGER,
+    unbilled_output INTEGER,
+    web_searches INTEGER,
+    tier INTEGER,
     PRIMARY KEY (at_ms, id, attempt)
 ) STRICT, WITHOUT ROWID;
 
