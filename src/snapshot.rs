@@ -9,20 +9,25 @@
 //! snapshot stays.
 
 mod build;
+mod counted;
 mod credentials;
 pub mod issuers;
 pub mod routes;
 mod shown;
+mod tariff;
 mod terms;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
 use self::routes::Routes;
-pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms, RetryTerms, Sticks};
+pub use self::tariff::{Named, Tariff};
+pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms, OutputTerms, RetryTerms, Sticks};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
 use crate::config::Config;
 use crate::ids::TargetId;
+use crate::ledger::Tenant;
+use crate::limits::{Bank, Bound, Estimator, Exchange, Ratio};
 use crate::telemetry::{ArmMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
@@ -43,6 +48,10 @@ pub struct State {
     pub meters: Arc<Meters>,
     /// Bounds the calls that failing targets cause.
     pub retries: RetryBudget,
+    /// What limits and budgets have counted.
+    pub bank: Arc<Bank>,
+    /// How many tokens a byte is, by model.
+    pub estimates: Estimator,
     breakers: DashMap<TargetId, Arc<Breaker>>,
     /// By provider and what its credential hashes to: another credential is not held to account for the one before.
     quarantines: DashMap<(String, u64), Arc<Quarantine>>,
@@ -55,8 +64,15 @@ pub struct State {
 impl State {
     /// Nothing known yet.
     pub fn new(meters: Arc<Meters>) -> Self {
+        Self::sharing(meters, None)
+    }
+
+    /// The same, sharing counts with other instances.
+    pub fn sharing(meters: Arc<Meters>, exchange: Option<Arc<dyn Exchange>>) -> Self {
         Self {
             meters,
+            bank: Bank::new(exchange),
+            estimates: Estimator::default(),
             retries: RetryBudget::default(),
             breakers: DashMap::new(),
             quarantines: DashMap::new(),
@@ -175,6 +191,14 @@ pub struct PublicModel {
     pub line: Option<LineTerms>,
     /// Copies to another pool.
     pub mirror: Option<MirrorTerms>,
+    /// Its own limits and budgets, and those of providers that may answer.
+    pub bounds: Box<[Arc<Bound>]>,
+    /// Providers that may answer, those of fallbacks among them.
+    pub providers: Box<[Arc<str>]>,
+    /// How much is written at most by who does not say.
+    pub output: OutputTerms,
+    /// How many tokens a byte of a prompt is.
+    pub ratio: Arc<Ratio>,
     /// By target: what it can take; empty when each takes anything.
     pub fits: Vec<Fit>,
     /// By target: the arm of a comparison it belongs to; empty when there is none.
@@ -281,6 +305,10 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
     pub mixed: bool,
+    /// What calls cost.
+    pub tariff: Arc<Tariff>,
+    /// Who pays where nobody is known, and its tags.
+    pub nobody: (Arc<Tenant>, Arc<[Arc<str>]>),
     /// Percent of requests that may be asked again while targets fail, and how many of any second.
     pub retry_budget: (u32, u32),
     /// Clients need no key.
@@ -294,7 +322,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// Build it. Errors are lines for the operator: every problem that was found, not the first.
     pub fn build(config: &Config, state: &State) -> Result<Self, Vec<String>> {
-        let mut builder = Builder::new(config, state);
+        let tariff = Arc::new(tariff::load(config)?);
+        let mut builder = Builder::new(config, state, Arc::clone(&tariff));
         builder.sites();
         let (models, by_name) = builder.models();
         let mut patterns: Vec<(String, String, usize)> = by_name
@@ -329,6 +358,8 @@ impl Snapshot {
             passthrough,
             routes,
             limits: build::limits(config),
+            tariff,
+            nobody: (Arc::default(), Arc::from([])),
             mixed: config.providers.values().any(build::is_foreign),
             retry_budget: (
                 config.retry_budget.percent.unwrap_or(20),
@@ -338,6 +369,11 @@ impl Snapshot {
             loaded_at,
             books: builder.books,
         })
+    }
+
+    /// A model by its exact name or alias.
+    pub fn model(&self, name: &str) -> Option<&PublicModel> {
+        self.models.get(*self.by_name.get(name)?)
     }
 
     /// The model a client's name means: an exact name or alias first, then the most specific pattern.

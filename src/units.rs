@@ -80,6 +80,28 @@ impl Usage {
         self.input.saturating_add(self.output)
     }
 
+    /// Add what another call used.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.input, other.input),
+            (&mut self.output, other.output),
+            (&mut self.cached, other.cached),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.cache_write_1h, other.cache_write_1h),
+            (&mut self.reasoning, other.reasoning),
+            (&mut self.audio_input, other.audio_input),
+            (&mut self.audio_output, other.audio_output),
+            (&mut self.unbilled_input, other.unbilled_input),
+            (&mut self.unbilled_output, other.unbilled_output),
+            (&mut self.web_searches, other.web_searches),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
+        if other.tier != ServiceTier::Standard {
+            self.tier = other.tier;
+        }
+    }
+
     /// Take the larger of each figure: streams report usage in pieces, and later pieces repeat or complete earlier ones.
     pub fn merge(&mut self, later: &Self) {
         for (mine, theirs) in [
@@ -340,6 +362,21 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// Add what another call cost.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in [
+            (&mut self.input, other.input),
+            (&mut self.cached, other.cached),
+            (&mut self.cache_write, other.cache_write),
+            (&mut self.output, other.output),
+            (&mut self.reasoning, other.reasoning),
+            (&mut self.audio, other.audio),
+            (&mut self.request, other.request),
+        ] {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
     /// The sum.
     pub fn total(&self) -> NanoUsd {
         [

@@ -138,6 +138,11 @@ pub fn check(text: &str) -> Result<(), Malformed> {
     }
 }
 
+/// Whether a text claims to be one of our keys.
+pub fn is_ours(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 /// What lists show of a key: `cq-3fAx…`; of a secret of another making nothing but that it is one.
 pub fn shown(key: &str) -> String {
     let head = if is_well_formed(key) {

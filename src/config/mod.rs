@@ -9,6 +9,7 @@
 //! ```
 
 mod base_url;
+mod bounds;
 mod endpoints;
 mod listen;
 mod load;
@@ -27,6 +28,7 @@ mod validate;
 mod yaml;
 
 pub use base_url::{BaseUrl, Host};
+pub use bounds::bounds;
 pub use endpoints::{DEFAULT_LOCATION, DEFAULT_SCOPE, regional_base_url, token_url};
 pub use listen::socket_address;
 pub(crate) use load::Located;

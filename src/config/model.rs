@@ -105,6 +105,29 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// Whether something is to be kept: keys, tenants, usage or an audit log; then there is a store.
+    pub fn keeps(&self) -> bool {
+        !self.insecure.open_access
+            || self.store.is_some()
+            || self.ledger.enabled == Some(true)
+            || !(self.keys.is_empty() && self.auth.jwt.is_empty() && self.admin.operators.is_empty())
+    }
+
+    /// Whether anything asks what requests cost.
+    pub fn counts_money(&self) -> bool {
+        let prices = &self.prices;
+        self.keeps()
+            || !prices.files.is_empty()
+            || prices.margin.is_some()
+            || self
+                .models
+                .values()
+                .any(|model| !model.budgets.is_empty() || model.strategy == Strategy::Cheapest)
+            || self.providers.values().any(|provider| !provider.budgets.is_empty())
+    }
+}
+
 /// `listen:` one address, one listener, or a list of either.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]

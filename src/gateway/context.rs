@@ -1,11 +1,13 @@
 //! What must outlive the walk of one request: its id, the snapshot it pinned, and the record of facts for settling.
 
 use super::stages::admit::Admission;
+use super::stages::authenticate::Principal;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
-use crate::snapshot::Snapshot;
+use crate::limits::{Lease, Prompt, Standings};
+use crate::snapshot::{Named, Snapshot};
 use crate::telemetry::{ArmMeter, Meters, Outcome, Purpose, RouteMeter, Side};
-use crate::units::Usage;
+use crate::units::{NanoUsd, Usage};
 use crate::upstream::Target;
 use crate::wire::needs::Seen;
 use crate::wire::{Dialect, Operation};
@@ -31,6 +33,18 @@ pub struct RequestContext {
     pub unfit: Vec<(usize, usize)>,
     /// What was seen in the body, if somebody looked.
     pub seen: Option<Seen>,
+    /// Who is calling.
+    pub principal: Principal,
+    /// Providers that may not answer it.
+    pub barred: Vec<Arc<str>>,
+    /// What it holds of limits and budgets, until it is settled.
+    pub lease: Option<Lease>,
+    /// The tightest of them, for its headers.
+    pub standings: Standings,
+    /// What was told of its prompt's size before it went out.
+    pub prompt: Option<Prompt>,
+    /// What the client put into `x-cirque-metadata`, checked: for its usage record.
+    pub metadata: Option<Box<str>>,
     /// Facts gathered on the way.
     pub record: Record,
     /// Set when the request is in the passthrough lane.
@@ -50,6 +64,12 @@ impl RequestContext {
             priority: DEFAULT_PRIORITY,
             unfit: Vec::new(),
             seen: None,
+            principal: Principal::default(),
+            barred: Vec::new(),
+            lease: None,
+            standings: Standings::default(),
+            prompt: None,
+            metadata: None,
             record: Record::default(),
             passthrough: None,
             admission: None,
@@ -96,6 +116,10 @@ pub struct Record {
     pub asked: Asked,
     /// Public model, as configured.
     pub model: Option<Arc<str>>,
+    /// How the client named it, where that says which model is asked for: the name, and what of it a `*` matched.
+    pub wild: Option<(Box<str>, Box<str>)>,
+    /// What the answer cost, where that is known before it is sent.
+    pub cost: Option<NanoUsd>,
     /// Target that answered, or was tried last.
     pub target: Option<Arc<Target>>,
     /// Its meter.
@@ -205,6 +229,14 @@ pub struct Try {
 }
 
 impl Record {
+    /// How the client named the model, for prices.
+    pub fn named(&self) -> Named<'_> {
+        match &self.wild {
+            Some((asked, matched)) => Named { asked, matched },
+            None => Named::default(),
+        }
+    }
+
     /// A call ended without being the answer.
     pub fn fell(&mut self, target: &Arc<Target>, purpose: Purpose, outcome: Outcome, took: Duration) {
         self.tries.push(Try {

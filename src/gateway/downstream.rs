@@ -24,6 +24,8 @@ pub enum Stop {
 /// One client waiting for one answer.
 pub struct Downstream<'a> {
     session: &'a mut Session,
+    /// Behind trusted proxies.
+    client: Option<IpAddr>,
     /// Time spent in waits: not the gateway's own.
     pub waited: Duration,
 }
@@ -33,6 +35,7 @@ impl<'a> Downstream<'a> {
     pub fn new(session: &'a mut Session) -> Self {
         Self {
             session,
+            client: None,
             waited: Duration::ZERO,
         }
     }
@@ -47,9 +50,15 @@ impl<'a> Downstream<'a> {
         self.session
     }
 
-    /// Where the client connects from.
+    /// A trusted proxy says who the client is.
+    pub fn is_for(&mut self, client: IpAddr) {
+        self.client = Some(client);
+    }
+
+    /// Where the client connects from, or whom a trusted proxy passes on.
     pub fn client_ip(&self) -> Option<IpAddr> {
-        Some(self.session.client_addr()?.as_inet()?.ip().to_canonical())
+        self.client
+            .or_else(|| Some(self.session.client_addr()?.as_inet()?.ip().to_canonical()))
     }
 
     /// Whether the client speaks HTTP/2.

@@ -3,6 +3,7 @@
 //! [`proxy`] is Pingora's hook, one line per phase; [`pipeline`] is the walk; `stages/` holds one file per step; the rest
 //! is the client side of the wire. Facts cross between rooms only here, as values.
 
+pub mod accounts;
 pub mod aside;
 pub mod buffers;
 pub mod context;
@@ -18,10 +19,11 @@ pub mod respond;
 pub mod stages;
 pub mod wire;
 
+use crate::ledger::Ledger;
 use crate::snapshot::{Snapshot, State};
 use crate::telemetry::{AccessLog, Meters, RouteMeter, TokenCounter};
 use crate::upstream::Transport;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -31,6 +33,10 @@ pub struct App {
     pub snapshot: ArcSwap<Snapshot>,
     /// What outlives snapshots.
     pub state: Arc<State>,
+    /// Who may call; none: anybody.
+    pub accounts: ArcSwapOption<accounts::Accounts>,
+    /// Where usage records go; none: nowhere.
+    pub ledger: ArcSwapOption<Ledger>,
     /// Upstream connections.
     pub transport: Arc<Transport>,
     /// Metrics.

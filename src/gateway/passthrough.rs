@@ -152,6 +152,9 @@ pub async fn peer(session: &mut Session, ctx: &mut RequestContext) -> pingora::R
         let Some(target) = model.targets.get(pick.index) else {
             continue;
         };
+        if ctx.barred.contains(&target.provider) {
+            continue;
+        }
         if let Backend::Http(site) = &target.backend {
             passing.permit = Some(pick.permit);
             break (target, site);

@@ -5,7 +5,7 @@ use super::context::{Asked, RequestContext};
 use super::downstream::Downstream;
 use super::respond::{self, JSON};
 use super::stages::receive::{self, Route};
-use super::stages::{admit, authenticate, dispatch, relay, rules, settle};
+use super::stages::{admit, authenticate, authorize, dispatch, relay, reserve, rules, settle};
 use crate::error::{ErrorKind, GatewayError};
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
@@ -51,8 +51,8 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
         }),
     };
     let outcome = match route {
-        Ok(Route::Passthrough(model)) => match authenticate::run(&snapshot) {
-            Ok(_) => {
+        Ok(Route::Passthrough(model)) => match pass(app, down, ctx, &snapshot, model).await {
+            Ok(()) => {
                 ctx.passthrough = Some(super::passthrough::Passing::new(model));
                 return Lane::Passthrough;
             }
@@ -61,8 +61,10 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
         Ok(Route::Api(endpoint)) => call(app, down, ctx, &snapshot, endpoint)
             .await
             .map_err(|error| (error, None)),
-        Ok(Route::Models) => list(down, ctx, &snapshot, None).await.map_err(|error| (error, None)),
-        Ok(Route::Model(from)) => list(down, ctx, &snapshot, Some(from))
+        Ok(Route::Models) => list(app, down, ctx, &snapshot, None)
+            .await
+            .map_err(|error| (error, None)),
+        Ok(Route::Model(from)) => list(app, down, ctx, &snapshot, Some(from))
             .await
             .map_err(|error| (error, None)),
         Err(no_route) => Err((*no_route.error, no_route.allow)),
@@ -108,9 +110,10 @@ async fn call(
     snapshot: &Arc<Snapshot>,
     endpoint: Endpoint,
 ) -> Answered {
-    let principal = authenticate::run(snapshot)?;
+    authenticate::run(app, snapshot, down, ctx, endpoint.operation.as_str()).await?;
     let received = receive::run(app, down, ctx, endpoint, &snapshot.limits).await?;
     let mut call = received.call;
+    authorize::defaults(ctx, snapshot, &mut call)?;
     let ruled = match &snapshot.routes {
         None => None,
         Some(_) => rules::run(app, down, ctx, snapshot, &mut call).await?,
@@ -119,24 +122,47 @@ async fn call(
         Some(found) => found,
         None => snapshot
             .find(&call.envelope.model)
-            .ok_or_else(|| unknown_model(snapshot, &call.envelope.model))?,
+            .ok_or_else(|| unknown_model(ctx, snapshot, &call.envelope.model))?,
     };
     ctx.record.model = Some(Arc::clone(&found.model.name));
-    let reply = dispatch::run(app, down, ctx, snapshot, principal, &call, found).await?;
+    authorize::model(app, ctx, snapshot, &call, found)?;
+    let found = reserve::run(app, down, ctx, snapshot, &call, found).await?;
+    let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
     let sent = relay::run(app, down, ctx, snapshot, &call, found, reply).await;
     drop(received.room);
     Ok(sent)
 }
 
+/// What a request must pass whose body is forwarded unread.
+async fn pass(
+    app: &Arc<App>,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Arc<Snapshot>,
+    model: usize,
+) -> Result<(), GatewayError> {
+    authenticate::run(app, snapshot, down, ctx, "passthrough").await?;
+    ctx.record.model = snapshot.models.get(model).map(|model| Arc::clone(&model.name));
+    authorize::passthrough(app, ctx, snapshot, model)?;
+    reserve::unread(app, down, ctx, snapshot, Some(model)).await
+}
+
 async fn list(
+    app: &Arc<App>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     snapshot: &Snapshot,
     from: Option<usize>,
 ) -> Answered {
-    let _principal = authenticate::run(snapshot)?;
+    authenticate::run(app, snapshot, down, ctx, "models").await?;
+    reserve::unread(app, down, ctx, snapshot, None).await?;
+    let may_ask = |name: &str| authorize::may_ask(&ctx.principal, snapshot, name);
     let body = match from {
-        None => models::list(ctx.dialect, snapshot.listed(), snapshot.loaded_at),
+        None => models::list(
+            ctx.dialect,
+            snapshot.listed().filter(|name| may_ask(name)),
+            snapshot.loaded_at,
+        ),
         Some(from) => {
             let raw = down
                 .request()
@@ -150,7 +176,8 @@ async fn list(
             if let (Dialect::Gemini, Some(plain)) = (ctx.dialect, name.strip_prefix("models/")) {
                 name = plain.to_owned();
             }
-            snapshot.find(&name).ok_or_else(|| unknown_model(snapshot, &name))?;
+            let known = snapshot.find(&name).filter(|_| may_ask(&name));
+            known.ok_or_else(|| unknown_model(ctx, snapshot, &name))?;
             models::entry(ctx.dialect, &name, snapshot.loaded_at)
         }
     };
@@ -168,12 +195,14 @@ fn percent_decode(raw: &str) -> String {
         .into_owned()
 }
 
-fn unknown_model(snapshot: &Snapshot, asked: &str) -> GatewayError {
+fn unknown_model(ctx: &RequestContext, snapshot: &Snapshot, asked: &str) -> GatewayError {
     // What the client sent goes back to it only, clipped and without control characters.
     let shown: String = asked.chars().filter(|c| !c.is_control()).take(100).collect();
     // Measuring a distance takes time and memory of the product of both lengths: not for a name of megabytes.
     let near = if asked.len() <= 256 {
-        snapshot.near(asked)
+        let mut near = snapshot.near(asked);
+        near.retain(|name| authorize::may_ask(&ctx.principal, snapshot, name));
+        near
     } else {
         Vec::new()
     };

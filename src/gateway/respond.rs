@@ -3,6 +3,7 @@
 use super::context::RequestContext;
 use super::downstream::Downstream;
 use crate::error::{ErrorKind, GatewayError};
+use crate::units::usd;
 use crate::wire::{Dialect, errors};
 use bytes::Bytes;
 use http::header::{
@@ -10,6 +11,7 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
+use std::time::Duration;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MODEL: HeaderName = HeaderName::from_static("x-cirque-model");
@@ -17,6 +19,19 @@ const TARGET: HeaderName = HeaderName::from_static("x-cirque-target");
 const DROPPED: HeaderName = HeaderName::from_static("x-cirque-dropped");
 const ESTIMATED: HeaderName = HeaderName::from_static("x-cirque-estimated");
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const COST: HeaderName = HeaderName::from_static("x-cirque-cost-usd");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// Limit, what remains, and when all of it does, as OpenAI names them.
+const REQUESTS_LEFT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS_LEFT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-cirque-attempts");
 
 /// `application/json`
@@ -48,6 +63,19 @@ pub fn head(
         // Where Anthropic's SDKs look for it.
         head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
+    for (standing, [limit, remaining, reset]) in [
+        (ctx.standings.requests, REQUESTS_LEFT),
+        (ctx.standings.tokens, TOKENS_LEFT),
+    ] {
+        if let Some(standing) = standing {
+            head.insert_header(limit, HeaderValue::from(standing.limit))?;
+            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
+            head.insert_header(reset, openai_time(standing.reset))?;
+        }
+    }
+    if let Some(cost) = ctx.record.cost {
+        head.insert_header(COST, usd(cost))?;
+    }
     if ctx.record.attempts > 0 {
         head.insert_header(ATTEMPTS, HeaderValue::from(ctx.record.attempts))?;
         if let Some(target) = &ctx.record.target {
@@ -55,6 +83,19 @@ pub fn head(
         }
     }
     Ok(Box::new(head))
+}
+
+/// A length of time as OpenAI's headers have it: `1s`, `6m0s`, `120ms`.
+fn openai_time(time: Duration) -> String {
+    let ms = time.as_millis();
+    let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+    match ms {
+        0..1_000 => format!("{ms}ms"),
+        1_000..60_000 if ms % 1_000 == 0 => format!("{seconds}s"),
+        1_000..60_000 => format!("{seconds}.{:03}s", ms % 1_000),
+        60_000..3_600_000 => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 /// A whole response.
@@ -126,6 +167,10 @@ pub async fn error(
             RETRY_AFTER,
             HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0)),
         )?;
+    }
+    if error.kind == ErrorKind::BudgetExceeded {
+        // The SDKs would ask again at once, which helps nobody here.
+        head.insert_header(SHOULD_RETRY, HeaderValue::from_static("false"))?;
     }
     if let Some(methods) = allow {
         head.insert_header(ALLOW, HeaderValue::from_static(methods))?;

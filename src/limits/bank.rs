@@ -145,7 +145,11 @@ impl Bank {
                 lease.holds.push(Hold {
                     count: bound.count(self, demand, now_ms),
                     order,
-                    need: if bound.rule.soft { 0 } else { bound.rule.needs(demand) },
+                    need: if bound.rule.soft || demand.overruled.contains(&bound.rule.id) {
+                        0
+                    } else {
+                        bound.rule.needs(demand)
+                    },
                     held: 0,
                     mark: 0,
                 });

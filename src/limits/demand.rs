@@ -20,6 +20,8 @@ pub struct Demand<'a> {
     pub output: Tokens,
     /// The most it can cost at the dearest provider, from the safe figure of input tokens.
     pub nano: NanoUsd,
+    /// Ids of rules that refuse nothing this time: budgets that sent the request to a cheaper model, and count it on.
+    pub overruled: &'a [Arc<str>],
 }
 
 /// What was used at one provider. A request that was tried at several has one of each.

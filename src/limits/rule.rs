@@ -100,6 +100,20 @@ pub enum Measure {
     NanoUsd,
 }
 
+impl Measure {
+    /// As in ids, names and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+            Self::Concurrent => "concurrent",
+            Self::NanoUsd => "usd",
+        }
+    }
+}
+
 /// In which time.
 #[derive(Debug, Clone)]
 pub enum Window {

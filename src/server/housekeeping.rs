@@ -2,6 +2,7 @@
 //! One thread; nothing here may block it for long.
 
 use super::control::Controls;
+use super::lasting::{self, Lasting};
 use super::reload::{Reloader, Running};
 use super::signals;
 use crate::admin::{self, AdminState, Phase, Readiness};
@@ -11,7 +12,9 @@ use crate::gateway::App;
 use crate::gateway::door::Gate;
 use crate::gateway::stages::dispatch::probe;
 use crate::ids::TargetId;
+use crate::limits::Exchange;
 use crate::notify::Notifier;
+use crate::storage::redis::RedisExchange;
 use crate::telemetry::BreakerLevel;
 use crate::upstream::AddressBook;
 use crate::upstream::address::RESOLVE_EVERY;
@@ -34,6 +37,8 @@ pub(super) struct Housekeeping {
     notifier: Option<Arc<Notifier>>,
     admin: Mutex<Option<TcpListener>>,
     clients: Vec<SocketAddr>,
+    lasting: Option<Arc<Lasting>>,
+    exchange: Option<Arc<RedisExchange>>,
 }
 
 impl Housekeeping {
@@ -45,6 +50,7 @@ impl Housekeeping {
         notifier: Option<Arc<Notifier>>,
         admin: TcpListener,
         config: &Config,
+        (lasting, exchange): (Option<Arc<Lasting>>, Option<Arc<RedisExchange>>),
     ) -> Self {
         let clients = config
             .listen
@@ -61,6 +67,8 @@ impl Housekeeping {
             notifier,
             admin: Mutex::new(Some(admin)),
             clients,
+            lasting,
+            exchange,
         }
     }
 
@@ -222,6 +230,20 @@ impl Housekeeping {
         }
     }
 
+    /// Limits, and what lasts: on a thread of their own where there is a store, since a slow one must not hold up the rest.
+    async fn keep_limits(&self) {
+        let exchange = self.exchange.clone().map(|exchange| exchange as Arc<dyn Exchange>);
+        let limits = lasting::keep_limits(Arc::clone(&self.app), exchange);
+        match &self.lasting {
+            Some(lasting) => {
+                let runtime = lasting.runtime();
+                runtime.spawn(limits);
+                runtime.spawn(Arc::clone(lasting).keep(Arc::clone(&self.app), Arc::clone(&self.running)));
+            }
+            None => limits.await,
+        }
+    }
+
     async fn feed_watchdog(&self) {
         let Some((notifier, interval)) = self.notifier.as_ref().and_then(|n| Some((n, n.watchdog_interval()?))) else {
             return;
@@ -259,7 +281,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 #[async_trait]
 impl BackgroundService for Housekeeping {
     async fn start(&self, shutdown: ShutdownWatch) {
-        tokio::spawn(signals::leave_when_idle(Arc::clone(&self.app), shutdown.clone()));
+        tokio::spawn(signals::leave_when_idle(
+            Arc::clone(&self.app),
+            self.lasting.clone(),
+            shutdown.clone(),
+        ));
         tokio::join!(
             self.reload_on_hangup(),
             self.announce_ready(),
@@ -270,6 +296,7 @@ impl BackgroundService for Housekeeping {
             self.show_gauges(),
             self.watch_descriptors(),
             self.feed_watchdog(),
+            self.keep_limits(),
         );
     }
 }

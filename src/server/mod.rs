@@ -8,21 +8,25 @@ mod banner;
 mod control;
 mod descriptors;
 mod housekeeping;
+mod lasting;
 mod reload;
 mod signals;
 mod tls;
 
+use self::lasting::Lasting;
 use crate::admin::{self, Readiness};
 use crate::config::{self, Config, Problems};
 use crate::gateway::door::Gate;
 use crate::gateway::wire::Door;
 use crate::gateway::{App, Unrouted, proxy::Gateway};
+use crate::limits::Exchange;
 use crate::notify::Notifier;
 use crate::snapshot::{Snapshot, State};
+use crate::storage::redis::RedisExchange;
 use crate::telemetry::{AccessLog, LineFormat, LogHandle, Meters, TokenCounter, logging};
 use crate::upstream::Transport;
 use anyhow::Context;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use pingora::apps::HttpServerOptions;
 use pingora::listeners::{L4BufferSettings, ListenerConfig, Listeners};
 use pingora::server::configuration::{Opt, ServerConf};
@@ -63,7 +67,9 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let meters = Meters::new().context("metrics")?;
     logging::install_panic_hook(meters.panics.clone());
     let descriptors = descriptors::raise_limit();
-    let app = build_app(&config, &meters, descriptors)?;
+    let exchange = lasting::exchange(&config)?;
+    let app = build_app(&config, &meters, descriptors, exchange.clone())?;
+    let lasting = Lasting::open(&config, &app, exchange.clone())?;
     if !options.upgrade {
         check_free(&config)?;
     }
@@ -84,7 +90,14 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let notifier = Notifier::from_env().map(Arc::new);
     let admin_address = config::socket_address(&config.admin.listen).map_err(anyhow::Error::msg)?;
     let admin_listener = admin::bind(admin_address).with_context(|| format!("admin listener {admin_address}"))?;
-    let reloader = reload::Reloader::new(options.config.clone(), config.clone(), Arc::clone(&app), secured, log);
+    let reloader = reload::Reloader::new(
+        options.config.clone(),
+        config.clone(),
+        Arc::clone(&app),
+        secured,
+        log,
+        lasting.clone(),
+    );
     if notifier.is_none() {
         banner::print(&config, &app.snapshot.load());
     }
@@ -96,10 +109,12 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         notifier.clone(),
         admin_listener,
         &config,
+        (lasting.clone(), exchange),
     );
     server.add_service(background_service("housekeeping", work));
     let stop = signals::StopSignals {
         app: Arc::clone(&app),
+        lasting: lasting.clone(),
         readiness,
         notifier,
         upgrade_socket: PathBuf::from(&server.configuration.upgrade_sock),
@@ -108,6 +123,10 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         shutdown_signal: Box::new(stop),
     });
     app.access_log.flush(Duration::from_secs(1));
+    if let Some(lasting) = lasting {
+        let runtime = lasting.runtime().clone();
+        runtime.block_on(lasting.close(app));
+    }
     Ok(())
 }
 
@@ -119,8 +138,14 @@ fn load(path: Option<&Path>) -> Result<Config, Problems> {
     }
 }
 
-fn build_app(config: &Config, meters: &Arc<Meters>, descriptors: u64) -> anyhow::Result<Arc<App>> {
-    let state = Arc::new(State::new(Arc::clone(meters)));
+fn build_app(
+    config: &Config,
+    meters: &Arc<Meters>,
+    descriptors: u64,
+    exchange: Option<Arc<RedisExchange>>,
+) -> anyhow::Result<Arc<App>> {
+    let exchange = exchange.map(|exchange| exchange as Arc<dyn Exchange>);
+    let state = Arc::new(State::sharing(Arc::clone(meters), exchange));
     let snapshot = Snapshot::build(config, &state).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
     state.adopt(&snapshot);
     meters.config_loaded(true, true);
@@ -130,6 +155,8 @@ fn build_app(config: &Config, meters: &Arc<Meters>, descriptors: u64) -> anyhow:
     let format = config.log.access.unwrap_or(true).then(|| line_format(config));
     Ok(Arc::new(App {
         snapshot: ArcSwap::from_pointee(snapshot),
+        accounts: ArcSwapOption::empty(),
+        ledger: ArcSwapOption::empty(),
         state,
         transport: Arc::new(Transport::new(keepalive)),
         unrouted: Unrouted::new(meters),

@@ -3,6 +3,7 @@
 //! Requests under way keep the snapshot they pinned; breakers, counters and address books carry over by id. What is read
 //! at start only (listeners, threads) is compared and named when it changed.
 
+use super::lasting::Lasting;
 use super::{Secured, apply_log, load, tls};
 use crate::config::Config;
 use crate::gateway::App;
@@ -27,6 +28,7 @@ pub(super) struct Reloader {
     app: Arc<App>,
     secured: Vec<Secured>,
     log: LogHandle,
+    lasting: Option<Arc<Lasting>>,
 }
 
 impl Reloader {
@@ -36,6 +38,7 @@ impl Reloader {
         app: Arc<App>,
         secured: Vec<Secured>,
         log: LogHandle,
+        lasting: Option<Arc<Lasting>>,
     ) -> Self {
         Self {
             path,
@@ -44,6 +47,7 @@ impl Reloader {
             app,
             secured,
             log,
+            lasting,
         }
     }
 
@@ -77,6 +81,9 @@ impl Reloader {
         });
         let (config, snapshot) = built.await.map_err(|e| vec![format!("the reload failed: {e}")])??;
         let certificates = self.certificates(&config)?;
+        if let Some(lasting) = &self.lasting {
+            lasting.rebuild(&config, &self.app).await?;
+        }
         // Nothing can fail any more.
         for (secured, certificate, authorities) in certificates {
             secured.certificate.replace(certificate);
@@ -130,6 +137,12 @@ impl Reloader {
             ("listen", addresses(before) != addresses(config)),
             ("admin", before.admin.listen != config.admin.listen),
             ("server", before.server != config.server),
+            (
+                "store",
+                before.keeps() != config.keeps() || before.store != config.store,
+            ),
+            ("redis", before.redis != config.redis),
+            ("ledger", before.ledger != config.ledger),
         ] {
             if changed {
                 tracing::warn!(

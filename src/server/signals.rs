@@ -4,6 +4,7 @@
 //!
 //! Pingora sleeps its whole grace period even when idle, so [`leave_when_idle`] ends the process itself.
 
+use super::lasting::Lasting;
 use crate::admin::{Phase, Readiness};
 use crate::gateway::App;
 use crate::notify::Notifier;
@@ -22,6 +23,8 @@ const SUCCESSOR_TIME: Duration = Duration::from_secs(30);
 /// What stopping touches.
 pub(super) struct StopSignals {
     pub app: Arc<App>,
+    /// What lasts.
+    pub lasting: Option<Arc<Lasting>>,
     pub readiness: Arc<Readiness>,
     pub notifier: Option<Arc<Notifier>>,
     /// Where a new process waits for the listeners.
@@ -60,7 +63,7 @@ impl ShutdownSignalWatch for StopSignals {
         }
         if matches!(shutdown, ShutdownSignal::FastShutdown) {
             // Pingora joins its runtimes first, which with a request under way took more than ten seconds now and then.
-            self.app.access_log.flush(Duration::from_secs(1));
+            close(&self.app, self.lasting.as_ref()).await;
             std::process::exit(0);
         }
         shutdown
@@ -106,7 +109,7 @@ fn successor_command() -> Result<Command, String> {
 }
 
 /// After the listeners closed: end the process once nothing is in flight.
-pub(super) async fn leave_when_idle(app: Arc<App>, mut shutdown: ShutdownWatch) {
+pub(super) async fn leave_when_idle(app: Arc<App>, lasting: Option<Arc<Lasting>>, mut shutdown: ShutdownWatch) {
     while !*shutdown.borrow() {
         if shutdown.changed().await.is_err() {
             return;
@@ -118,7 +121,17 @@ pub(super) async fn leave_when_idle(app: Arc<App>, mut shutdown: ShutdownWatch) 
         tokio::time::sleep(Duration::from_millis(50)).await;
         quiet = if app.meters.in_flight() == 0 { quiet + 1 } else { 0 };
     }
-    app.access_log.flush(Duration::from_secs(1));
+    close(&app, lasting.as_ref()).await;
     tracing::info!("stopped: nothing in flight");
     std::process::exit(0);
+}
+
+/// What must not be lost when the process ends.
+async fn close(app: &Arc<App>, lasting: Option<&Arc<Lasting>>) {
+    if let Some(lasting) = lasting {
+        let closing = lasting.runtime().spawn(Arc::clone(lasting).close(Arc::clone(app)));
+        // Its failure is its own; the process ends all the same.
+        let _ = closing.await;
+    }
+    app.access_log.flush(Duration::from_secs(1));
 }

@@ -2,6 +2,8 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
+use super::counted::{self, compared, output_cap};
+use super::tariff::Tariff;
 use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
@@ -32,6 +34,7 @@ use tokio::sync::Semaphore;
 pub(super) struct Builder<'a> {
     config: &'a Config,
     state: &'a State,
+    tariff: Arc<Tariff>,
     pub problems: Vec<String>,
     /// Enabled providers; `None` for the demo.
     sites: BTreeMap<&'a str, Option<Arc<Site>>>,
@@ -40,10 +43,11 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Nothing built yet.
-    pub fn new(config: &'a Config, state: &'a State) -> Self {
+    pub fn new(config: &'a Config, state: &'a State, tariff: Arc<Tariff>) -> Self {
         Self {
             config,
             state,
+            tariff,
             problems: Vec::new(),
             sites: BTreeMap::new(),
             books: Vec::new(),
@@ -168,6 +172,7 @@ impl<'a> Builder<'a> {
                 model.filter_chain = filtered;
             }
         }
+        counted::bind(self.config, &self.state.bank, &mut models, &kept);
         // Who waits after the fallbacks were asked waits for those too.
         for model in &models {
             let Some(line) = model.line.as_ref().filter(|line| !line.before_fallback) else {
@@ -196,7 +201,7 @@ impl<'a> Builder<'a> {
                 id: built.id.clone(),
                 weight: target.weight,
                 tier: target.tier,
-                cost: built.price.as_ref().map_or(u64::MAX, |price| price.compared()),
+                cost: compared(&built),
                 breaker: Arc::clone(&built.breaker),
                 quarantine: built.site().and_then(|site| site.quarantine.clone()),
             });
@@ -223,6 +228,7 @@ impl<'a> Builder<'a> {
             strict: model.strict,
             sticks: terms::sticks(model),
             pool: Pool::new(members, strategy(model), model.hedge.is_some()),
+            output: terms::output(self.config, model, output_cap(&targets)),
             targets,
             chain: Vec::new(),
             context_chain: Vec::new(),
@@ -232,6 +238,9 @@ impl<'a> Builder<'a> {
             hedge: model.hedge.as_ref().map(terms::hedge),
             continuation: model.continuation.map(terms::continuation),
             mirror: None,
+            bounds: Box::default(),
+            providers: Box::default(),
+            ratio: self.state.estimates.model(name),
             arms,
             fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },
             meters,
@@ -275,6 +284,12 @@ impl<'a> Builder<'a> {
             format!("{base}#{}", repeats + 1)
         });
         let breaker = self.state.breaker(&id);
+        let vendor = self
+            .config
+            .providers
+            .get(&target.provider)
+            .map_or("", |provider| provider.kind.name());
+        let upstream = ModelName::parse(target.model.as_deref(), public);
         let provider_timeouts = self.config.providers.get(&target.provider).map(|p| &p.timeouts);
         let blocks: Vec<&config::Timeouts> = [Some(&model.timeouts), provider_timeouts, Some(&self.config.timeouts)]
             .into_iter()
@@ -282,10 +297,16 @@ impl<'a> Builder<'a> {
             .collect();
         Target {
             id_header: HeaderValue::from_str(id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("unprintable")),
-            model: ModelName::parse(target.model.as_deref(), public),
             deadlines: terms::deadlines_of(own_name, deadlines(&blocks), &blocks),
             attempts: self.state.meters.attempts(&target.provider, id.as_str()),
+            provider: target.provider.as_str().into(),
+            vendor,
             price: target.price.as_ref().map(|price| Arc::new(terms::price(price))),
+            listed: self
+                .tariff
+                .listed(vendor, own_name)
+                .filter(|_| !upstream.is_the_clients()),
+            model: upstream,
             terms: BreakerTerms {
                 settings: terms::breaker(
                     self.config

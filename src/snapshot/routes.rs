@@ -6,13 +6,14 @@
 //! Used by the gateway for every request when there are rules, and by whoever explains a request that is not sent.
 
 use crate::config;
-use crate::rules::{Case, Explained, Facts, Lookup, Nothing, Rules, Uses, Value};
+use crate::rules::{Case, Explained, Facts, Lookup, Rules, Uses, Value};
 use crate::telemetry::{RoutingMeters, RuleMeter};
+use crate::wire::Call;
 use crate::wire::edit::Edits;
 use crate::wire::needs::{self, Seen};
-use crate::wire::Call;
 use http::HeaderMap;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +69,10 @@ pub struct Caller<'a> {
     pub team: &'a str,
     /// Its tags, and those of its team and organisation.
     pub tags: &'a [Arc<str>],
+    /// What its tenants are configured with; counts before what the request says of itself.
+    pub metadata: Option<&'a BTreeMap<String, String>>,
+    /// Claims of its token.
+    pub claims: Option<&'a BTreeMap<String, Json>>,
 }
 
 /// What the rules say of a request.
@@ -242,8 +247,13 @@ fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: im
     let metadata = if uses.metadata {
         Metadata::of(headers)
     } else {
-        Metadata(Json::Null)
+        Json::Null
     };
+    let metadata = Metadata {
+        tenant: asked.caller.metadata,
+        request: metadata,
+    };
+    let claims = Claims::of(asked.caller.claims.filter(|_| uses.claims));
     let ip = asked
         .ip
         .filter(|_| uses.ip)
@@ -259,7 +269,7 @@ fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: im
         key: asked.caller.key,
         team: asked.caller.team,
         tags: &asked.caller.tags,
-        claims: &Nothing,
+        claims: &claims,
         tokens: needs::estimate_tokens(call.body.len(), &seen),
         max_tokens: call.output_cap(),
         needs: seen.needs,
@@ -283,32 +293,71 @@ impl Lookup for Headers<'_> {
     }
 }
 
-/// `x-cirque-metadata`: a flat JSON object. What is nested is not there.
-struct Metadata(Json);
+/// What the tenants are configured with, and `x-cirque-metadata`: a flat JSON object. What is nested is not there.
+struct Metadata<'a> {
+    tenant: Option<&'a BTreeMap<String, String>>,
+    request: Json,
+}
 
-impl Metadata {
-    fn of(headers: &HeaderMap) -> Self {
+impl Metadata<'_> {
+    fn of(headers: &HeaderMap) -> Json {
         let text = headers.get("x-cirque-metadata").map(http::HeaderValue::as_bytes);
         let text = text.filter(|text| text.len() <= LARGEST_METADATA);
-        Self(
-            text.and_then(|text| serde_json::from_slice(text).ok())
-                .unwrap_or_default(),
-        )
+        text.and_then(|text| serde_json::from_slice(text).ok())
+            .unwrap_or_default()
     }
 }
 
-impl Lookup for Metadata {
+impl Lookup for Metadata<'_> {
     fn value(&self, name: &str) -> Option<Value<'_>> {
-        Some(match self.0.get(name)? {
-            Json::Null => Value::Null,
-            Json::Bool(value) => Value::Bool(*value),
-            Json::String(text) => Value::Str(text),
-            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(whole), _) => Value::Int(whole),
-                (None, Some(double)) => Value::Double(double),
-                (None, None) => return None,
-            },
-            Json::Array(_) | Json::Object(_) => return None,
-        })
+        if let Some(text) = self.tenant.and_then(|tenant| tenant.get(name)) {
+            return Some(Value::Str(text));
+        }
+        scalar(self.request.get(name)?)
+    }
+}
+
+/// A JSON value that is neither a list nor an object.
+fn scalar(value: &Json) -> Option<Value<'_>> {
+    Some(match value {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::String(text) => Value::Str(text),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Int(whole),
+            (None, Some(double)) => Value::Double(double),
+            (None, None) => return None,
+        },
+        Json::Array(_) | Json::Object(_) => return None,
+    })
+}
+
+/// Claims of a token: texts, numbers, truth values, and lists of texts.
+struct Claims<'a>(Vec<(&'a str, Claim<'a>)>);
+
+enum Claim<'a> {
+    One(&'a Json),
+    List(Vec<&'a str>),
+}
+
+impl<'a> Claims<'a> {
+    fn of(claims: Option<&'a BTreeMap<String, Json>>) -> Self {
+        let read = |(name, value): (&'a String, &'a Json)| {
+            let claim = match value {
+                Json::Array(items) => Claim::List(items.iter().filter_map(Json::as_str).collect()),
+                one => Claim::One(one),
+            };
+            (name.as_str(), claim)
+        };
+        Self(claims.into_iter().flatten().map(read).collect())
+    }
+}
+
+impl Lookup for Claims<'_> {
+    fn value(&self, name: &str) -> Option<Value<'_>> {
+        match &self.0.iter().find(|(known, _)| *known == name)?.1 {
+            Claim::One(value) => scalar(value),
+            Claim::List(items) => Some(Value::List(items)),
+        }
     }
 }

@@ -272,3 +272,29 @@ mod tests {
         );
     }
 }
+
+/// How many tokens a request is taken to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputTerms {
+    /// No target of it writes more; `u64::MAX` where that is not known.
+    pub cap: u64,
+    /// What rates are asked for where the request does not say.
+    pub likely: u64,
+    /// What budgets are asked for where the request does not say.
+    pub assumed: u64,
+}
+
+/// Output tokens assumed of a model of which nothing is known.
+const ASSUMED_OUTPUT: u64 = 4096;
+
+pub(super) fn output(config: &config::Config, model: &config::Model, cap: Option<u64>) -> OutputTerms {
+    let everywhere = config.prices.assumed_output_tokens.unwrap_or(ASSUMED_OUTPUT);
+    OutputTerms {
+        cap: cap.unwrap_or(u64::MAX),
+        likely: model
+            .assumed_output_tokens
+            .unwrap_or(everywhere)
+            .min(cap.unwrap_or(u64::MAX)),
+        assumed: model.assumed_output_tokens.or(cap).unwrap_or(everywhere),
+    }
+}

@@ -42,6 +42,30 @@ pub enum Kind {
     Price,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Organisation,
+        Self::Team,
+        Self::Project,
+        Self::User,
+        Self::Key,
+        Self::Price,
+    ];
+
+    /// One word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organisation => "organisation",
+            Self::Team => "team",
+            Self::Project => "project",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Price => "price",
+        }
+    }
+}
+
 /// Something made at run time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {

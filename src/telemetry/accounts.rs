@@ -1,10 +1,10 @@
 //! Metrics of who is let in, what limits refuse, what is spent, and how usage records fare on their way to the store.
 //!
 //! Labels are closed sets and configured models; never a tenant: what a tenant used is asked of the ledger, with permission.
-//! Refusals look their series up, which allocates; a request that is let in touches nothing here but its cost.
+//! Refusals look their series up, which allocates; a request that is let in touches nothing here.
 
 use super::family::{Family, Shape};
-use prometheus::{Counter, Error, IntCounter, IntGauge, Registry};
+use prometheus::{Error, IntCounter, IntGauge, Registry};
 
 const REFUSED_CREDENTIALS: Shape = Shape {
     name: "cirque_auth_failures_total",
@@ -36,12 +36,6 @@ const ALERTS: Shape = Shape {
     labels: &["scope", "kind"],
     buckets: &[],
 };
-const COST: Shape = Shape {
-    name: "cirque_cost_usd_total",
-    help: "What requests cost, all their calls together, by the prices in force; unpriced ones are not in it.",
-    labels: &["model"],
-    buckets: &[],
-};
 const UNPRICED: Shape = Shape {
     name: "cirque_unpriced_requests_total",
     help: "Answered requests whose cost is not known because their model has no price.",
@@ -62,7 +56,6 @@ pub struct AccountMeters {
     limited: Family<IntCounter>,
     downgraded: Family<IntCounter>,
     alerts: Family<IntCounter>,
-    cost: Family<Counter>,
     unpriced: Family<IntCounter>,
     records: Family<IntCounter>,
     /// Usage records that wait for the store.
@@ -83,23 +76,6 @@ pub struct AccountMeters {
     pub keys: IntGauge,
 }
 
-/// Adds up what requests for one model cost. Resolve it once per snapshot.
-#[derive(Clone)]
-pub struct CostMeter(Counter);
-
-impl CostMeter {
-    /// A request cost so many nano-dollars.
-    pub fn add(&self, nano: u64) {
-        self.0.inc_by(nano as f64 / 1e9);
-    }
-}
-
-impl std::fmt::Debug for CostMeter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CostMeter")
-    }
-}
-
 impl AccountMeters {
     /// Register them. Gauges appear when they are set first.
     pub(super) fn new(registry: &Registry) -> Result<Self, Error> {
@@ -114,7 +90,6 @@ impl AccountMeters {
             limited: Family::new(registry, LIMITED)?,
             downgraded: Family::new(registry, DOWNGRADED)?,
             alerts: Family::new(registry, ALERTS)?,
-            cost: Family::new(registry, COST)?,
             unpriced: Family::new(registry, UNPRICED)?,
             records: Family::new(registry, RECORDS)?,
             records_waiting: gauge("cirque_usage_records_waiting", "Usage records that wait for the store.")?,
@@ -168,11 +143,6 @@ impl AccountMeters {
         self.alerts.get(&[scope, kind]).inc();
     }
 
-    /// The handle of one model's cost.
-    pub fn cost(&self, model: &str) -> CostMeter {
-        CostMeter(self.cost.get(&[model]))
-    }
-
     /// An answer whose cost is not known.
     pub fn unpriced(&self, model: &str) {
         self.unpriced.get(&[model]).inc();
@@ -188,7 +158,6 @@ impl AccountMeters {
     /// Drop the series of models that the configuration no longer names.
     pub(super) fn retain(&self, model: &dyn Fn(&str) -> bool) {
         let first = |values: &[String]| values.first().is_none_or(|value| model(value));
-        self.cost.retain(first);
         self.unpriced.retain(first);
         self.downgraded.retain(first);
     }

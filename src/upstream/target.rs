@@ -4,6 +4,7 @@ use super::site::Site;
 use crate::balance::Breaker;
 use crate::balance::breaker::Settings;
 use crate::ids::TargetId;
+use crate::prices::Prices;
 use crate::telemetry::AttemptMeter;
 use crate::units::Price;
 use std::borrow::Cow;
@@ -109,8 +110,14 @@ pub struct Target {
     pub model: ModelName,
     /// Its deadlines.
     pub deadlines: Deadlines,
-    /// What its tokens cost, where that is known.
+    /// Its provider, as configured.
+    pub provider: Arc<str>,
+    /// The `kind` of that, by which prices are found.
+    pub vendor: &'static str,
+    /// What it costs, where the configuration says so.
     pub price: Option<Arc<Price>>,
+    /// What it costs by the price table; none where the client says which model it is.
+    pub listed: Option<Prices>,
     /// How often it is asked for one token while its breaker is open.
     pub one_token: Option<Duration>,
     /// Where it is.
@@ -134,10 +141,7 @@ impl Target {
 
     /// Configured name of its provider.
     pub fn provider_name(&self) -> &str {
-        match &self.backend {
-            Backend::Http(site) => &site.name,
-            Backend::Demo => "demo",
-        }
+        &self.provider
     }
 }
 

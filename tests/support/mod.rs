@@ -6,8 +6,8 @@
 pub mod client;
 pub mod gateway;
 pub mod http2;
-pub mod redis;
 pub mod postgres;
+pub mod redis;
 pub mod tls;
 pub mod upstream;
 

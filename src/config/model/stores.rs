@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Where keys, tenants, usage and the audit log are kept. Default: SQLite in the state directory.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Store {
     /// A file of this machine: one instance.
@@ -29,7 +29,7 @@ pub enum Store {
 }
 
 /// Redis or Valkey, through which instances share limits, budgets and revocations.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
     /// `redis://user:password@host:6379/0` (`rediss://` for TLS), written, or as `env:NAME` or `file:PATH`. Several for a cluster.
@@ -52,7 +52,7 @@ pub struct Redis {
 }
 
 /// Usage records.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// Keep a record of every request. Default: true when there is a store.

@@ -118,7 +118,6 @@ pub async fn run(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     snapshot: &Arc<Snapshot>,
-    principal: Principal,
     call: &Call,
     found: Found<'_>,
 ) -> Result<Reply, GatewayError> {
@@ -148,7 +147,7 @@ pub async fn run(
     let mut search = Search::new(snapshot, &app.state.retries, chain, call.streamed());
     for &index in &found.model.chain {
         if let Some(model) = snapshot.models.get(index)
-            && let Some(key) = sticks_by(model, down, principal, call, snapshot.limits.json_depth)
+            && let Some(key) = sticks_by(model, down, &ctx.principal, call, snapshot.limits.json_depth)
         {
             search.stick(index, key);
         }
@@ -157,7 +156,7 @@ pub async fn run(
     ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
     let waiter = Waiter {
         priority: ctx.priority,
-        caller: found.model.line.as_ref().map_or(0, |_| principal.caller(down)),
+        caller: found.model.line.as_ref().map_or(0, |_| ctx.principal.caller(down)),
     };
     let mut soonest = None;
     let outcome = look(&common, down, ctx, &mut search, found.model, waiter, &mut soonest).await;
@@ -333,6 +332,11 @@ fn accept(common: &Common<'_>, ctx: &mut RequestContext, answer: Turned<'_>) -> 
     record.usage = notes.usage;
     record.uncounted = notes.uncounted;
     record.estimated = notes.estimated;
+    if let (Some(usage), false) = (&record.usage, ctx.lease.is_none()) {
+        let now = super::unix_seconds();
+        let price = common.snapshot.tariff.price(who.target, &record.named(), now);
+        record.cost = price.map(|price| common.snapshot.tariff.billed(price.of(usage).total()));
+    }
     reply
 }
 
@@ -356,7 +360,7 @@ async fn pause(down: &mut Downstream<'_>, until: Instant) -> Result<(), GatewayE
 fn sticks_by(
     model: &PublicModel,
     down: &Downstream<'_>,
-    principal: Principal,
+    principal: &Principal,
     call: &Call,
     max_depth: usize,
 ) -> Option<u64> {

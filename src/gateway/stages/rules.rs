@@ -7,6 +7,7 @@ use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::super::overload::Priority;
 use super::admit;
+use super::authenticate::Principal;
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::routes::{Asked, Caller, Routes};
 use crate::snapshot::{Found, Snapshot};
@@ -42,14 +43,29 @@ pub async fn run<'a>(
         return Ok(None);
     };
     let ip = down.client_ip();
+    let principal = ctx.principal.clone();
     let ruled = if call.body.len() < OFFLOAD_FROM || !routes.read_bodies() {
-        judge(routes, call, &down.request().headers, ip, snapshot.limits.json_depth)?
+        judge(
+            routes,
+            call,
+            &principal,
+            &down.request().headers,
+            ip,
+            snapshot.limits.json_depth,
+        )?
     } else {
         let (snapshot, call) = (Arc::clone(snapshot), call.clone());
         let headers = down.request().headers.clone();
         let work = move || {
             let routes = snapshot.routes.as_ref()?;
-            Some(judge(routes, &call, &headers, ip, snapshot.limits.json_depth))
+            Some(judge(
+                routes,
+                &call,
+                &principal,
+                &headers,
+                ip,
+                snapshot.limits.json_depth,
+            ))
         };
         let began = Instant::now();
         let judged = down.or_left(pin!(aside(work))).await;
@@ -80,16 +96,31 @@ pub async fn run<'a>(
     }))
 }
 
+/// What rules may ask of who is calling.
+fn caller(principal: &Principal) -> Caller<'_> {
+    let Some(known) = &principal.known else {
+        return Caller::default();
+    };
+    Caller {
+        key: known.tenant.key.as_deref().unwrap_or_default(),
+        team: known.tenant.team.as_deref().unwrap_or_default(),
+        tags: &known.tags,
+        metadata: Some(&known.metadata),
+        claims: principal.identity.as_ref().map(|identity| &identity.claims),
+    }
+}
+
 /// Decide, and make the edits.
 fn judge(
     routes: &Routes,
     call: &Call,
+    principal: &Principal,
     headers: &HeaderMap,
     ip: Option<IpAddr>,
     depth: usize,
 ) -> Result<Ruled, GatewayError> {
     let decision = routes.decide(Asked {
-        caller: Caller::default(),
+        caller: caller(principal),
         call,
         headers,
         ip,

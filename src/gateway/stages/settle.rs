@@ -1,11 +1,13 @@
 //! The end of every request, also of those whose client left: metrics, the access line, token counts.
 
 mod account;
+mod bill;
 
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
+use crate::units::Usage;
 use http::Method;
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -13,6 +15,7 @@ use std::time::SystemTime;
 /// Settle. Called once, last.
 pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
+    let bill = bill::open(app, ctx, duration);
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
     // Known, and nobody of it was asked: rare enough to look it up.
@@ -52,15 +55,36 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             tracing::debug!(request_id = %ctx.id, error = kind.as_str(), detail, "a request failed");
         }
     }
-    if let Some(work) = record.uncounted.take() {
+    let uncounted = record.uncounted.take();
+    let (now, later) = if uncounted.is_some() {
+        (None, bill)
+    } else {
+        (bill, None)
+    };
+    if let Some(bill) = now {
+        bill.close();
+    }
+    if let Some(work) = uncounted {
         let meter = meter.clone();
         let output_only = work.output_only;
+        let told = record.usage;
         app.counter.submit(CountJob {
             model: work.model,
             request_body: work.request,
             dialect: work.dialect,
             response: work.response,
             done: Box::new(move |mut figures, estimated| {
+                if let Some(bill) = later {
+                    bill.close_with(match told {
+                        // Its input is the provider's own figure, cached tokens and all.
+                        Some(told) if output_only => Usage {
+                            output: figures.output,
+                            reasoning: figures.reasoning,
+                            ..told
+                        },
+                        _ => figures,
+                    });
+                }
                 if output_only {
                     figures.input = 0;
                 }
@@ -68,7 +92,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             }),
         });
     }
-    let detours = account::detours(app, record);
+    let detours = account::detours(app, ctx.snapshot.as_deref(), record);
     if app.access_log.enabled() {
         app.access_log.push(Box::new(AccessRecord {
             time: SystemTime::now() - duration,

@@ -10,7 +10,7 @@ use super::attempt::Common;
 use super::search::Search;
 use crate::config::lacking;
 use crate::error::GatewayError;
-use crate::snapshot::PublicModel;
+use crate::snapshot::{PublicModel, Snapshot};
 use crate::telemetry::Purpose;
 use crate::wire::Call;
 use crate::wire::needs::{self, Seen};
@@ -23,6 +23,28 @@ async fn look(call: &Call, depth: usize) -> Result<Seen, GatewayError> {
     let (body, dialect) = (call.body.clone(), call.dialect);
     let looked = aside(move || needs::look(&body, dialect, depth)).await;
     looked.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))
+}
+
+/// Those whose provider may not answer this request: the caller may not use it, or its limit is reached.
+fn barred<'a>(
+    snapshot: &Snapshot,
+    ctx: &RequestContext,
+    models: impl Iterator<Item = &'a usize>,
+) -> Vec<(usize, usize)> {
+    if ctx.barred.is_empty() {
+        return Vec::new();
+    }
+    let members = models.filter_map(|&index| Some((index, &snapshot.models.get(index)?.targets)));
+    members
+        .flat_map(|(index, targets)| {
+            targets
+                .iter()
+                .enumerate()
+                .map(move |(member, target)| (index, member, target))
+        })
+        .filter(|(_, _, target)| ctx.barred.contains(&target.provider))
+        .map(|(index, member, _)| (index, member))
+        .collect()
 }
 
 /// Leave out who does not fit.
@@ -39,7 +61,12 @@ pub(super) async fn run<'a>(
         .chain(&model.context_chain)
         .chain(&model.filter_chain);
     let particular = |index: &usize| snapshot.models.get(*index).is_some_and(|model| !model.fits.is_empty());
+    let barred = barred(snapshot, ctx, models.clone());
     if !models.clone().any(particular) {
+        if !barred.is_empty() {
+            ctx.unfit.clone_from(&barred);
+            search.leave_out(barred);
+        }
         return Ok(());
     }
     let call = common.call;
@@ -49,7 +76,7 @@ pub(super) async fn run<'a>(
     };
     ctx.seen = Some(seen);
     let tokens = needs::estimate_tokens(call.body.len(), &seen);
-    let (mut unable, mut short) = (Vec::new(), Vec::new());
+    let (mut unable, mut short) = (barred, Vec::new());
     let mut lacked: Vec<&'static str> = Vec::new();
     for &index in models {
         let fits = snapshot.models.get(index).map(|model| model.fits.as_slice());

@@ -15,7 +15,7 @@ use super::race::{self, Finished};
 use super::search::Search;
 use super::{Live, Reply};
 use crate::balance::RetryBudget;
-use crate::snapshot::{MirrorTerms, PublicModel, Snapshot};
+use crate::snapshot::{MirrorTerms, Named, PublicModel, Snapshot};
 use crate::telemetry::{Outcome, Purpose, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
@@ -204,8 +204,12 @@ impl Copy {
     fn account(&self, target: &Target, usage: Option<&Usage>) {
         let routing = &self.app.meters.routing;
         routing.call(target.id.as_str(), Purpose::Mirror, usage);
-        if let (Some(price), Some(usage)) = (&target.price, usage) {
-            routing.cost(target.id.as_str(), Purpose::Mirror, price, usage);
+        let price = self
+            .snapshot
+            .tariff
+            .price(target, &Named::default(), super::super::unix_seconds());
+        if let (Some(price), Some(usage)) = (price, usage) {
+            routing.cost(target.id.as_str(), Purpose::Mirror, &price, usage);
         }
     }
 }

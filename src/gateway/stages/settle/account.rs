@@ -5,12 +5,20 @@
 
 use super::super::super::App;
 use super::super::super::context::{Record, Try};
+use crate::snapshot::Snapshot;
 use crate::telemetry::{Detours, Outcome, Purpose, TriedCall};
 use crate::units::Usage;
+use crate::upstream::Target;
+use std::sync::Arc;
 
 /// Account for the calls of a request; what of it belongs on its access line.
-pub(super) fn detours(app: &App, record: &mut Record) -> Option<Box<Detours>> {
-    let price = record.target.as_ref().and_then(|target| target.price.clone());
+pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Record) -> Option<Box<Detours>> {
+    let now = super::super::unix_seconds();
+    let price_of = |record: &Record, target: &Arc<Target>| {
+        let price = snapshot?.tariff.price(target, &record.named(), now)?;
+        Some(price.into_owned())
+    };
+    let price = record.target.as_ref().and_then(|target| price_of(record, target));
     let usual = record.tries.is_empty()
         && price.is_none()
         && record.purpose == Purpose::First
@@ -24,13 +32,15 @@ pub(super) fn detours(app: &App, record: &mut Record) -> Option<Box<Detours>> {
     let routing = &app.meters.routing;
     let mut cost = None;
     let mut add = |one: u64| cost = Some(cost.unwrap_or(0u64).saturating_add(one));
-    let tries: Vec<TriedCall> = std::mem::take(&mut record.tries)
+    let fell = std::mem::take(&mut record.tries);
+    let tries: Vec<TriedCall> = fell
         .into_iter()
         .map(|tried| {
             let usage = used(&tried, record.usage.as_ref());
             let target = tried.target.id.as_str();
             routing.call(target, tried.purpose, usage.as_ref());
-            let cost = tried.target.price.as_ref().zip(usage.as_ref());
+            let price = price_of(record, &tried.target);
+            let cost = price.as_ref().zip(usage.as_ref());
             let cost = cost.map(|(price, usage)| routing.cost(target, tried.purpose, price, usage));
             cost.into_iter().for_each(&mut add);
             TriedCall {
@@ -62,7 +72,8 @@ pub(super) fn detours(app: &App, record: &mut Record) -> Option<Box<Detours>> {
     }))
 }
 
-fn used(tried: &Try, answer: Option<&Usage>) -> Option<Usage> {
+/// What a call used that did not answer.
+pub(super) fn used(tried: &Try, answer: Option<&Usage>) -> Option<Usage> {
     match (tried.usage, tried.outcome) {
         (Some(usage), _) => Some(usage),
         (None, Outcome::Overtaken) => Some(Usage {

@@ -1,0 +1,414 @@
+//! Room in every limit and budget that applies, taken before anybody is asked: all of it, or none and a 429.
+//!
+//! ```text
+//! the most that the request may use ─► room in organisation … key, model, providers ─► Lease, settled in `settle/bill.rs`
+//!     refused for its size ─► count the prompt exactly, once ─► ask for that much
+//!     a provider's own limit refuses ─► without that provider, if others can answer
+//!     a budget is used up and says who is cheaper ─► the same for that model, which this budget does not refuse
+//! ```
+//! Nothing is done for a request that no limit applies to.
+
+mod refusal;
+
+use super::super::App;
+use super::super::aside::aside;
+use super::super::context::RequestContext;
+use super::super::downstream::Downstream;
+use super::authenticate::{Principal, forbidden};
+use crate::error::{ErrorKind, GatewayError};
+use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Prompt, Refusal};
+use crate::snapshot::{Found, Named, PublicModel, Snapshot};
+use crate::telemetry::estimate_input;
+use crate::units::{NanoUsd, Tokens};
+use crate::upstream::Backend;
+use crate::wire::needs::{self, Seen};
+use crate::wire::{Call, Operation};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Attempts to find room for one request: exact count, providers left out, cheaper models.
+const MOST_ROUNDS: usize = 12;
+/// Bodies up to this size are taken for text alone; larger ones are looked through for media, whose bytes are no tokens.
+const MAY_HOLD_MEDIA: usize = 16 * 1024;
+
+/// Beginnings of names and types of content parts that hold media, in all dialects. Text that begins like them makes the
+/// estimate larger, never smaller.
+const MEDIA: [&[u8]; 5] = [
+    b"\"image",
+    b"\"inline",
+    b"\"input_audio",
+    b"\"input_file",
+    b"\"document",
+];
+
+/// How large a request is at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    /// Input tokens, as is likely: what rates are asked for.
+    input: Tokens,
+    /// Input tokens at most: what budgets are asked for.
+    safe: Tokens,
+    /// Output tokens that rates are asked for.
+    output: Tokens,
+    /// Output tokens at most.
+    most: Tokens,
+}
+
+/// A call that looks for room.
+struct Seeking<'a, 'b> {
+    app: &'a App,
+    snapshot: &'a Arc<Snapshot>,
+    principal: Principal,
+    call: &'b Call,
+    found: Found<'a>,
+    /// The prompt's tokens, once they were counted.
+    exact: Option<Tokens>,
+    /// Budgets that sent the call here and do not refuse it any more.
+    overruled: Vec<Arc<str>>,
+}
+
+/// Take room for a call; the model that answers, which is a cheaper one where a budget says so.
+pub async fn run<'a>(
+    app: &'a App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &'a Arc<Snapshot>,
+    call: &Call,
+    found: Found<'a>,
+) -> Result<Found<'a>, GatewayError> {
+    if ctx.principal.known.is_none() && found.model.bounds.is_empty() {
+        return Ok(found);
+    }
+    let mut seeking = Seeking {
+        app,
+        snapshot,
+        principal: ctx.principal.clone(),
+        call,
+        found,
+        exact: None,
+        overruled: Vec::new(),
+    };
+    seeking.bar_by_access(ctx)?;
+    for _ in 0..MOST_ROUNDS {
+        if !seeking.is_limited() {
+            return Ok(seeking.found);
+        }
+        let size = seeking.size(ctx);
+        let Some(refusal) = seeking.reserve(down, ctx, size).await? else {
+            return Ok(seeking.found);
+        };
+        if !seeking.tries_again(down, ctx, &refusal).await? {
+            return Err(refusal::error(app, ctx, &refusal));
+        }
+    }
+    Err(GatewayError::internal("no end to finding room"))
+}
+
+/// Room for a request without a body that is read: it counts as a request, and a budget that is used up refuses it.
+pub async fn unread(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Snapshot,
+    model: Option<usize>,
+) -> Result<(), GatewayError> {
+    let model = model.and_then(|index| snapshot.models.get(index));
+    let principal = ctx.principal.clone();
+    let own = principal.bounds();
+    let of_model = model.map(|model| &*model.bounds).unwrap_or_default();
+    if own.clone().next().is_none() && of_model.is_empty() {
+        return Ok(());
+    }
+    let tenant = principal.known.as_ref().map(|known| &known.tenant);
+    let demand = Demand {
+        model: model.map_or("", |model| &*model.name),
+        user: tenant.and_then(|tenant| tenant.user.as_deref()),
+        key: tenant.and_then(|tenant| tenant.key.as_deref()),
+        providers: model.map(|model| &*model.providers).unwrap_or_default(),
+        input: 0,
+        output: 0,
+        // The least there is: no room for it means that there is none at all.
+        nano: u64::from(model.is_some()),
+        overruled: &[],
+    };
+    match take(app, down, own.chain(of_model), &demand).await? {
+        Ok(lease) => {
+            ctx.standings = lease.standings();
+            ctx.lease = Some(lease);
+            Ok(())
+        }
+        Err(refusal) => Err(refusal::error(app, ctx, &refusal)),
+    }
+}
+
+/// Reserve; the outer error is a client that left while Redis was asked.
+async fn take<'r>(
+    app: &App,
+    down: &mut Downstream<'_>,
+    bounds: impl Iterator<Item = &'r Arc<Bound>>,
+    demand: &Demand<'_>,
+) -> Result<Result<Lease, Refusal>, GatewayError> {
+    match app.state.bank.try_reserve(bounds, demand, now_ms()) {
+        Attempt::Granted(lease) => Ok(Ok(lease)),
+        Attempt::Refused(refusal) => Ok(Err(refusal)),
+        Attempt::Short(short) => {
+            let began = Instant::now();
+            let asked = {
+                let ask = pin!(short.ask());
+                down.or_left(ask).await
+            };
+            down.waited += began.elapsed();
+            asked.map_err(|_| GatewayError::client_left())
+        }
+    }
+}
+
+impl<'a> Seeking<'a, '_> {
+    /// Providers that the caller may not use are left out; all of them: it may not ask for this.
+    fn bar_by_access(&self, ctx: &mut RequestContext) -> Result<(), GatewayError> {
+        let Some(known) = self
+            .principal
+            .known
+            .as_ref()
+            .filter(|known| !known.access.any_provider())
+        else {
+            return Ok(());
+        };
+        let mut denied = None;
+        for provider in &self.found.model.providers {
+            if let Err(why) = known.access.provider(provider) {
+                ctx.barred.push(Arc::clone(provider));
+                denied = Some(why);
+            }
+        }
+        match denied {
+            Some(why) if self.candidates(ctx).next().is_none() => Err(forbidden(self.app, &why)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who may answer.
+    fn candidates<'c>(&self, ctx: &'c RequestContext) -> impl Iterator<Item = &'a Arc<str>> + use<'a, 'c> {
+        self.found
+            .model
+            .providers
+            .iter()
+            .filter(|name| !ctx.barred.contains(name))
+    }
+
+    fn bounds(&self) -> impl Iterator<Item = &Arc<Bound>> {
+        self.principal.bounds().chain(&self.found.model.bounds)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.bounds().next().is_some()
+    }
+
+    /// How much it may use.
+    fn size(&self, ctx: &mut RequestContext) -> Size {
+        let Call { operation, .. } = self.call;
+        let model = self.found.model;
+        let (input, safe) = match self.exact {
+            _ if *operation == Operation::CountTokens => (0, 0),
+            Some(exact) => (exact, exact),
+            None => {
+                let prompt = *ctx.prompt.get_or_insert_with(|| self.prompt(ctx.seen));
+                (model.ratio.likely(&prompt), model.ratio.safe(&prompt))
+            }
+        };
+        if !operation.streams() {
+            return Size {
+                input,
+                safe,
+                ..Size::default()
+            };
+        }
+        let choices = self.call.choices();
+        let said = self.call.output_cap().map(|said| said.min(model.output.cap));
+        Size {
+            input,
+            safe,
+            output: said.unwrap_or(model.output.likely).saturating_mul(choices),
+            most: said.unwrap_or(model.output.assumed).saturating_mul(choices),
+        }
+    }
+
+    /// What can be told of the prompt without reading it: its JSON frame stands for that of its messages.
+    fn prompt(&self, seen: Option<Seen>) -> Prompt {
+        let body = &self.call.body;
+        let media_bytes = if body.len() <= MAY_HOLD_MEDIA {
+            0
+        } else {
+            let look = || needs::look(body, self.call.dialect, self.snapshot.limits.json_depth);
+            seen.unwrap_or_else(look).media_bytes
+        };
+        let media = MEDIA
+            .iter()
+            .map(|mark| memchr::memmem::find_iter(body, mark).count())
+            .sum::<usize>();
+        Prompt {
+            text_bytes: body.len().saturating_sub(media_bytes) as u64,
+            messages: 0,
+            tools: true,
+            media: media as u64,
+        }
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            asked: &self.call.envelope.model,
+            matched: self.found.matched,
+        }
+    }
+
+    /// The model's name as limits know it.
+    fn name(&self) -> &str {
+        if self.found.matched.is_empty() {
+            &self.found.model.name
+        } else {
+            &self.call.envelope.model
+        }
+    }
+
+    /// The most that it can cost at any of the candidates; none: at least one of them has no price.
+    fn at_most(&self, ctx: &RequestContext, size: Size) -> Option<NanoUsd> {
+        let models = self
+            .found
+            .model
+            .chain
+            .iter()
+            .filter_map(|&index| self.snapshot.models.get(index));
+        let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
+        let mut most = 0;
+        let mut unpriced = false;
+        for target in models.flat_map(|model| &model.targets) {
+            if ctx.barred.iter().any(|barred| **barred == *target.provider_name()) {
+                continue;
+            }
+            match self.snapshot.tariff.price(target, &self.named(), now) {
+                Some(price) => most = most.max(price.at_most(size.safe, size.most)),
+                None => unpriced |= !matches!(target.backend, Backend::Demo),
+            }
+        }
+        // A hedged request may be paid for twice.
+        let calls = 1 + u64::from(self.found.model.hedge.is_some());
+        let billed = self.snapshot.tariff.billed(most.saturating_mul(calls));
+        (!unpriced || billed > 0).then_some(billed)
+    }
+
+    /// Take room: a refusal, or nothing.
+    async fn reserve(
+        &self,
+        down: &mut Downstream<'_>,
+        ctx: &mut RequestContext,
+        size: Size,
+    ) -> Result<Option<Refusal>, GatewayError> {
+        let nano = self.at_most(ctx, size);
+        if nano.is_none() && self.snapshot.tariff.refuses_unpriced() && self.has_hard_budget() {
+            return Err(unpriced());
+        }
+        let tenant = self.principal.known.as_ref().map(|known| &known.tenant);
+        let providers: Vec<Arc<str>> = self.candidates(ctx).cloned().collect();
+        let demand = Demand {
+            model: self.name(),
+            user: tenant.and_then(|tenant| tenant.user.as_deref()),
+            key: tenant.and_then(|tenant| tenant.key.as_deref()),
+            providers: &providers,
+            input: size.input,
+            output: size.output,
+            // What has no price is refused at least by a budget that is used up.
+            nano: nano.unwrap_or(1),
+            overruled: &self.overruled,
+        };
+        match take(self.app, down, self.bounds(), &demand).await? {
+            Ok(lease) => {
+                ctx.standings = lease.standings();
+                ctx.lease = Some(lease);
+                Ok(None)
+            }
+            Err(refusal) => Ok(Some(refusal)),
+        }
+    }
+
+    fn has_hard_budget(&self) -> bool {
+        self.bounds()
+            .any(|bound| bound.rule().measure == Measure::NanoUsd && !bound.rule().soft)
+    }
+
+    /// Whether there is another way, which is taken.
+    async fn tries_again(
+        &mut self,
+        down: &mut Downstream<'_>,
+        ctx: &mut RequestContext,
+        refusal: &Refusal,
+    ) -> Result<bool, GatewayError> {
+        let rule = &refusal.rule;
+        let of_input = matches!(rule.measure, Measure::NanoUsd | Measure::Tokens | Measure::InputTokens);
+        if of_input && self.exact.is_none() && !refusal.outage {
+            self.exact = Some(self.count(down).await?);
+            return Ok(true);
+        }
+        if !rule.providers.is_empty() {
+            let before = ctx.barred.len();
+            ctx.barred.extend(rule.providers.iter().cloned());
+            if self.candidates(ctx).next().is_some() {
+                return Ok(ctx.barred.len() > before);
+            }
+            ctx.barred.truncate(before);
+        }
+        let cheaper = rule.downgrade_to.as_ref().filter(|_| !refusal.outage);
+        let cheaper = cheaper.and_then(|to| self.snapshot.model(to));
+        let Some(model) = cheaper else { return Ok(false) };
+        let cheaper = Found { model, matched: "" };
+        self.app
+            .meters
+            .accounts
+            .downgraded(&self.found.model.name, &cheaper.model.name);
+        self.overruled.push(Arc::clone(&rule.id));
+        self.found = cheaper;
+        self.exact = None;
+        ctx.barred.clear();
+        ctx.record.model = Some(Arc::clone(&cheaper.model.name));
+        self.bar_by_access(ctx)?;
+        Ok(true)
+    }
+
+    /// Count the prompt, away from the worker: it is worth that when a limit is nearly used up.
+    async fn count(&self, down: &mut Downstream<'_>) -> Result<Tokens, GatewayError> {
+        let (name, dialect, body) = (self.name().to_owned(), self.call.dialect, self.call.body.clone());
+        let began = Instant::now();
+        let counted = {
+            let count = pin!(aside(move || estimate_input(&name, dialect, &body)));
+            down.or_left(count).await
+        };
+        down.waited += began.elapsed();
+        let counted = counted.map_err(|_| GatewayError::client_left())?;
+        let counted = counted.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))?;
+        Ok(with_margin(counted, self.found.model))
+    }
+}
+
+/// A count by OpenAI's vocabulary, as an upper bound of what the model's own makes of it: Anthropic's and Google's cut text into up
+/// to a fifth more pieces, and providers add a frame around messages and tools.
+fn with_margin(counted: Tokens, model: &PublicModel) -> Tokens {
+    let own = model
+        .targets
+        .iter()
+        .all(|target| matches!(target.vendor, "openai" | "azure"));
+    let share = if own { 50 } else { 4 };
+    counted.saturating_add(counted / share).saturating_add(32)
+}
+
+fn unpriced() -> GatewayError {
+    GatewayError::new(
+        ErrorKind::Forbidden,
+        "this model has no price here, and a budget applies that only takes models with one; its operator has to add it",
+    )
+    .code("model_without_price")
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

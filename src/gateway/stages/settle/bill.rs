@@ -1,0 +1,271 @@
+//! What a request owes: its records for the ledger and its lease on limits, settled once, when what it used is known.
+//!
+//! A provider that gives no usage has its tokens counted on another thread, after the request is over, and the bill waits for
+//! the figures there. So it holds all it needs and nothing of the request.
+
+use super::super::super::App;
+use super::super::super::context::{Asked, RequestContext, Try};
+use super::account::used;
+use crate::error::ErrorKind;
+use crate::ledger::{Charge, Ledger, Row, RowId};
+use crate::limits::{Lease, Prompt, Ratio, Spent};
+use crate::snapshot::{Snapshot, Tariff};
+use crate::telemetry::{Meters, NONE, Outcome, Purpose};
+use crate::units::{Cost, Price, Usage};
+use crate::upstream::Target;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a request owes.
+pub(super) struct Bill {
+    lease: Option<Lease>,
+    ledger: Option<Arc<Ledger>>,
+    meters: Arc<Meters>,
+    tariff: Arc<Tariff>,
+    row: Row,
+    /// Its calls that did not answer.
+    calls: Vec<Call>,
+    /// The one that did, or was to.
+    answered: Option<Call>,
+    /// What the model's ratio of bytes to tokens can learn from.
+    lesson: Option<(Arc<Ratio>, Prompt)>,
+}
+
+/// One call to a target.
+struct Call {
+    target: Arc<Target>,
+    price: Option<Price>,
+    purpose: &'static str,
+    outcome: &'static str,
+    took: Duration,
+    usage: Option<Usage>,
+    estimated: bool,
+}
+
+impl Call {
+    fn cost(&self) -> Option<Cost> {
+        Some(self.price.as_ref()?.of(&self.usage?))
+    }
+}
+
+/// Draw up the bill; none where nothing is counted and nothing recorded.
+pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> Option<Bill> {
+    let snapshot = ctx.snapshot.clone()?;
+    let lease = ctx.lease.take();
+    let ledger = app.ledger.load_full().filter(|_| is_recorded(ctx));
+    if lease.is_none() && ledger.is_none() {
+        return None;
+    }
+    let now_ms = milliseconds(SystemTime::now());
+    let named = ctx.record.named();
+    let began = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+    let answer = ctx.record.usage;
+    let call = |target: &Arc<Target>, purpose: Purpose, outcome: &'static str| Call {
+        target: Arc::clone(target),
+        price: snapshot.tariff.price(target, &named, began).map(Cow::into_owned),
+        purpose: purpose.as_str(),
+        outcome,
+        took: duration,
+        usage: None,
+        estimated: false,
+    };
+    let calls: Vec<Call> = ctx
+        .record
+        .tries
+        .iter()
+        .map(|tried: &Try| Call {
+            took: tried.took,
+            usage: used(tried, answer.as_ref()),
+            estimated: tried.estimated,
+            ..call(&tried.target, tried.purpose, tried.outcome.as_str())
+        })
+        .collect();
+    // The last target asked is among the calls that fell when nobody answered.
+    let asked = u32::try_from(calls.len()).unwrap_or(u32::MAX) < ctx.record.attempts;
+    let record = &ctx.record;
+    let outcome = outcome(record.error, record.status);
+    let answered = record.target.as_ref().filter(|_| asked).map(|target| Call {
+        usage: left_early(ctx, answer),
+        estimated: answer.is_none(),
+        ..call(target, record.purpose, outcome)
+    });
+    let row = row(ctx, &snapshot, now_ms, duration, outcome);
+    let lesson = match (&ctx.prompt, record.place, &ctx.record.model) {
+        (Some(prompt), (model, _), Some(_)) => snapshot
+            .models
+            .get(model)
+            .map(|model| (Arc::clone(&model.ratio), *prompt)),
+        _ => None,
+    };
+    Some(Bill {
+        lease,
+        ledger,
+        meters: Arc::clone(&app.meters),
+        tariff: Arc::clone(&snapshot.tariff),
+        row,
+        calls,
+        answered,
+        lesson,
+    })
+}
+
+/// What a client is charged with that left before the answer's usage was known, and nobody counts it: the prompt was sent.
+fn left_early(ctx: &RequestContext, answer: Option<Usage>) -> Option<Usage> {
+    let left = ctx.record.status == 499 && answer.is_none() && ctx.record.uncounted.is_none();
+    match (left, ctx.prompt) {
+        (true, Some(prompt)) => Some(Usage {
+            input: Ratio::default().likely(&prompt),
+            ..Usage::default()
+        }),
+        _ => answer,
+    }
+}
+
+fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duration, outcome: &'static str) -> Row {
+    let record = &ctx.record;
+    let known = ctx.principal.known.as_ref();
+    let at_ms = now_ms.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or_default());
+    Row {
+        id: RowId::new(at_ms),
+        attempt: 0,
+        at_ms,
+        tenant: known.map_or_else(|| Arc::clone(&snapshot.nobody.0), |known| Arc::clone(&known.tenant)),
+        tags: known.map_or_else(|| Arc::clone(&snapshot.nobody.1), |known| Arc::clone(&known.tags)),
+        metadata: ctx.metadata.clone(),
+        request_id: ctx.id.as_str().into(),
+        operation: record.asked.as_str(),
+        model: record.model.clone(),
+        target: record.target.as_ref().map(|target| target.id.shared()),
+        provider: record.target.as_ref().map(|target| Arc::clone(&target.provider)),
+        purpose: record.purpose.as_str(),
+        status: record.status,
+        outcome,
+        cache: "off",
+        stream: record.stream,
+        latency_ms: short(duration),
+        ttft_ms: record.ttft.map(short),
+        usage: Usage::default(),
+        estimated: false,
+        cost: None,
+        billed: None,
+        charges: Vec::new(),
+    }
+}
+
+/// Whether there is a row for it: not for who is nobody, who could fill the ledger, nor for paths that are none.
+fn is_recorded(ctx: &RequestContext) -> bool {
+    !matches!(ctx.record.asked, Asked::Other) && ctx.record.error != Some(ErrorKind::Unauthenticated)
+}
+
+fn outcome(error: Option<ErrorKind>, status: u16) -> &'static str {
+    match error {
+        Some(kind) => kind.as_str(),
+        None if status < 400 => "ok",
+        None => "refused",
+    }
+}
+
+impl Bill {
+    /// The provider told its usage, or nobody was asked.
+    pub(super) fn close(self) {
+        self.settle();
+    }
+
+    /// The answering call's usage was counted here.
+    pub(super) fn close_with(mut self, usage: Usage) {
+        if let Some(answered) = &mut self.answered {
+            answered.usage = Some(usage);
+            answered.estimated = true;
+        }
+        self.settle();
+    }
+
+    fn settle(mut self) {
+        let now_ms = milliseconds(SystemTime::now());
+        if let (Some((ratio, prompt)), Some(answered)) = (&self.lesson, &self.answered)
+            && let (Some(usage), false) = (answered.usage, answered.estimated)
+        {
+            ratio.learn(prompt, usage.input);
+        }
+        let all: Vec<&Call> = self.calls.iter().chain(&self.answered).collect();
+        let spent: Vec<Spent<'_>> = all.iter().map(|call| self.spent(call)).collect();
+        if let Some(lease) = self.lease.take() {
+            let charged = lease.settle(&spent, now_ms);
+            self.row.charges = charged
+                .into_iter()
+                .map(|charged| Charge {
+                    count: charged.count,
+                    window: charged.window,
+                    nano: charged.nano,
+                })
+                .collect();
+        }
+        let (mut usage, mut cost, mut priced) = (Usage::default(), Cost::default(), true);
+        for call in &all {
+            let Some(used) = call.usage else { continue };
+            usage.add(&used);
+            match call.cost() {
+                Some(one) => cost.add(&one),
+                None => priced = false,
+            }
+        }
+        self.row.estimated = all.iter().any(|call| call.estimated && call.usage.is_some());
+        self.row.usage = usage;
+        let model = self.row.model.as_deref().unwrap_or(NONE);
+        let answered = self.row.outcome == "ok" && self.answered.is_some();
+        if priced {
+            self.row.cost = Some(cost);
+            self.row.billed = Some(self.tariff.billed(cost.total()));
+        } else if answered {
+            self.meters.accounts.unpriced(model);
+        }
+        let Some(ledger) = self.ledger.take() else { return };
+        // Of a request with one call the row of the request says all there is.
+        if all.len() > 1 {
+            for (index, call) in all.iter().enumerate() {
+                ledger.push(Box::new(self.attempt(call, index)));
+            }
+        }
+        ledger.push(Box::new(self.row));
+    }
+
+    fn spent<'a>(&self, call: &'a Call) -> Spent<'a> {
+        let usage = call.usage.unwrap_or_default();
+        Spent {
+            provider: Some(call.target.provider_name()),
+            input: usage.input,
+            output: usage.output,
+            nano: call.cost().map_or(0, |cost| self.tariff.billed(cost.total())),
+        }
+    }
+
+    fn attempt(&self, call: &Call, index: usize) -> Row {
+        let cost = call.cost();
+        Row {
+            attempt: u16::try_from(index + 1).unwrap_or(u16::MAX),
+            target: Some(call.target.id.shared()),
+            provider: Some(Arc::clone(&call.target.provider)),
+            purpose: call.purpose,
+            outcome: call.outcome,
+            status: if call.outcome == Outcome::Ok.as_str() { 200 } else { 0 },
+            latency_ms: short(call.took),
+            ttft_ms: None,
+            usage: call.usage.unwrap_or_default(),
+            estimated: call.estimated && call.usage.is_some(),
+            cost,
+            billed: cost.map(|cost| self.tariff.billed(cost.total())),
+            charges: Vec::new(),
+            ..self.row.clone()
+        }
+    }
+}
+
+fn short(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,426 @@
+//! What outlasts a request and often the process: the store, Redis, the ledger, and the callers they make known.
+//!
+//! ```text
+//! file ─┐                                    ┌─► App::accounts (who may call)         at start, at a reload, within seconds of
+//!       ├─► Lasting::rebuild ─► Directory ───┤                                        a change in the store
+//! store ┘   (and a copy on disk, should      └─► limits bound to the bank
+//!            the store be gone at a start)
+//! ledger ─► store          Redis ◄─► bank          each on a runtime of its own: nothing here runs on a client's worker
+//! ```
+//! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
+
+pub(super) use self::keeping::keep_limits;
+
+mod copy;
+mod keeping;
+mod sink;
+
+use crate::auth::{KeyHasher, Networks, token};
+use crate::config::{self, Config, TenantKind};
+use crate::directory::{Directory, FileKeys, Sources};
+use crate::gateway::App;
+use crate::gateway::accounts::Accounts;
+use crate::ledger::{Ledger, OnFull, SpoolSettings};
+use crate::limits::{Bank, Bound, ScopeKind};
+use crate::secret::Secret;
+use crate::snapshot::issuers::{certificate_keys, issuers};
+use crate::storage::redis::{RedisExchange, Settings};
+use crate::storage::{self, Object, Place, Store, StoreError};
+use anyhow::Context;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+/// Name of the setting that holds what keys are hashed with.
+const KEY_SECRET: &str = "key_secret";
+
+/// Longest wait at the end for the store to take what waits.
+const FLUSH: Duration = Duration::from_secs(5);
+/// Longest wait at a start for records that an earlier process left.
+const LEFTOVERS: Duration = Duration::from_secs(3);
+
+/// Everything that lasts.
+pub(super) struct Lasting {
+    pub store: Arc<dyn Store>,
+    pub exchange: Option<Arc<RedisExchange>>,
+    pub ledger: Option<Arc<Ledger>>,
+    hasher: Arc<KeyHasher>,
+    state_dir: PathBuf,
+    /// As the store keeps it, for the copy.
+    key_secret: Secret,
+    /// What the store holds, as last read.
+    held: Mutex<Held>,
+    /// One rebuild at a time, so that an older one never replaces a newer one.
+    rebuilding: tokio::sync::Mutex<()>,
+    runtime: Runtime,
+}
+
+/// What the store holds.
+#[derive(Debug, Default, Clone)]
+struct Held {
+    revision: storage::Revision,
+    objects: Vec<Object>,
+}
+
+/// Redis, if it is configured: needed before there are counts.
+pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchange>>> {
+    let Some(redis) = &config.redis else {
+        return Ok(None);
+    };
+    let mut urls = Vec::new();
+    for url in &redis.urls {
+        urls.push(
+            config::read_header_value(url)
+                .map_err(anyhow::Error::msg)
+                .context("redis.urls")?,
+        );
+    }
+    let defaults = Settings::new(urls);
+    let settings = Settings {
+        cluster: redis.cluster,
+        prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
+        timeout: redis.timeout.map_or(defaults.timeout, config::Interval::as_duration),
+        instance_expiry: redis
+            .instance_expiry
+            .map_or(defaults.instance_expiry, config::Interval::as_duration),
+        ..defaults
+    };
+    RedisExchange::connect(settings)
+        .map(Some)
+        .map_err(anyhow::Error::msg)
+        .context("redis")
+}
+
+impl Lasting {
+    /// Open what the configuration says is to be kept, and make the callers known.
+    pub fn open(
+        config: &Config,
+        app: &Arc<App>,
+        exchange: Option<Arc<RedisExchange>>,
+    ) -> anyhow::Result<Option<Arc<Self>>> {
+        if !config.keeps() {
+            return Ok(None);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("lasting")
+            .enable_all()
+            .build()
+            .context("a runtime for the store")?;
+        let state_dir = storage::state_dir(config.server.state_dir.as_deref());
+        let place = place(config, &state_dir)?;
+        let store = runtime
+            .block_on(storage::open(&place))
+            .map_err(|error| opening(&place, &error))?;
+        let kept = runtime.block_on(read(&*store));
+        let (secret, held) = match kept {
+            Ok(kept) => kept,
+            Err(error) => from_copy(&state_dir, &error)?,
+        };
+        let hashed_with = match &config.auth.key_secret {
+            Some(reference) => reference
+                .read()
+                .map_err(anyhow::Error::msg)
+                .context("auth.key_secret")?,
+            None => secret.clone(),
+        };
+        let hasher = Arc::new(
+            KeyHasher::new(&hashed_with)
+                .map_err(anyhow::Error::msg)
+                .context("auth.key_secret")?,
+        );
+        let leftover = has_leftovers(&spool_dir(config, &state_dir));
+        let ledger = ledger(config, app, &state_dir, &store, runtime.handle())?;
+        app.ledger.store(ledger.clone());
+        let lasting = Arc::new(Self {
+            store,
+            exchange,
+            ledger,
+            hasher,
+            state_dir,
+            key_secret: secret,
+            held: Mutex::new(held),
+            rebuilding: tokio::sync::Mutex::new(()),
+            runtime,
+        });
+        if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
+            wait_for_leftovers(ledger);
+        }
+        lasting.restore_counts(&app.state.bank);
+        lasting
+            .runtime
+            .block_on(lasting.rebuild(config, app))
+            .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
+        lasting.runtime.block_on(lasting.keep_copy());
+        Ok(Some(lasting))
+    }
+
+    /// The process ends: what waits in memory goes to the spool, and to the store if that is quick; what is leased returns.
+    pub async fn close(self: Arc<Self>, app: Arc<App>) {
+        let until = Instant::now() + FLUSH;
+        // What is still being counted is not billed yet.
+        while app.counter.pending() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if let Some(ledger) = &self.ledger {
+            let all = ledger.flush(until.saturating_duration_since(Instant::now())).await;
+            if !all {
+                tracing::info!("usage records are left in the spool; the next start sends them");
+            }
+        }
+        if let Some(exchange) = &self.exchange {
+            app.state.bank.tick(keeping::now_ms()).await;
+            exchange.leave().await;
+        }
+    }
+
+    /// Where its work runs.
+    pub fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// The hasher of keys.
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// Take up what is new in the store. Whether there was anything.
+    pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
+        let known = self.held().revision;
+        if self.store.revision().await? <= known {
+            return Ok(false);
+        }
+        let changes = self.store.changes(known).await?;
+        {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
+                .into_iter()
+                .map(|object| ((object.kind, object.name.clone()), object))
+                .collect();
+            for object in changes {
+                held.revision = held.revision.max(object.revision);
+                let key = (object.kind, object.name.clone());
+                if object.deleted {
+                    objects.remove(&key);
+                } else {
+                    objects.insert(key, object);
+                }
+            }
+            held.objects = objects.into_values().collect();
+            held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        }
+        if let Err(problems) = self.rebuild(config, app).await {
+            for problem in problems {
+                tracing::error!(problem, "callers cannot be made known");
+            }
+        }
+        self.keep_copy().await;
+        Ok(true)
+    }
+
+    /// Make callers known anew, of this configuration and what the store was last read to hold.
+    pub async fn rebuild(&self, config: &Config, app: &App) -> Result<(), Vec<String>> {
+        let _one = self.rebuilding.lock().await;
+        let held = self.held();
+        let before = app.accounts.load_full();
+        let accounts = self.build(config, app, &held.objects, before.as_deref())?;
+        app.meters
+            .accounts
+            .keys
+            .set(i64::try_from(accounts.directory.key_count()).unwrap_or(i64::MAX));
+        app.accounts.store(Some(Arc::new(accounts)));
+        Ok(())
+    }
+
+    fn build(
+        &self,
+        config: &Config,
+        app: &App,
+        objects: &[Object],
+        before: Option<&Accounts>,
+    ) -> Result<Accounts, Vec<String>> {
+        let (bank, transport) = (&app.state.bank, &app.transport);
+        let (file_keys, problems) = FileKeys::read(config, &self.hasher);
+        if !problems.is_empty() {
+            return Err(problems.iter().map(ToString::to_string).collect());
+        }
+        let directory = Directory::build(&Sources {
+            config,
+            file_keys: &file_keys,
+            objects,
+        });
+        for (entry, fault) in directory.faults() {
+            tracing::warn!(
+                kind = entry.kind.as_str(),
+                name = &*entry.name,
+                fault,
+                "does not run as written"
+            );
+        }
+        let bounds = directory
+            .scopes()
+            .iter()
+            .map(|scope| bound(bank, scope_kind(scope.kind), &scope.name, &scope.limits, &scope.budgets))
+            .collect();
+        let wrong = |what: &str| vec![format!("auth.trusted_proxies: {what}")];
+        let proxies = Networks::compile(config.auth.trusted_proxies.iter().map(String::as_str)).map_err(wrong)?;
+        let issuers = issuers(config, transport, before.and_then(|before| before.issuers.as_deref()))?;
+        Ok(Accounts {
+            directory,
+            bounds,
+            hasher: Arc::clone(&self.hasher),
+            trusted_proxies: proxies,
+            issuers: issuers.map(Arc::new),
+            certificates: certificate_keys(config),
+        })
+    }
+
+    fn held(&self) -> Held {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What budgets had been charged before this start. Rows that wait in the spool are added when they reach the store, and are
+    /// known to Redis in a fleet.
+    fn restore_counts(&self, bank: &Bank) {
+        match self.runtime.block_on(self.store.counts(0)) {
+            Ok(counts) => bank.restore(
+                counts
+                    .into_iter()
+                    .map(|charge| (charge.count, charge.window, charge.nano)),
+            ),
+            Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
+        }
+    }
+}
+
+/// Where the store is.
+pub(super) fn place(config: &Config, state_dir: &std::path::Path) -> anyhow::Result<Place> {
+    Ok(match &config.store {
+        None | Some(config::Store::Sqlite { path: None }) => Place::Sqlite {
+            path: state_dir.join("cirque.db"),
+        },
+        Some(config::Store::Sqlite { path: Some(path) }) => Place::Sqlite { path: path.clone() },
+        Some(config::Store::Postgres { url, connections }) => Place::Postgres {
+            url: url.read().map_err(anyhow::Error::msg).context("store.url")?,
+            connections: connections.unwrap_or(storage::CONNECTIONS),
+        },
+    })
+}
+
+fn opening(place: &Place, error: &StoreError) -> anyhow::Error {
+    let what = match place {
+        Place::Sqlite { path } => format!(
+            "the store {} cannot be opened; give the process a directory it may write (server.state_dir)",
+            path.display()
+        ),
+        Place::Postgres { .. } => {
+            "the store in PostgreSQL cannot be used; `cirque migrate` brings its schema up to date".to_owned()
+        }
+    };
+    anyhow::anyhow!("{what}: {error}")
+}
+
+/// What keys are hashed with, and what the store holds.
+async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
+    let proposed = token::generate_hash_secret().map_err(|error| StoreError::Failed(error.to_string()))?;
+    let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
+    let objects = store.changes(0).await?;
+    let revision = store.revision().await?;
+    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
+    Ok((
+        Secret::new(secret),
+        Held {
+            // What was changed in between is read again.
+            revision: if objects.is_empty() {
+                revision.min(newest)
+            } else {
+                newest
+            },
+            objects,
+        },
+    ))
+}
+
+/// The store is gone: keys work from the copy of what it held.
+fn from_copy(state_dir: &std::path::Path, error: &StoreError) -> anyhow::Result<(Secret, Held)> {
+    if !matches!(error, StoreError::Unavailable(_)) {
+        anyhow::bail!("the store cannot be read: {error}");
+    }
+    match copy::read(state_dir) {
+        Ok(copy) => {
+            tracing::error!(%error, objects = copy.1.objects.len(), "the store does not answer; keys work as it last held them");
+            Ok(copy)
+        }
+        Err(why) => anyhow::bail!("the store does not answer ({error}), and there is no copy of what it held: {why}"),
+    }
+}
+
+fn ledger(
+    config: &Config,
+    app: &Arc<App>,
+    state_dir: &std::path::Path,
+    store: &Arc<dyn Store>,
+    runtime: &tokio::runtime::Handle,
+) -> anyhow::Result<Option<Arc<Ledger>>> {
+    let written = &config.ledger;
+    if written.enabled == Some(false) {
+        return Ok(None);
+    }
+    let dir = spool_dir(config, state_dir);
+    let settings = SpoolSettings {
+        size_limit: written.spool_size.map_or(1 << 30, |size| size.as_bytes() as u64),
+        on_full: match written.on_full {
+            config::OnFull::Serve => OnFull::Serve,
+            config::OnFull::Refuse => OnFull::Refuse,
+        },
+        ..SpoolSettings::new(dir)
+    };
+    let sink = Arc::new(sink::StoreSink(Arc::clone(store)));
+    let watch = Box::new(sink::Meter(Arc::clone(&app.meters)));
+    let ledger = Ledger::start(settings, sink, Some(watch), runtime).context("ledger")?;
+    app.meters.accounts.records_kept.set(1);
+    Ok(Some(Arc::new(ledger)))
+}
+
+fn spool_dir(config: &Config, state_dir: &std::path::Path) -> PathBuf {
+    let written = config.ledger.spool_dir.clone();
+    written.unwrap_or_else(|| state_dir.join("spool"))
+}
+
+/// Whether an earlier process left records that the store has not got.
+fn has_leftovers(spool: &std::path::Path) -> bool {
+    std::fs::read_dir(spool).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// They are sent first, so that what budgets had used is known to the last request; a store that is gone is not waited for.
+fn wait_for_leftovers(ledger: &Ledger) {
+    let until = Instant::now() + LEFTOVERS;
+    // Taking them over begins with the ledger's task.
+    std::thread::sleep(Duration::from_millis(100));
+    while Instant::now() < until && ledger.stats(0).adopted > 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn bound(
+    bank: &Bank,
+    kind: ScopeKind,
+    name: &str,
+    limits: &[config::Limit],
+    budgets: &[config::Budget],
+) -> Box<[Arc<Bound>]> {
+    let rules = config::bounds(kind, name, limits, budgets);
+    rules.into_iter().map(|rule| bank.bind(Arc::new(rule))).collect()
+}
+
+fn scope_kind(kind: TenantKind) -> ScopeKind {
+    match kind {
+        TenantKind::Organisation => ScopeKind::Organisation,
+        TenantKind::Team => ScopeKind::Team,
+        TenantKind::Project => ScopeKind::Project,
+        TenantKind::User => ScopeKind::User,
+        TenantKind::Key => ScopeKind::Key,
+    }
+}

@@ -1,0 +1,128 @@
+//! A copy on disk of what the store holds, for a start while the store is gone.
+//!
+//! Digests of keys and documents, no keys; what keys are hashed with is in it, so it is readable by this user alone. Written
+//! whole and renamed; believed for a day.
+
+use super::{Held, Lasting};
+use crate::secret::Secret;
+use crate::storage::{KeyHashRow, Kind, Object};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Name of the file in the state directory.
+const NAME: &str = "directory.copy";
+/// How long it is believed.
+const VALID: Duration = Duration::from_secs(24 * 3600);
+/// Largest copy that is read.
+const LARGEST: u64 = 256 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Copy {
+    key_secret: String,
+    revision: i64,
+    objects: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    kind: String,
+    name: String,
+    document: serde_json::Value,
+    hashes: Vec<(String, String, Option<i64>)>,
+    revision: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// The copy, if there is one that is young enough.
+pub(super) fn read(state_dir: &Path) -> Result<(Secret, Held), String> {
+    let path = state_dir.join(NAME);
+    let facts = std::fs::metadata(&path).map_err(|error| error.to_string())?;
+    let age = facts
+        .modified()
+        .ok()
+        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    if age.is_some_and(|age| age > VALID) {
+        return Err("it is older than a day".to_owned());
+    }
+    if facts.len() > LARGEST {
+        return Err("it is larger than any".to_owned());
+    }
+    let text = std::fs::read(&path).map_err(|error| error.to_string())?;
+    let copy: Copy = serde_json::from_slice(&text).map_err(|_| "it is damaged".to_owned())?;
+    let objects = copy.objects.into_iter().filter_map(object).collect();
+    Ok((
+        Secret::new(copy.key_secret),
+        Held {
+            revision: copy.revision,
+            objects,
+        },
+    ))
+}
+
+fn object(entry: Entry) -> Option<Object> {
+    Some(Object {
+        kind: Kind::ALL.into_iter().find(|kind| kind.as_str() == entry.kind)?,
+        name: entry.name,
+        document: entry.document,
+        hashes: entry
+            .hashes
+            .into_iter()
+            .map(|(hash, shown, until)| KeyHashRow { hash, shown, until })
+            .collect(),
+        revision: entry.revision,
+        created_at: entry.created_at,
+        updated_at: entry.updated_at,
+        deleted: false,
+    })
+}
+
+fn write(state_dir: &Path, secret: &str, held: Held) -> std::io::Result<()> {
+    let entry = |object: Object| Entry {
+        kind: object.kind.as_str().to_owned(),
+        name: object.name,
+        document: object.document,
+        hashes: object
+            .hashes
+            .into_iter()
+            .map(|row| (row.hash, row.shown, row.until))
+            .collect(),
+        revision: object.revision,
+        created_at: object.created_at,
+        updated_at: object.updated_at,
+    };
+    let copy = Copy {
+        key_secret: secret.to_owned(),
+        revision: held.revision,
+        objects: held.objects.into_iter().map(entry).collect(),
+    };
+    std::fs::create_dir_all(state_dir)?;
+    let next = state_dir.join(format!("{NAME}.new"));
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&next)?;
+    file.write_all(&serde_json::to_vec(&copy)?)?;
+    file.sync_all()?;
+    std::fs::rename(next, state_dir.join(NAME))
+}
+
+impl Lasting {
+    /// Write the copy, where the store is another machine's. A failure costs a start without the store, and is said.
+    pub(super) async fn keep_copy(&self) {
+        if self.store.name() != "postgres" {
+            return;
+        }
+        let (state_dir, held, secret) = (self.state_dir.clone(), self.held(), self.key_secret.clone());
+        let written = tokio::task::spawn_blocking(move || write(&state_dir, secret.expose(), held)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "no copy of what the store holds can be kept");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What goes on beside requests: taking up changes, moving shares of limits, telling alerts, dropping what is old.
+
+use super::Lasting;
+use crate::config::Config;
+use crate::gateway::App;
+use crate::limits::{AlertKind, Exchange, Measure};
+use crate::units::usd;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often shares of limits are looked after.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the store is asked for changes, should Redis not have told.
+const ASK: Duration = Duration::from_secs(2);
+/// How often a copy is renewed that says how young it is.
+const COPY: Duration = Duration::from_secs(3600);
+/// How often what is old is dropped.
+const MAINTAIN: Duration = Duration::from_secs(3600);
+/// Days that single records and the audit log are kept.
+const KEEP: (u32, u32) = (90, 400);
+
+impl Lasting {
+    /// All of it, until the process stops.
+    pub async fn keep(self: Arc<Self>, app: Arc<App>, running: Arc<ArcSwap<Config>>) {
+        tokio::join!(
+            self.follow(&app, &running),
+            self.renew(&app),
+            self.maintain(&running),
+            keep_copies(&self),
+        );
+    }
+
+    /// Changes in the store: told by Redis, or found by asking.
+    async fn follow(&self, app: &App, running: &ArcSwap<Config>) {
+        let mut told = self.exchange.as_ref().map(|exchange| exchange.changes());
+        loop {
+            let config = running.load_full();
+            let read = self.refresh(&config, app).await;
+            app.meters.accounts.store_up.set(i64::from(read.is_ok()));
+            match &mut told {
+                // Ends only with the exchange; then asking is all there is.
+                Some(told) => {
+                    let _ = tokio::time::timeout(ASK, told.changed()).await;
+                }
+                None => tokio::time::sleep(ASK).await,
+            }
+        }
+    }
+
+    /// Keys of identity providers, and gauges.
+    async fn renew(&self, app: &App) {
+        let mut before = crate::ledger::Stats::default();
+        loop {
+            let issuers = app.accounts.load_full().and_then(|accounts| accounts.issuers.clone());
+            if let Some(issuers) = issuers {
+                issuers.refresh(SystemTime::now()).await;
+            }
+            let meters = &app.meters.accounts;
+            if let Some(ledger) = &self.ledger {
+                let stats = ledger.stats(now_ms());
+                let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+                meters.records_waiting.set(signed(stats.queued + stats.spooled_rows));
+                meters.spool_bytes.set(signed(stats.spooled_bytes));
+                meters.spool_age.set(signed(stats.oldest_unsent_ms / 1000));
+                meters.records("stored", stats.inserted.saturating_sub(before.inserted));
+                meters.records("rejected", stats.rejected.saturating_sub(before.rejected));
+                meters.records("corrupt", stats.corrupt.saturating_sub(before.corrupt));
+                before = stats;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn maintain(&self, running: &ArcSwap<Config>) {
+        loop {
+            let ledger = running.load().ledger.clone();
+            let keep = (
+                ledger.keep_days.unwrap_or(KEEP.0),
+                ledger.keep_audit_days.unwrap_or(KEEP.1),
+            );
+            let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+            match self.store.maintain(now, keep.0, keep.1).await {
+                Ok(done) if done.rows > 0 || done.audit > 0 => {
+                    tracing::info!(
+                        rows = done.rows,
+                        audit = done.audit,
+                        "dropped what is older than it is kept"
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the store could not be maintained"),
+            }
+            tokio::time::sleep(MAINTAIN).await;
+        }
+    }
+}
+
+async fn keep_copies(lasting: &Lasting) {
+    loop {
+        tokio::time::sleep(COPY).await;
+        lasting.keep_copy().await;
+    }
+}
+
+/// Shares of limits, and alerts: also without a store, for limits of models and providers.
+pub(in crate::server) async fn keep_limits(app: Arc<App>, exchange: Option<Arc<dyn Exchange>>) {
+    loop {
+        app.state.bank.tick(now_ms()).await;
+        for alert in app.state.bank.alerts() {
+            let rule = &alert.rule;
+            let scope = rule.scope.kind.as_str();
+            let (kind, share) = match alert.kind {
+                AlertKind::Percent(percent) => ("share", Some(percent)),
+                AlertKind::Forecast(_) => ("forecast", None),
+            };
+            app.meters.accounts.alerted(scope, kind);
+            let shown = |figure: u64| match rule.measure {
+                Measure::NanoUsd => usd(figure),
+                _ => figure.to_string(),
+            };
+            let expected = match alert.kind {
+                AlertKind::Forecast(figure) => Some(shown(figure)),
+                AlertKind::Percent(_) => None,
+            };
+            tracing::warn!(
+                scope,
+                name = &*rule.scope.name,
+                budget = &*rule.name,
+                each = alert.value.as_deref(),
+                percent = share,
+                expected,
+                used = shown(alert.used),
+                limit = shown(alert.limit),
+                "a budget alerts"
+            );
+        }
+        if let Some(exchange) = &exchange {
+            app.meters.accounts.exchange_up.set(i64::from(exchange.available()));
+            app.meters
+                .accounts
+                .instances
+                .set(i64::try_from(exchange.instances()).unwrap_or(i64::MAX));
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+pub(super) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
