@@ -21,6 +21,7 @@ use self::build::Builder;
 use self::credentials::TokenKey;
 use self::routes::Routes;
 pub use self::tariff::{Named, Tariff};
+pub use self::terms::price as target_price;
 pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms, OutputTerms, RetryTerms, Sticks};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
@@ -33,6 +34,7 @@ use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
 use crate::upstream::{BreakerTerms, Deadlines, Target};
 use crate::wire::Operation;
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -50,6 +52,8 @@ pub struct State {
     pub retries: RetryBudget,
     /// What limits and budgets have counted.
     pub bank: Arc<Bank>,
+    /// Prices that the store holds, as the text of a price file; empty: none.
+    pub price_overrides: ArcSwap<String>,
     /// How many tokens a byte is, by model.
     pub estimates: Estimator,
     breakers: DashMap<TargetId, Arc<Breaker>>,
@@ -72,6 +76,7 @@ impl State {
         Self {
             meters,
             bank: Bank::new(exchange),
+            price_overrides: ArcSwap::default(),
             estimates: Estimator::default(),
             retries: RetryBudget::default(),
             breakers: DashMap::new(),
@@ -322,7 +327,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Build it. Errors are lines for the operator: every problem that was found, not the first.
     pub fn build(config: &Config, state: &State) -> Result<Self, Vec<String>> {
-        let tariff = Arc::new(tariff::load(config)?);
+        let tariff = Arc::new(tariff::load(config, &state.price_overrides.load())?);
         let mut builder = Builder::new(config, state, Arc::clone(&tariff));
         builder.sites();
         let (models, by_name) = builder.models();

@@ -18,11 +18,14 @@ mod sink;
 use crate::auth::{KeyHasher, Networks, token};
 use crate::config::{self, Config, TenantKind};
 use crate::directory::{Directory, FileKeys, Sources};
+use super::tenancy::prices;
 use crate::gateway::App;
 use crate::gateway::accounts::Accounts;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
 use crate::limits::{Bank, Bound, ScopeKind};
 use crate::secret::Secret;
+use crate::prices::Table;
+use crate::snapshot::Snapshot;
 use crate::snapshot::issuers::{certificate_keys, issuers};
 use crate::storage::redis::{RedisExchange, Settings};
 use crate::storage::{self, Object, Place, Store, StoreError};
@@ -148,6 +151,7 @@ impl Lasting {
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
             wait_for_leftovers(ledger);
         }
+        lasting.reprice(config, app);
         lasting.restore_counts(&app.state.bank);
         lasting
             .runtime
@@ -216,8 +220,50 @@ impl Lasting {
                 tracing::error!(problem, "callers cannot be made known");
             }
         }
+        self.reprice(config, app);
         self.keep_copy().await;
         Ok(true)
+    }
+
+    /// What the store was last read to hold.
+    pub fn objects(&self) -> Vec<Object> {
+        self.held().objects
+    }
+
+    /// Tell other instances that the store has changed; who does not hear it finds out by asking.
+    pub async fn announce(&self) {
+        if let Some(exchange) = &self.exchange {
+            // Its outage is told by its gauge.
+            let _ = exchange.announce(self.held().revision).await;
+        }
+    }
+
+    /// All prices that hold.
+    pub fn price_table(&self, config: &Config) -> Table {
+        prices::table(config, &prices::overrides(&self.held().objects))
+    }
+
+    /// Take up what the store says of prices, if it says something else than before.
+    fn reprice(&self, config: &Config, app: &App) {
+        let overrides = prices::overrides(&self.held().objects);
+        if **app.state.price_overrides.load() == overrides {
+            return;
+        }
+        let before = app.state.price_overrides.swap(Arc::new(overrides));
+        match Snapshot::build(config, &app.state) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                app.snapshot.store(Arc::clone(&snapshot));
+                app.state.adopt(&snapshot);
+                tracing::info!("prices of the store taken up");
+            }
+            Err(problems) => {
+                app.state.price_overrides.store(before);
+                for problem in problems {
+                    tracing::error!(problem, "prices of the store are not taken up");
+                }
+            }
+        }
     }
 
     /// Make callers known anew, of this configuration and what the store was last read to hold.

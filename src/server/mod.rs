@@ -11,6 +11,7 @@ mod housekeeping;
 mod lasting;
 mod reload;
 mod signals;
+mod tenancy;
 mod tls;
 
 use self::lasting::Lasting;

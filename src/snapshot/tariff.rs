@@ -85,7 +85,7 @@ impl Tariff {
 }
 
 /// The prices that the configured targets may need; none where nothing asks what things cost.
-pub(super) fn load(config: &config::Config) -> Result<Tariff, Vec<String>> {
+pub(super) fn load(config: &config::Config, overrides: &str) -> Result<Tariff, Vec<String>> {
     if !config.counts_money() {
         return Ok(Tariff::new(Table::default(), &config.prices));
     }
@@ -99,6 +99,9 @@ pub(super) fn load(config: &config::Config) -> Result<Tariff, Vec<String>> {
     }
     if !problems.is_empty() {
         return Err(problems);
+    }
+    if !overrides.is_empty() {
+        files.push(("the store".to_owned(), overrides.to_owned()));
     }
     let table = config::load_prices(&files)
         .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;

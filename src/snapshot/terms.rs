@@ -135,7 +135,7 @@ pub(super) fn sticks(model: &config::Model) -> Sticks {
 }
 
 /// A target's own price. Tiers in the order of their prompts, whatever order they are written in.
-pub(super) fn price(price: &config::Price) -> Price {
+pub fn price(price: &config::Price) -> Price {
     let or = |given: Option<config::UsdPerMillion>, else_: u64| given.map_or(else_, config::UsdPerMillion::nano);
     let (input, output) = (price.input.nano(), price.output.nano());
     let cache_write = or(price.cache_write, input);
