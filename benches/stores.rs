@@ -1,7 +1,8 @@
 //! Ten million rows in each store: how long a question about usage takes, how many rows go in a second, how large they are.
 //!
 //! Not part of `cargo bench` (it takes minutes and gigabytes): `CIRQUE_BENCH_STORES=10000000 cargo bench --bench stores`. SQLite
-//! in `$CIRQUE_BENCH_DIR` (default the temporary folder); PostgreSQL at `$CIRQUE_TEST_POSTGRES`, if set: an EMPTY database. The
+//! in `$CIRQUE_BENCH_DIR` (default the temporary folder); PostgreSQL at `$CIRQUE_TEST_POSTGRES`, if set: an EMPTY database (alone with
+//! `CIRQUE_BENCH_POSTGRES_ONLY=1`). The
 //! first rows go in through `Store::insert` (that is the rate), the rest by SQL, and sums are made from rows by SQL.
 
 #![allow(
@@ -116,20 +117,22 @@ impl Beside {
     async fn run(&mut self, sql: &str) {
         let sql = AssertSqlSafe(sql.to_owned());
         match self {
-            Self::Sqlite(file) => drop(sqlx::raw_sql(sql).execute(file).await.unwrap()),
-            Self::Postgres(server) => drop(sqlx::raw_sql(sql).execute(server).await.unwrap()),
+            Self::Sqlite(file) => {
+                sqlx::raw_sql(sql).execute(file).await.unwrap();
+            }
+            Self::Postgres(server) => {
+                sqlx::raw_sql(sql).execute(server).await.unwrap();
+            }
         }
     }
 
     /// Keep the log small.
     async fn checkpoint(&mut self) {
         if let Self::Sqlite(file) = self {
-            drop(
-                sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-                    .execute(file)
-                    .await
-                    .unwrap(),
-            );
+            sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(file)
+                .await
+                .unwrap();
         }
     }
 
@@ -369,16 +372,18 @@ fn main() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let folder = std::env::var_os("CIRQUE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
-        let folder = folder.join(format!("cirque-bench-{}", std::process::id()));
-        bench(
-            &Place::Sqlite {
-                path: folder.join("cirque.db"),
-            },
-            count,
-        )
-        .await;
-        std::fs::remove_dir_all(folder).unwrap();
+        if std::env::var_os("CIRQUE_BENCH_POSTGRES_ONLY").is_none() {
+            let folder = std::env::var_os("CIRQUE_BENCH_DIR").map_or_else(std::env::temp_dir, Into::into);
+            let folder = folder.join(format!("cirque-bench-{}", std::process::id()));
+            bench(
+                &Place::Sqlite {
+                    path: folder.join("cirque.db"),
+                },
+                count,
+            )
+            .await;
+            std::fs::remove_dir_all(folder).unwrap();
+        }
         if let Ok(url) = std::env::var("CIRQUE_TEST_POSTGRES") {
             bench(
                 &Place::Postgres {
