@@ -218,4 +218,7 @@ fn failure(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 #[cfg(test)]
+pub(crate) use api::tests::serving;
+
+#[cfg(test)]
 mod tests;

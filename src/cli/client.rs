@@ -35,13 +35,13 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct AdminArgs {
     /// The gateway's admin listener. Default: the environment variable CIRQUE_ADMIN_URL, else http://127.0.0.1:8081.
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
     /// Where the operator's token is: env:NAME or file:PATH, never the token itself. Default env:CIRQUE_ADMIN_TOKEN.
-    #[arg(long, value_name = "REFERENCE", global = true)]
+    #[arg(long, value_name = "REFERENCE")]
     pub token: Option<String>,
     /// Print JSON instead of tables.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub json: bool,
 }
 

@@ -188,9 +188,8 @@ mod tests {
 
     #[test]
     fn sequences_are_merged_in_order() {
-        let all = |left: &[i32], right: &[i32]| -> Vec<i32> {
-            merged(left.to_vec().into_iter(), right.to_vec().into_iter()).collect()
-        };
+        let all =
+            |left: &[i32], right: &[i32]| -> Vec<i32> { merged(left.iter().copied(), right.iter().copied()).collect() };
         assert_eq!(all(&[1, 3, 5], &[2, 3, 6, 7]), [1, 2, 3, 5, 6, 7]);
         assert_eq!(all(&[], &[1]), [1]);
         assert_eq!(all(&[1], &[]), [1]);

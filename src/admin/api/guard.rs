@@ -99,19 +99,13 @@ pub(in crate::admin) async fn handle(api: Arc<Api>, route: Arc<Route>, request: 
     let Serve::Api(handler) = route.serve else {
         return Failure::internal().into_response();
     };
-    let changes = !matches!(route.method, Method::GET);
     let asked = match read(api, &route, request).await {
         Ok(asked) => asked,
         Err(failure) => return failure.into_response(),
     };
-    // What changes something is finished also when whoever asked has left.
-    let answer = if changes {
-        tokio::spawn(handler(asked))
-            .await
-            .unwrap_or_else(|_| Err(Failure::internal()))
-    } else {
-        handler(asked).await
-    };
+    // A task of its own: what changes something is finished also when whoever asked has left, and a bug ends no connection.
+    let answer = tokio::spawn(handler(asked)).await;
+    let answer = answer.unwrap_or_else(|_| Err(Failure::internal()));
     answer.map_or_else(Failure::into_response, Answer::into_response)
 }
 

@@ -211,4 +211,4 @@ fn rfc3339(ms: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::admin) mod tests;

@@ -198,6 +198,25 @@ struct World {
     now: Arc<AtomicI64>,
     service: TowerToHyperService<axum::Router>,
     api: Arc<Api>,
+    state: AdminState,
+}
+
+/// An API with two teams that listens until the process ends, for tests of what speaks to it, and an owner's token.
+pub(crate) fn serving() -> (std::net::SocketAddr, String) {
+    let listener = crate::admin::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = World::peopled().state;
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            crate::admin::serve(listener, state, std::future::pending()).await;
+        });
+    });
+    (address, token("owner"))
 }
 
 impl World {
@@ -230,13 +249,14 @@ impl World {
             api: Arc::clone(&api),
             started: Instant::now(),
         };
-        let service = TowerToHyperService::new(router(state));
+        let service = TowerToHyperService::new(router(state.clone()));
         Self {
             store,
             process,
             now,
             service,
             api,
+            state,
         }
     }
 
