@@ -5,6 +5,7 @@ use super::control::Controls;
 use super::lasting::{self, Lasting};
 use super::reload::{Reloader, Running};
 use super::signals;
+use super::tenancy::Tenants;
 use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
 use crate::config::Config;
@@ -18,6 +19,7 @@ use crate::storage::redis::RedisExchange;
 use crate::telemetry::BreakerLevel;
 use crate::upstream::AddressBook;
 use crate::upstream::address::RESOLVE_EVERY;
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
@@ -37,6 +39,7 @@ pub(super) struct Housekeeping {
     notifier: Option<Arc<Notifier>>,
     admin: Mutex<Option<TcpListener>>,
     clients: Vec<SocketAddr>,
+    written: Arc<ArcSwap<serde_json::Value>>,
     lasting: Option<Arc<Lasting>>,
     exchange: Option<Arc<RedisExchange>>,
 }
@@ -61,6 +64,7 @@ impl Housekeeping {
         Self {
             app,
             running: Arc::clone(&reloader.running),
+            written: Arc::clone(&reloader.written),
             gate,
             reloader: Arc::new(tokio::sync::Mutex::new(reloader)),
             readiness,
@@ -87,6 +91,33 @@ impl Housekeeping {
         tracing::info!(pid = std::process::id(), "ready");
     }
 
+    /// What operators can do about tenants: nothing where nothing lasts.
+    fn api(&self) -> admin::Api {
+        let config = self.running.load_full();
+        let oidc = config
+            .auth
+            .jwt
+            .values()
+            .any(|jwt| jwt.claims.roles.is_some() || jwt.map.iter().any(|map| map.role.is_some()));
+        let access = admin::Access::new(&config.admin, oidc).unwrap_or_else(|problems| {
+            // Checked before the process began; a secret may have gone since.
+            for problem in problems {
+                tracing::error!(problem, "an operator is not let in");
+            }
+            admin::Access::default()
+        });
+        let Some(lasting) = &self.lasting else {
+            return admin::Api::new(access, None, Arc::new(admin::NoTenancy));
+        };
+        let tenants = Tenants {
+            app: Arc::clone(&self.app),
+            config: Arc::clone(&self.running),
+            lasting: Arc::clone(lasting),
+            written: Arc::clone(&self.written),
+        };
+        admin::Api::new(access, Some(Arc::clone(&lasting.store)), Arc::new(tenants))
+    }
+
     async fn serve_admin(&self, mut shutdown: ShutdownWatch) {
         let listener = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Ok(listener)) = listener.map(tokio::net::TcpListener::from_std) else {
@@ -101,7 +132,7 @@ impl Housekeeping {
                 app: Arc::clone(&self.app),
                 config: Arc::clone(&self.running),
             }),
-            api: Arc::new(admin::Api::closed()),
+            api: Arc::new(self.api()),
             started: Instant::now(),
         };
         // The admin API outlives the shutdown signal: draining is when an operator looks.

@@ -15,16 +15,16 @@ mod copy;
 mod keeping;
 mod sink;
 
+use super::tenancy::prices;
 use crate::auth::{KeyHasher, Networks, token};
 use crate::config::{self, Config, TenantKind};
 use crate::directory::{Directory, FileKeys, Sources};
-use super::tenancy::prices;
 use crate::gateway::App;
 use crate::gateway::accounts::Accounts;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
 use crate::limits::{Bank, Bound, ScopeKind};
-use crate::secret::Secret;
 use crate::prices::Table;
+use crate::secret::Secret;
 use crate::snapshot::Snapshot;
 use crate::snapshot::issuers::{certificate_keys, issuers};
 use crate::storage::redis::{RedisExchange, Settings};

@@ -131,6 +131,15 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The file that runs as a document for operators.
+fn written(path: Option<&Path>) -> serde_json::Value {
+    let text = path.map(std::fs::read_to_string);
+    match text {
+        Some(text) => config::shown(&text.unwrap_or_default()),
+        None => config::shown(QUICKSTART),
+    }
+}
+
 /// Read the configuration of these options.
 fn load(path: Option<&Path>) -> Result<Config, Problems> {
     match path {

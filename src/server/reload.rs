@@ -4,7 +4,7 @@
 //! at start only (listeners, threads) is compared and named when it changed.
 
 use super::lasting::Lasting;
-use super::{Secured, apply_log, load, tls};
+use super::{Secured, apply_log, load, tls, written};
 use crate::config::Config;
 use crate::gateway::App;
 use crate::snapshot::Snapshot;
@@ -29,6 +29,8 @@ pub(super) struct Reloader {
     secured: Vec<Secured>,
     log: LogHandle,
     lasting: Option<Arc<Lasting>>,
+    /// The file that runs, for operators.
+    pub written: Arc<ArcSwap<serde_json::Value>>,
 }
 
 impl Reloader {
@@ -40,6 +42,7 @@ impl Reloader {
         log: LogHandle,
         lasting: Option<Arc<Lasting>>,
     ) -> Self {
+        let written = Arc::new(ArcSwap::from_pointee(written(path.as_deref())));
         Self {
             path,
             running: Arc::new(ArcSwap::from_pointee(started_with.clone())),
@@ -48,6 +51,7 @@ impl Reloader {
             secured,
             log,
             lasting,
+            written,
         }
     }
 
@@ -95,6 +99,7 @@ impl Reloader {
         self.app.snapshot.store(Arc::clone(&snapshot));
         self.app.state.adopt(&snapshot);
         self.running.store(Arc::new(config));
+        self.written.store(Arc::new(written(self.path.as_deref())));
         Ok(snapshot.models.len())
     }
 

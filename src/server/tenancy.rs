@@ -4,7 +4,9 @@ pub(super) mod prices;
 
 use super::lasting::Lasting;
 use super::reload::Running;
-use crate::admin::{self, Declared, Format, Identity, Measure, NewKey, PriceEntry, Problem, RowWriter, Standing, Tenancy};
+use crate::admin::{
+    self, Declared, Format, Identity, Measure, NewKey, PriceEntry, Problem, RowWriter, Standing, Tenancy,
+};
 use crate::auth::token;
 use crate::config::{self, Names, Role};
 use crate::directory::tenant_kind;
@@ -70,7 +72,9 @@ impl Tenancy for Tenants {
         // A provider's stand with every model that it may answer for.
         idle.sort_by(|a, b| a.rule().id.cmp(&b.rule().id));
         idle.dedup_by(|a, b| a.rule().id == b.rule().id);
-        let idle = idle.into_iter().filter(|bound| bound.rule().each.is_none() && !known.contains(&bound.rule().id));
+        let idle = idle
+            .into_iter()
+            .filter(|bound| bound.rule().each.is_none() && !known.contains(&bound.rule().id));
         all.extend(idle.map(|bound| standing(&unused(bound))));
         all.sort_by(|a, b| (&a.scope, &a.scope_name, &a.id).cmp(&(&b.scope, &b.scope_name, &b.id)));
         all
@@ -104,7 +108,12 @@ impl Tenancy for Tenants {
 
     fn reprice(&self, request: &mut [Row]) {
         let snapshot = self.app.snapshot.load_full();
-        prices::reprice(&self.config.load(), &self.lasting.price_table(&self.config.load()), &snapshot.tariff, request);
+        prices::reprice(
+            &self.config.load(),
+            &self.lasting.price_table(&self.config.load()),
+            &snapshot.tariff,
+            request,
+        );
     }
 
     fn config(&self) -> Value {
@@ -176,7 +185,9 @@ fn standing(of: &CountStanding) -> Standing {
             limits::Measure::Concurrent => Measure::Concurrent,
             limits::Measure::NanoUsd => Measure::Usd,
         },
-        each: each.zip(of.value.as_deref()).map(|(each, value)| (each.to_owned(), value.to_owned())),
+        each: each
+            .zip(of.value.as_deref())
+            .map(|(each, value)| (each.to_owned(), value.to_owned())),
         limit: of.limit,
         used: of.used,
         reserved: of.reserved,

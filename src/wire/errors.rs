@@ -171,7 +171,7 @@ mod tests {
     use crate::error::ErrorKind;
     use std::time::Duration;
 
-    const KINDS: [ErrorKind; 18] = [
+    const KINDS: [ErrorKind; 19] = [
         ErrorKind::InvalidRequest,
         ErrorKind::Unauthenticated,
         ErrorKind::Forbidden,

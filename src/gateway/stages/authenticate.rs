@@ -8,7 +8,7 @@ use super::super::App;
 use super::super::accounts::Accounts;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
-use crate::auth::certificate::Presented;
+use crate::auth::certificate::{ClientCertificate, Presented};
 use crate::auth::jwt::{Identity, JwtError};
 use crate::auth::{Credential, Denied, Question, credential, network, token};
 use crate::balance::KeyHash;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 /// Largest `x-cirque-metadata`.
 const LARGEST_METADATA: usize = 8 * 1024;
@@ -76,6 +76,11 @@ pub async fn run(
     ctx: &mut RequestContext,
     operation: &str,
 ) -> Result<(), GatewayError> {
+    if presented(down).is_some() && lacks_certificate(down, super::unix_seconds()) {
+        return Err(unauthenticated(
+            "this listener needs a client certificate that is valid now",
+        ));
+    }
     let Some(accounts) = app.accounts.load_full() else {
         if snapshot.open_access {
             return Ok(());
@@ -91,8 +96,7 @@ pub async fn run(
         down.is_for(client);
     }
     let now = SystemTime::now();
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let seconds = super::unix_seconds();
     let found = find(snapshot, &accounts, down, now, seconds).await;
     let (known, identity) = found.map_err(|(reason, error)| {
         app.meters.accounts.credential_refused(reason);
@@ -135,7 +139,13 @@ async fn find(
         Ok(credential) => credential,
         // What clients without a key send besides is not looked at where nobody needs one.
         Err(_) if snapshot.open_access => None,
-        Err(error) => return Err(("ambiguous", unauthenticated(error.to_string()))),
+        Err(error) if error.is_bad_request() => {
+            return Err((
+                "ambiguous",
+                GatewayError::invalid("ambiguous_credentials", error.to_string()),
+            ));
+        }
+        Err(error) => return Err(("malformed", unauthenticated(error.to_string()))),
     };
     match credential {
         Some(Credential::Key(key)) => match token::check(key) {
@@ -180,11 +190,25 @@ async fn find(
     }
 }
 
+/// What the client's certificate was found to say.
+fn presented<'d>(down: &'d mut Downstream<'_>) -> Option<&'d Presented> {
+    let digest = down.session().digest()?.ssl_digest.as_ref()?;
+    digest.extension.get::<Presented>()
+}
+
+/// Whether the connection lacks the certificate that its listener asks for; such clients are refused in the handshake, except
+/// those that resume a session of before.
+fn lacks_certificate(down: &mut Downstream<'_>, now: i64) -> bool {
+    presented(down).is_some_and(|presented| {
+        let expired = |certificate: &Arc<ClientCertificate>| certificate.expires <= now;
+        presented.lacking || presented.certificate.as_ref().is_some_and(expired)
+    })
+}
+
 /// The key that stands for the client's certificate.
 fn by_certificate(accounts: &Accounts, down: &mut Downstream<'_>) -> Option<Arc<directory::Principal>> {
     let keys = accounts.certificates.as_ref()?;
-    let digest = down.session().digest()?.ssl_digest.as_ref()?;
-    let presented = digest.extension.get::<Presented>()?;
+    let presented = presented(down)?;
     let key = keys.key(keys.identity(presented.certificate.as_ref()?)?)?;
     accounts.directory.key(key)
 }
@@ -252,5 +276,8 @@ fn token_error(error: &JwtError) -> GatewayError {
 
 pub(super) fn forbidden(app: &App, denied: &Denied) -> GatewayError {
     app.meters.accounts.denied(denied.kind);
+    if denied.is_unauthenticated() {
+        return unauthenticated(denied.to_string()).code(denied.code());
+    }
     GatewayError::new(ErrorKind::Forbidden, denied.to_string()).code(denied.code())
 }

@@ -21,7 +21,10 @@ pub(in crate::server) fn overrides(objects: &[Object]) -> String {
     if vendors.is_empty() {
         return String::new();
     }
-    let vendors: BTreeMap<_, _> = vendors.into_iter().map(|(vendor, models)| (vendor, json!({ "models": models }))).collect();
+    let vendors: BTreeMap<_, _> = vendors
+        .into_iter()
+        .map(|(vendor, models)| (vendor, json!({ "models": models })))
+        .collect();
     // JSON is YAML.
     json!({ "vendors": vendors }).to_string()
 }
@@ -35,7 +38,10 @@ pub(super) fn problems(name: &str, settings: &Value) -> Vec<Problem> {
         }]
     };
     let Some((vendor, model)) = name.split_once('/') else {
-        return wrong("", "the name of a price is the provider's kind and the model: openai/gpt-4o");
+        return wrong(
+            "",
+            "the name of a price is the provider's kind and the model: openai/gpt-4o",
+        );
     };
     let text = json!({ "vendors": { vendor: { "models": { model: settings } } } }).to_string();
     let read = config::load_prices(&[("this price".to_owned(), text)]);
@@ -50,7 +56,11 @@ pub(super) fn problems(name: &str, settings: &Value) -> Vec<Problem> {
 /// All prices in force.
 pub(super) fn list(config: &Config, objects: &[Object], now: i64) -> Vec<PriceEntry> {
     let table = table(config, &overrides(objects));
-    let held: Vec<&str> = objects.iter().filter(|object| object.kind == Kind::Price).map(|object| object.name.as_str()).collect();
+    let held: Vec<&str> = objects
+        .iter()
+        .filter(|object| object.kind == Kind::Price)
+        .map(|object| object.name.as_str())
+        .collect();
     let named = table.list(&Selector::new("*"));
     let entries = named.into_iter().filter_map(|named| {
         let entry = named.periods.at(now)?;
@@ -104,7 +114,9 @@ pub(in crate::server) fn table(config: &Config, overrides: &str) -> Table {
     if !overrides.is_empty() {
         files.push(("the store".to_owned(), overrides.to_owned()));
     }
-    config::load_prices(&files).or_else(|_| config::load_prices(&[])).unwrap_or_default()
+    config::load_prices(&files)
+        .or_else(|_| config::load_prices(&[]))
+        .unwrap_or_default()
 }
 
 /// Give the rows of one request what they cost by the prices of their time.
@@ -155,8 +167,12 @@ fn cost(config: &Config, table: &Table, row: &Row) -> Option<Cost> {
 
 /// The price that the configuration gives this target, where it does.
 fn own_price(config: &Config, model: Option<&str>, provider: &str, own: &str) -> Option<Price> {
-    let all = config.models.iter().flat_map(|(name, model)| model.targets.iter().map(move |target| (name, target)));
-    let same = all.filter(|(name, target)| target.provider == provider && target.model.as_deref().unwrap_or(name) == own);
+    let all = config
+        .models
+        .iter()
+        .flat_map(|(name, model)| model.targets.iter().map(move |target| (name, target)));
+    let same =
+        all.filter(|(name, target)| target.provider == provider && target.model.as_deref().unwrap_or(name) == own);
     // Several models may have it; the one that was asked for counts first.
     let written = same.min_by_key(|(name, _)| model != Some(name.as_str()))?.1;
     written.price.as_ref().map(target_price)
