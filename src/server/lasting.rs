@@ -80,8 +80,13 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
                 .context("redis.urls")?,
         );
     }
+    let authorities = redis.ca_file.as_ref().map(|path| {
+        let read = std::fs::read(path);
+        read.with_context(|| format!("redis.ca_file {}", path.display()))
+    });
     let defaults = Settings::new(urls);
     let settings = Settings {
+        ca: authorities.transpose()?,
         cluster: redis.cluster,
         prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
         timeout: redis.timeout.map_or(defaults.timeout, config::Interval::as_duration),
