@@ -99,8 +99,8 @@ pub struct Bounds {
     n: Option<Span>,
     /// `best_of`
     best_of: Option<Span>,
-    /// Gemini's `generationConfig`.
-    generation: Option<Span>,
+    /// Gemini's `generationConfig`, and the same in snake case: both may be there.
+    generation: (Option<Span>, Option<Span>),
 }
 
 /// Operation and body of a request, read once.
@@ -173,14 +173,17 @@ impl Call {
         if self.dialect != Dialect::Gemini {
             return None;
         }
-        let config = self.body.get(self.envelope.bounds.generation.clone()?)?;
         let mut found = None;
-        let scanned = json::scan_object(config, DEPTH, |member| {
-            if member.is(name) || member.is(other) {
-                found = found.max(number(config, &member.value));
-            }
-        });
-        scanned.ok()?;
+        let (camel, snake) = &self.envelope.bounds.generation;
+        for config in [camel, snake].into_iter().flatten() {
+            let config = self.body.get(config.clone())?;
+            let scanned = json::scan_object(config, DEPTH, |member| {
+                if member.is(name) || member.is(other) {
+                    found = found.max(number(config, &member.value));
+                }
+            });
+            scanned.ok()?;
+        }
         found
     }
 
@@ -328,8 +331,8 @@ impl EnvelopeReader {
             () if member.is("max_output_tokens") => ("max_output_tokens", &mut bounds.max_output),
             () if member.is("n") => ("n", &mut bounds.n),
             () if member.is("best_of") => ("best_of", &mut bounds.best_of),
-            () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation),
-            () if member.is("generation_config") => ("generation_config", &mut bounds.generation),
+            () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation.0),
+            () if member.is("generation_config") => ("generation_config", &mut bounds.generation.1),
             () => return,
         };
         if slot.is_some() {

@@ -104,8 +104,10 @@ fn what_may_be_written_is_read_in_every_dialect() {
         )
         .unwrap();
     assert_eq!((edited.output_cap(), edited.choices()), (Some(8), 1));
+    let both = gemini(r#"{"generationConfig":{"maxOutputTokens":3},"generation_config":{"max_output_tokens":7}}"#);
+    assert_eq!(both.unwrap().output_cap(), Some(7));
     for twice in [
-        r#"{"generationConfig":{},"generation_config":{}}"#,
+        r#"{"generationConfig":{},"generationConfig":{}}"#,
         r#"{"max_tokens":1,"max_tokens":2}"#,
     ] {
         assert_eq!(
