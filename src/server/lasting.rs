@@ -9,7 +9,7 @@
 //! ```
 //! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
 
-pub(super) use self::keeping::keep_limits;
+pub(super) use self::keeping::{join, keep_limits};
 
 mod copy;
 mod keeping;
@@ -32,6 +32,7 @@ use crate::storage::{self, Object, Place, Store, StoreError};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -57,6 +58,8 @@ pub(super) struct Lasting {
     held: Mutex<Held>,
     /// One rebuild at a time, so that an older one never replaces a newer one.
     rebuilding: tokio::sync::Mutex<()>,
+    /// Budgets go on from what they had used before this start.
+    restored: AtomicBool,
     runtime: Runtime,
 }
 
@@ -81,6 +84,10 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         );
     }
     let defaults = Settings::new(urls);
+    let ca = redis
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("redis.ca_file {}", path.display())));
     let settings = Settings {
         cluster: redis.cluster,
         prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
@@ -88,6 +95,7 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         instance_expiry: redis
             .instance_expiry
             .map_or(defaults.instance_expiry, config::Interval::as_duration),
+        ca: ca.transpose()?,
         ..defaults
     };
     RedisExchange::connect(settings)
@@ -146,13 +154,14 @@ impl Lasting {
             key_secret: secret,
             held: Mutex::new(held),
             rebuilding: tokio::sync::Mutex::new(()),
+            restored: AtomicBool::new(false),
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
             wait_for_leftovers(ledger);
         }
         lasting.reprice(config, app);
-        lasting.restore_counts(&app.state.bank);
+        lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
         lasting
             .runtime
             .block_on(lasting.rebuild(config, app))
@@ -175,7 +184,8 @@ impl Lasting {
             }
         }
         if let Some(exchange) = &self.exchange {
-            app.state.bank.tick(keeping::now_ms()).await;
+            // Not `tick`, which does nothing while another is under way: what was spent has to be told before it returns.
+            app.state.bank.close(keeping::now_ms()).await;
             exchange.leave().await;
         }
     }
@@ -325,19 +335,6 @@ impl Lasting {
 
     fn held(&self) -> Held {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What budgets had been charged before this start. Rows that wait in the spool are added when they reach the store, and are
-    /// known to Redis in a fleet.
-    fn restore_counts(&self, bank: &Bank) {
-        match self.runtime.block_on(self.store.counts(0)) {
-            Ok(counts) => bank.restore(
-                counts
-                    .into_iter()
-                    .map(|charge| (charge.count, charge.window, charge.nano)),
-            ),
-            Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
-        }
     }
 }
 

@@ -71,6 +71,9 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let exchange = lasting::exchange(&config)?;
     let app = build_app(&config, &meters, descriptors, exchange.clone())?;
     let lasting = Lasting::open(&config, &app, exchange.clone())?;
+    if let Some(exchange) = &exchange {
+        lasting::join(&app, exchange).context("limits shared through Redis")?;
+    }
     if !options.upgrade {
         check_free(&config)?;
     }

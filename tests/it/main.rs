@@ -28,6 +28,7 @@ mod fault_matrix;
 mod faults;
 mod fidelity;
 mod fleet;
+mod fleets;
 mod hostile;
 mod jwt;
 mod ledger;
