@@ -304,17 +304,39 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
         };
     };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-    let text = format!("{}: {}", code, database.message());
+    of_code(code, database.message())
+}
+
+fn of_code(code: u32, message: &str) -> StoreError {
+    let text = format!("{code}: {message}");
     match code {
         // Primary key, unique, row id.
         1555 | 2067 | 2579 => StoreError::Conflict("it exists already"),
         _ => match code & 0xff {
             // Corrupt; not a database.
             11 | 26 => StoreError::Corrupt(text),
-            // Busy, locked, read-only, I/O, full, cannot open.
-            5 | 6 | 8 | 10 | 13 | 14 => StoreError::Unavailable(text),
-            1 if database.message().starts_with("no such") => StoreError::Corrupt(text),
+            // Not permitted, aborted, busy, locked, out of memory, read-only, interrupted, I/O, full, cannot open, locks in
+            // disorder, another schema, file too large for its system: none of it says anything of what was to be stored.
+            3..=10 | 13..=15 | 17 | 22 => StoreError::Unavailable(text),
+            1 if message.starts_with("no such") => StoreError::Corrupt(text),
             _ => StoreError::Failed(text),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_something_of_the_rows_refuses_them() {
+        // Busy, out of memory, interrupted, full, locks in disorder, another schema.
+        for code in [5, 7, 9, 13, 15, 17, 517] {
+            assert!(matches!(of_code(code, "x"), StoreError::Unavailable(_)), "{code}");
+        }
+        // Too large, not null, another type.
+        for code in [18, 1299, 20] {
+            assert!(matches!(of_code(code, "x"), StoreError::Failed(_)), "{code}");
+        }
     }
 }
