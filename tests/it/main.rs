@@ -20,6 +20,7 @@ mod attempts;
 mod bad_input;
 mod blame;
 mod breaker;
+mod charges;
 mod client_certificates;
 mod connections;
 mod continuation;
