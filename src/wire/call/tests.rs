@@ -1,4 +1,4 @@
-//! Envelopes: what is read, and what is refused.
+//! Envelopes, good and bad, in every dialect.
 
 use super::*;
 
