@@ -30,7 +30,6 @@ use crate::snapshot::issuers::{certificate_keys, issuers};
 use crate::storage::redis::{RedisExchange, Settings};
 use crate::storage::{self, Object, Place, Store, StoreError};
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -57,9 +56,8 @@ pub(super) struct Lasting {
     key_secret: Secret,
     /// What the store holds, as last read.
     held: Mutex<Held>,
-    /// Who changes what runs, one at a time and from what is read to what is swapped in: else what was read before would replace
-    /// what was read after (a key that was deleted meanwhile would work again, the file of before a reload would run again).
-    changing: tokio::sync::Mutex<()>,
+    /// One rebuild at a time, so that an older one never replaces a newer one.
+    rebuilding: tokio::sync::Mutex<()>,
     /// Budgets go on from what they had used before this start.
     restored: AtomicBool,
     runtime: Runtime,
@@ -155,7 +153,7 @@ impl Lasting {
             state_dir,
             key_secret: secret,
             held: Mutex::new(held),
-            changing: tokio::sync::Mutex::new(()),
+            rebuilding: tokio::sync::Mutex::new(()),
             restored: AtomicBool::new(false),
             runtime,
         });
@@ -203,19 +201,14 @@ impl Lasting {
     }
 
     /// Take up what is new in the store. Whether there was anything.
-    pub async fn refresh(&self, running: &ArcSwap<Config>, app: &App) -> Result<bool, StoreError> {
-        let _one = self.changing.lock().await;
+    pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
         let known = self.held().revision;
-        let newest = self.store.revision().await?;
-        if newest <= known {
+        if self.store.revision().await? <= known {
             return Ok(false);
         }
         let changes = self.store.changes(known).await?;
-        let anything = !changes.is_empty();
         {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            // Also where nothing is left of what it counted: a mark of something deleted that is itself gone by now.
-            held.revision = newest;
             let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
                 .into_iter()
                 .map(|object| ((object.kind, object.name.clone()), object))
@@ -232,10 +225,6 @@ impl Lasting {
             held.objects = objects.into_values().collect();
             held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         }
-        if !anything {
-            return Ok(false);
-        }
-        let config = &running.load_full();
         if let Err(problems) = self.rebuild(config, app).await {
             for problem in problems {
                 tracing::error!(problem, "callers cannot be made known");
@@ -287,13 +276,9 @@ impl Lasting {
         }
     }
 
-    /// Nobody else changes what runs while this is held: for a reload, from before it reads to after it has swapped.
-    pub async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.changing.lock().await
-    }
-
-    /// Make callers known anew, of this configuration and what the store was last read to hold. Called by who changes.
+    /// Make callers known anew, of this configuration and what the store was last read to hold.
     pub async fn rebuild(&self, config: &Config, app: &App) -> Result<(), Vec<String>> {
+        let _one = self.rebuilding.lock().await;
         let held = self.held();
         let before = app.accounts.load_full();
         let accounts = self.build(config, app, &held.objects, before.as_deref())?;
@@ -384,10 +369,21 @@ fn opening(place: &Place, error: &StoreError) -> anyhow::Error {
 async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
     let proposed = token::generate_hash_secret().map_err(|error| StoreError::Failed(error.to_string()))?;
     let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
-    // Before the objects: what is changed in between is read again.
-    let revision = store.revision().await?;
     let objects = store.changes(0).await?;
-    Ok((Secret::new(secret), Held { revision, objects }))
+    let revision = store.revision().await?;
+    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
+    Ok((
+        Secret::new(secret),
+        Held {
+            // What was changed in between is read again.
+            revision: if objects.is_empty() {
+                revision.min(newest)
+            } else {
+                newest
+            },
+            objects,
+        },
+    ))
 }
 
 /// The store is gone: keys work from the copy of what it held.

@@ -74,10 +74,6 @@ impl Reloader {
     }
 
     async fn try_reload(&self) -> Result<usize, Vec<String>> {
-        let _one = match &self.lasting {
-            Some(lasting) => Some(lasting.changing().await),
-            None => None,
-        };
         let path = self.path.clone();
         let app = Arc::clone(&self.app);
         // Files, environment and `enabled_if` probes block.

@@ -48,7 +48,8 @@ impl Tenants {
 #[async_trait]
 impl Tenancy for Tenants {
     async fn changed(&self) {
-        match self.lasting.refresh(&self.config, &self.app).await {
+        let config = self.config.load_full();
+        match self.lasting.refresh(&config, &self.app).await {
             Ok(_) => self.lasting.announce().await,
             Err(error) => tracing::error!(%error, "a change in the store is not known here yet"),
         }

@@ -41,7 +41,8 @@ impl Lasting {
     async fn follow(&self, app: &App, running: &ArcSwap<Config>) {
         let mut told = self.exchange.as_ref().map(|exchange| exchange.changes());
         loop {
-            let read = self.refresh(running, app).await;
+            let config = running.load_full();
+            let read = self.refresh(&config, app).await;
             app.meters.accounts.store_up.set(i64::from(read.is_ok()));
             if read.is_ok() && !self.restored.load(Ordering::Relaxed) && self.has_sent() {
                 self.restore_counts(&app.state.bank).await;
