@@ -101,7 +101,12 @@ impl Instance {
 
     #[track_caller]
     pub fn ready(&self) {
-        let ready = within_or(Duration::from_secs(30), || self.is_ready().then_some(()));
+        // A zombie has no executable any more.
+        let ended = || std::fs::read_link(format!("/proc/{}/exe", self.pid())).is_err();
+        let ready = within_or(Duration::from_secs(30), || {
+            assert!(!ended(), "it ended: {}", self.log());
+            self.is_ready().then_some(())
+        });
         assert!(ready.is_some(), "not ready: {}", self.log());
     }
 
@@ -219,7 +224,8 @@ impl Drop for Instance {
         }
         if std::thread::panicking() {
             let log = self.log();
-            let tail = log.lines().rev().take(40).collect::<Vec<_>>();
+            let of_log = |line: &&str| line.starts_with('{') || line.starts_with("cirque:");
+            let tail = log.lines().filter(of_log).rev().take(30).collect::<Vec<_>>();
             eprintln!("--- {} ---", self.address);
             for line in tail.iter().rev() {
                 eprintln!("{line}");
