@@ -2,7 +2,8 @@
 
 use super::instance::{Instance, written};
 use super::provider::Provider;
-use super::{Chat, KEY, chat, rows, storm, within};
+use super::{Answer, Chat, KEY, chat, rows, storm, within};
+use crate::support::client::Client;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +13,12 @@ use std::time::Duration;
 struct Mount(PathBuf);
 
 impl Mount {
-    fn new(folder: &Path) -> Option<Self> {
+    fn new(folder: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder);
+        mount
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder);
         let done = mount.output().is_ok_and(|done| done.status.success());
         if !done {
             println!("SKIPPED: no file system may be mounted here");
@@ -42,13 +45,13 @@ impl Drop for Mount {
     }
 }
 
-fn on_a_small_disk(policy: &str, provider: &Provider) -> Option<(Instance, Mount)> {
+fn on_a_small_disk(policy: &str, size: &str, provider: &Provider) -> Option<(Instance, Mount)> {
     let body = format!(
         "{}ledger: {{ on_full: {policy} }}\nkeys: {{ k: {{ secret: env:KEY }} }}\n",
         provider.config()
     );
     let (directory, address, admin) = written(&body);
-    let mount = Mount::new(&directory.join("state"))?;
+    let mount = Mount::new(&directory.join("state"), size)?;
     let instance = Instance::at(directory, address, admin);
     instance.ready();
     Some((instance, mount))
@@ -57,7 +60,7 @@ fn on_a_small_disk(policy: &str, provider: &Provider) -> Option<(Instance, Mount
 #[test]
 fn a_full_disk_stops_no_request_and_is_told() {
     let provider = Provider::start();
-    let Some((instance, mount)) = on_a_small_disk("serve", &provider) else {
+    let Some((instance, mount)) = on_a_small_disk("serve", "8m", &provider) else {
         return;
     };
     assert_eq!(chat(instance.address, KEY, Chat::new(0)).status, 200);
@@ -88,27 +91,36 @@ fn a_full_disk_stops_no_request_and_is_told() {
 #[test]
 fn a_full_disk_refuses_where_that_is_wanted_and_recovers() {
     let provider = Provider::start();
-    let Some((instance, mount)) = on_a_small_disk("refuse", &provider) else {
+    let Some((instance, mount)) = on_a_small_disk("refuse", "64m", &provider) else {
         return;
     };
     assert_eq!(chat(instance.address, KEY, Chat::new(0)).status, 200);
     mount.fill();
     let address = instance.address;
-    let mut asked = 1;
-    within(Duration::from_secs(40), "requests are refused", || {
-        let from = asked;
-        let answers = storm(32, move |number| chat(address, KEY, Chat::new(from + number)));
-        asked += 32;
-        let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
-        assert!(
-            refused.iter().all(|answer| answer.status == 503),
-            "{:?}",
-            refused.first()
-        );
-        (refused.len() > 8).then_some(())
+    // Twelve thousand wait in memory before it refuses.
+    let answers = storm(8, move |thread| {
+        let mut client = Client::connect(address);
+        for number in 1..3_000 {
+            client.send(Chat::new(number * 8 + thread).bytes(KEY, ""));
+            let answer = client.response();
+            if answer.status != 200 {
+                return Answer {
+                    status: answer.status,
+                    text: answer.text(),
+                    at: None,
+                };
+            }
+        }
+        Answer::default()
     });
+    assert!(answers.iter().all(|answer| answer.status == 503), "{answers:?}");
+    let mut asked = 100_000;
     assert!(instance.metric("cirque_usage_records_kept") < 0.5);
-    println!("disk full, refuse: refused after {asked} requests");
+    println!(
+        "disk full, refuse: refused after {} requests: {}",
+        provider.calls().len(),
+        answers[0].text
+    );
     mount.free();
     within(Duration::from_secs(20), "requests are answered again", || {
         asked += 1;
