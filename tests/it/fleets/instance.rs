@@ -1,6 +1,6 @@
 //! One gateway of a fleet: an operator, a state directory, and whatever blocks a test adds.
 
-use super::{TOKEN, within};
+use super::{TOKEN, rows, within};
 use crate::support::client::Client;
 use crate::support::gateway::{free_port, signal};
 use serde_json::Value;
@@ -171,6 +171,22 @@ impl Instance {
         made["secret"].as_str().unwrap().to_owned()
     }
 
+    /// The only budget has used what the rows of the database say.
+    #[track_caller]
+    pub fn budget_follows_rows(&self) {
+        let mut last = (0, 0);
+        let met = within_or(Duration::from_secs(10), || {
+            let (status, told) = self.admin("GET", "/admin/v1/budgets", "");
+            assert_eq!(status, 200, "{told}");
+            let used = told["items"][0]["used_usd"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{told}"));
+            last = (nano(used), rows::billed(&rows::of_file(&self.database())));
+            (last.0 == last.1).then_some(())
+        });
+        assert!(met.is_some(), "the budget says {}, the rows {}", last.0, last.1);
+    }
+
     pub fn metric(&self, name: &str) -> f64 {
         let Ok(mut client) = Client::try_connect(self.admin) else {
             return -1.0;
@@ -193,6 +209,12 @@ impl Instance {
         });
         assert!(met.is_some(), "{name} is {last}, not {value}");
     }
+}
+
+/// Of dollars as text.
+fn nano(usd: &str) -> u64 {
+    let (whole, part) = usd.split_once('.').unwrap_or((usd, ""));
+    format!("{whole}{part:0<9}").parse().unwrap()
 }
 
 fn serve(config: &Path) -> Child {

@@ -69,4 +69,6 @@ fn an_upgrade_loses_and_doubles_no_row() {
         answers.len() + 1
     );
     assert_eq!(chat(instance.address, KEY, Chat::new(600_000)).status, 200);
+    // Also what the old process charged after the new one had started.
+    instance.budget_follows_rows();
 }
