@@ -60,6 +60,8 @@ pub(super) struct Lasting {
     rebuilding: tokio::sync::Mutex<()>,
     /// Budgets go on from what they had used before this start.
     restored: AtomicBool,
+    /// Until then the process that this one takes over from may charge budgets, which only the store tells.
+    shares_until: Option<Instant>,
     runtime: Runtime,
 }
 
@@ -105,11 +107,12 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
 }
 
 impl Lasting {
-    /// Open what the configuration says is to be kept, and make the callers known.
+    /// Open what the configuration says is to be kept, and make the callers known. `upgrade`: a running process is taken over from.
     pub fn open(
         config: &Config,
         app: &Arc<App>,
         exchange: Option<Arc<RedisExchange>>,
+        upgrade: bool,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         if !config.keeps() {
             return Ok(None);
@@ -145,6 +148,9 @@ impl Lasting {
         let leftover = has_leftovers(&spool_dir(config, &state_dir));
         let ledger = ledger(config, app, &state_dir, &store, runtime.handle())?;
         app.ledger.store(ledger.clone());
+        // In a fleet Redis tells it.
+        let shares = upgrade && exchange.is_none();
+        let shares_until = shares.then(|| Instant::now() + keeping::takes_over(config));
         let lasting = Arc::new(Self {
             store,
             exchange,
@@ -155,6 +161,7 @@ impl Lasting {
             held: Mutex::new(held),
             rebuilding: tokio::sync::Mutex::new(()),
             restored: AtomicBool::new(false),
+            shares_until,
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
@@ -202,7 +209,7 @@ impl Lasting {
 
     /// Take up what is new in the store. Whether there was anything.
     pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
-        let known = self.held().revision;
+        let known = self.revision();
         if self.store.revision().await? <= known {
             return Ok(false);
         }
@@ -244,7 +251,7 @@ impl Lasting {
     pub async fn announce(&self) {
         if let Some(exchange) = &self.exchange {
             // Its outage is told by its gauge.
-            let _ = exchange.announce(self.held().revision).await;
+            let _ = exchange.announce(self.revision()).await;
         }
     }
 
@@ -331,6 +338,11 @@ impl Lasting {
             issuers: issuers.map(Arc::new),
             certificates: certificate_keys(config),
         })
+    }
+
+    /// The newest change that is known.
+    fn revision(&self) -> storage::Revision {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).revision
     }
 
     fn held(&self) -> Held {

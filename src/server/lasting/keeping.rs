@@ -1,7 +1,7 @@
 //! What goes on beside requests: taking up changes, moving shares of limits, telling alerts, dropping what is old.
 
 use super::Lasting;
-use crate::config::Config;
+use crate::config::{Config, Interval};
 use crate::gateway::App;
 use crate::limits::{AlertKind, Bank, Exchange, Measure};
 use crate::storage::redis::RedisExchange;
@@ -44,7 +44,8 @@ impl Lasting {
             let config = running.load_full();
             let read = self.refresh(&config, app).await;
             app.meters.accounts.store_up.set(i64::from(read.is_ok()));
-            if read.is_ok() && !self.restored.load(Ordering::Relaxed) && self.has_sent() {
+            let shares = self.shares_until.is_some_and(|until| Instant::now() < until);
+            if read.is_ok() && (shares || !self.restored.load(Ordering::Relaxed)) && self.has_sent() {
                 self.restore_counts(&app.state.bank).await;
             }
             match &mut told {
@@ -136,6 +137,12 @@ async fn keep_copies(lasting: &Lasting) {
         tokio::time::sleep(COPY).await;
         lasting.keep_copy().await;
     }
+}
+
+/// How long the process that is taken over from may go on: until it starts to drain, its drain, and its last records.
+pub(super) fn takes_over(config: &Config) -> Duration {
+    let drain = config.server.drain_timeout.map(Interval::as_duration);
+    drain.unwrap_or(Duration::from_secs(300)) + Duration::from_secs(60)
 }
 
 /// Wait for Redis before the first request, which would be refused where a limit fails closed; not for one that is away.

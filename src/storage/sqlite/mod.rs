@@ -131,11 +131,21 @@ impl Backend for SqliteBackend {
     }
 
     async fn begin(&self, access: Access) -> Result<Box<dyn Session>, StoreError> {
-        let transaction = match access {
-            Access::Read => self.readers.begin_with("BEGIN DEFERRED").await,
-            Access::Write => self.writer.begin_with("BEGIN IMMEDIATE").await,
+        let (pool, begin) = match access {
+            Access::Read => (&self.readers, "BEGIN DEFERRED"),
+            Access::Write => (&self.writer, "BEGIN IMMEDIATE"),
         };
-        Ok(Box::new(SqliteSession(transaction.map_err(failed)?)))
+        for _ in 0..=READERS {
+            match pool.begin_with(begin).await {
+                // SQLite itself ended the transaction before (it does when the disk is full), which the connection does not
+                // notice: it begins no other ever again.
+                Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed) => {
+                    drop(pool.acquire().await.map_err(failed)?.close().await);
+                }
+                begun => return Ok(Box::new(SqliteSession(begun.map_err(failed)?))),
+            }
+        }
+        Err(StoreError::Unavailable("no connection begins a transaction".to_owned()))
     }
 
     async fn make_room(&self, _: &[i64]) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! One gateway of a fleet: an operator, a state directory, and whatever blocks a test adds.
 
-use super::{TOKEN, within};
+use super::{TOKEN, rows, within};
 use crate::support::client::Client;
 use crate::support::gateway::{free_port, signal};
 use serde_json::Value;
@@ -101,7 +101,12 @@ impl Instance {
 
     #[track_caller]
     pub fn ready(&self) {
-        let ready = within_or(Duration::from_secs(30), || self.is_ready().then_some(()));
+        // A zombie has no executable any more.
+        let ended = || std::fs::read_link(format!("/proc/{}/exe", self.pid())).is_err();
+        let ready = within_or(Duration::from_secs(30), || {
+            assert!(!ended(), "it ended: {}", self.log());
+            self.is_ready().then_some(())
+        });
         assert!(ready.is_some(), "not ready: {}", self.log());
     }
 
@@ -166,6 +171,22 @@ impl Instance {
         made["secret"].as_str().unwrap().to_owned()
     }
 
+    /// The only budget has used what the rows of the database say.
+    #[track_caller]
+    pub fn budget_follows_rows(&self) {
+        let mut last = (0, 0);
+        let met = within_or(Duration::from_secs(10), || {
+            let (status, told) = self.admin("GET", "/admin/v1/budgets", "");
+            assert_eq!(status, 200, "{told}");
+            let used = told["items"][0]["used_usd"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{told}"));
+            last = (nano(used), rows::billed(&rows::of_file(&self.database())));
+            (last.0 == last.1).then_some(())
+        });
+        assert!(met.is_some(), "the budget says {}, the rows {}", last.0, last.1);
+    }
+
     pub fn metric(&self, name: &str) -> f64 {
         let Ok(mut client) = Client::try_connect(self.admin) else {
             return -1.0;
@@ -188,6 +209,12 @@ impl Instance {
         });
         assert!(met.is_some(), "{name} is {last}, not {value}");
     }
+}
+
+/// Of dollars as text.
+fn nano(usd: &str) -> u64 {
+    let (whole, part) = usd.split_once('.').unwrap_or((usd, ""));
+    format!("{whole}{part:0<9}").parse().unwrap()
 }
 
 fn serve(config: &Path) -> Child {
@@ -219,7 +246,8 @@ impl Drop for Instance {
         }
         if std::thread::panicking() {
             let log = self.log();
-            let tail = log.lines().rev().take(40).collect::<Vec<_>>();
+            let of_log = |line: &&str| line.starts_with('{') || line.starts_with("cirque:");
+            let tail = log.lines().filter(of_log).rev().take(30).collect::<Vec<_>>();
             eprintln!("--- {} ---", self.address);
             for line in tail.iter().rev() {
                 eprintln!("{line}");

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A virtual key of the configuration file.
-pub const KEY: &str = "cq-fleet-test-key-of-the-file-0001";
+pub const KEY: &str = "a-key-of-the-file-that-fleets-share-0001";
 /// An operator's token.
 pub const TOKEN: &str = "operator-token-of-the-fleet-tests-0001";
 
@@ -227,7 +227,7 @@ pub fn within<T>(time: Duration, what: &str, mut condition: impl FnMut() -> Opti
 pub fn fleet(size: usize, redis: &str, provider: &provider::Provider, of_key: &str) -> Vec<Instance> {
     let body = |_| {
         format!(
-            "{}redis: {{ urls: [ \"{redis}\" ], timeout: 1s, instance_expiry: 2s }}\nkeys: {{ k: {{ secret: env:KEY, {of_key} }} }}\n",
+            "{}redis: {{ urls: [ \"{redis}\" ], timeout: 600ms, instance_expiry: 2s }}\nkeys: {{ k: {{ secret: env:KEY, {of_key} }} }}\n",
             provider.config()
         )
     };

@@ -2,7 +2,8 @@
 //! the clock.
 
 use super::provider::{PROMPT, Provider};
-use super::{Chat, KEY, Load, chat, fleet, storm, within};
+use super::{Chat, Instance, KEY, Load, chat, fleet, storm, within};
+use crate::support::client::Client;
 use crate::support::redis::{self, Redis};
 use std::time::Duration;
 
@@ -101,4 +102,45 @@ fn bursts_around_a_turn_are_not_doubled() {
         times.len()
     );
     assert!(most.unwrap() <= 60, "{most:?}");
+}
+
+/// What a prompt is estimated as follows what the provider says prompts like it were: rates ask for no more than that.
+#[test]
+fn estimates_are_learned_from_what_the_provider_says() {
+    let provider = Provider::start();
+    let limit = 1_000_000;
+    let body = format!(
+        "{}keys: {{ k: {{ secret: env:KEY, limits: [ {{ tokens: {limit}, per: 1h }} ] }} }}\n",
+        provider.config()
+    );
+    let instance = Instance::start(&body);
+    let text = "word ".repeat(400);
+    let mut settled = 0;
+    let mut estimates = Vec::new();
+    for number in 0..80 {
+        let body = format!(
+            r#"{{"model":"m","max_tokens":5,"messages":[{{"role":"user","content":"write 5 of #{number}. {text}"}}]}}"#
+        );
+        let mut client = Client::connect(instance.address);
+        client.post(
+            "/v1/chat/completions",
+            &format!("authorization: Bearer {KEY}\r\n"),
+            body,
+        );
+        let answer = client.response().ok();
+        let remaining: u64 = answer.header("x-ratelimit-remaining-tokens").unwrap().parse().unwrap();
+        estimates.push(limit - remaining - settled - 5);
+        settled += PROMPT + 5;
+        // Settling follows the answer.
+        within(Duration::from_secs(5), "it is settled", || {
+            let (_, told) = instance.admin("GET", "/admin/v1/limits", "");
+            let used = told["items"][0]["used"].as_u64().unwrap_or_else(|| panic!("{told}"));
+            (used == settled).then_some(())
+        });
+    }
+    println!(
+        "estimates of a prompt of 2 KB that is ten tokens: {} at first, {} at last",
+        estimates[0], estimates[79]
+    );
+    assert!(estimates[0] > 550 && estimates[79] < 200, "{estimates:?}");
 }

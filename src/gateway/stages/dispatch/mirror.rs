@@ -43,8 +43,6 @@ struct Copy {
     to: usize,
     strict: bool,
     matched: String,
-    /// Providers that the caller may not use: its words go to none of them.
-    barred: Vec<Arc<str>>,
     comparison: Arc<Comparison>,
     _slot: OwnedSemaphorePermit,
     _room: Room,
@@ -56,7 +54,7 @@ pub(super) fn send(
     snapshot: &Arc<Snapshot>,
     model: &PublicModel,
     common: &Common<'_>,
-    caller: &Principal,
+    principal: &Principal,
 ) -> Option<Arc<Comparison>> {
     let terms = model.mirror.as_ref()?;
     if common.call.operation == Operation::CountTokens {
@@ -66,6 +64,15 @@ pub(super) fn send(
         return None;
     }
     let to = snapshot.models.get(terms.to)?;
+    // What a caller says goes to nobody whom it may not use, neither as a copy.
+    let barred = |provider| {
+        let known = principal.known.as_ref();
+        known.is_some_and(|known| known.access.provider(provider).is_err())
+    };
+    if to.providers.iter().any(|provider| barred(provider)) {
+        app.meters.routing.not_mirrored(&model.name, &to.name);
+        return None;
+    }
     let Some((slot, room)) = admitted(app, snapshot, terms, common.call.body.len()) else {
         app.meters.routing.not_mirrored(&model.name, &to.name);
         return None;
@@ -85,19 +92,12 @@ pub(super) fn send(
         to: terms.to,
         strict: to.strict,
         matched: common.matched.to_owned(),
-        barred: barred(to, caller),
         comparison: Arc::clone(&comparison),
         _slot: slot,
         _room: room,
     };
     tokio::spawn(copy.run());
     Some(comparison)
-}
-
-fn barred(to: &PublicModel, caller: &Principal) -> Vec<Arc<str>> {
-    let Some(known) = &caller.known else { return Vec::new() };
-    let denied = to.providers.iter().filter(|name| known.access.provider(name).is_err());
-    denied.cloned().collect()
 }
 
 fn admitted(
@@ -160,7 +160,6 @@ impl Copy {
         let unpaid = RetryBudget::default();
         unpaid.configure(0, 0);
         let mut search = Search::new(&self.snapshot, &unpaid, &model.chain, self.call.streamed());
-        search.leave_out(self.left_out(model));
         loop {
             let mut chosen = search.next(common.calls())?;
             chosen.who.purpose = Purpose::Mirror;
@@ -230,20 +229,6 @@ impl Copy {
             ttft,
             output,
         }
-    }
-
-    /// Members of the pool's chain that may not have it.
-    fn left_out(&self, model: &PublicModel) -> Vec<(usize, usize)> {
-        let mut out = Vec::new();
-        for &index in &model.chain {
-            let targets = self.snapshot.models.get(index).map_or(&[][..], |model| &model.targets);
-            let denied = targets
-                .iter()
-                .enumerate()
-                .filter(|(_, target)| self.barred.contains(&target.provider));
-            out.extend(denied.map(|(member, _)| (index, member)));
-        }
-        out
     }
 
     /// Room in the limits of the model and its providers, as little as there is: copies are few, and settled in full.
