@@ -9,7 +9,7 @@
 //! ```
 //! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
 
-pub(super) use self::keeping::keep_limits;
+pub(super) use self::keeping::{join, keep_limits};
 
 mod copy;
 mod keeping;
@@ -32,6 +32,7 @@ use crate::storage::{self, Object, Place, Store, StoreError};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -57,6 +58,10 @@ pub(super) struct Lasting {
     held: Mutex<Held>,
     /// One rebuild at a time, so that an older one never replaces a newer one.
     rebuilding: tokio::sync::Mutex<()>,
+    /// Budgets go on from what they had used before this start.
+    restored: AtomicBool,
+    /// Until then the process that this one takes over from may charge budgets, which only the store tells.
+    shares_until: Option<Instant>,
     runtime: Runtime,
 }
 
@@ -85,6 +90,10 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         read.with_context(|| format!("redis.ca_file {}", path.display()))
     });
     let defaults = Settings::new(urls);
+    let ca = redis
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("redis.ca_file {}", path.display())));
     let settings = Settings {
         ca: authorities.transpose()?,
         cluster: redis.cluster,
@@ -93,6 +102,7 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         instance_expiry: redis
             .instance_expiry
             .map_or(defaults.instance_expiry, config::Interval::as_duration),
+        ca: ca.transpose()?,
         ..defaults
     };
     RedisExchange::connect(settings)
@@ -102,11 +112,12 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
 }
 
 impl Lasting {
-    /// Open what the configuration says is to be kept, and make the callers known.
+    /// Open what the configuration says is to be kept, and make the callers known. `upgrade`: a running process is taken over from.
     pub fn open(
         config: &Config,
         app: &Arc<App>,
         exchange: Option<Arc<RedisExchange>>,
+        upgrade: bool,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         if !config.keeps() {
             return Ok(None);
@@ -142,6 +153,9 @@ impl Lasting {
         let leftover = has_leftovers(&spool_dir(config, &state_dir));
         let ledger = ledger(config, app, &state_dir, &store, runtime.handle())?;
         app.ledger.store(ledger.clone());
+        // In a fleet Redis tells it.
+        let shares = upgrade && exchange.is_none();
+        let shares_until = shares.then(|| Instant::now() + keeping::takes_over(config));
         let lasting = Arc::new(Self {
             store,
             exchange,
@@ -151,13 +165,15 @@ impl Lasting {
             key_secret: secret,
             held: Mutex::new(held),
             rebuilding: tokio::sync::Mutex::new(()),
+            restored: AtomicBool::new(false),
+            shares_until,
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
             wait_for_leftovers(ledger);
         }
         lasting.reprice(config, app);
-        lasting.restore_counts(&app.state.bank);
+        lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
         lasting
             .runtime
             .block_on(lasting.rebuild(config, app))
@@ -180,7 +196,8 @@ impl Lasting {
             }
         }
         if let Some(exchange) = &self.exchange {
-            app.state.bank.tick(keeping::now_ms()).await;
+            // Not `tick`, which does nothing while another is under way: what was spent has to be told before it returns.
+            app.state.bank.close(keeping::now_ms()).await;
             exchange.leave().await;
         }
     }
@@ -197,7 +214,7 @@ impl Lasting {
 
     /// Take up what is new in the store. Whether there was anything.
     pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
-        let known = self.held().revision;
+        let known = self.revision();
         if self.store.revision().await? <= known {
             return Ok(false);
         }
@@ -239,7 +256,7 @@ impl Lasting {
     pub async fn announce(&self) {
         if let Some(exchange) = &self.exchange {
             // Its outage is told by its gauge.
-            let _ = exchange.announce(self.held().revision).await;
+            let _ = exchange.announce(self.revision()).await;
         }
     }
 
@@ -328,21 +345,13 @@ impl Lasting {
         })
     }
 
-    fn held(&self) -> Held {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The newest change that is known.
+    fn revision(&self) -> storage::Revision {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).revision
     }
 
-    /// What budgets had been charged before this start. Rows that wait in the spool are added when they reach the store, and are
-    /// known to Redis in a fleet.
-    fn restore_counts(&self, bank: &Bank) {
-        match self.runtime.block_on(self.store.counts(0)) {
-            Ok(counts) => bank.restore(
-                counts
-                    .into_iter()
-                    .map(|charge| (charge.count, charge.window, charge.nano)),
-            ),
-            Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
-        }
+    fn held(&self) -> Held {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
