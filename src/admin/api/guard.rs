@@ -200,13 +200,15 @@ async fn identify(api: &Api, who: Who, headers: &HeaderMap, from: Option<IpAddr>
     }
     let identity = authenticate(api, headers, from).await?;
     let now_ms = (api.clock)();
-    if let Some(seconds) = api.access.requests.full(&identity.name, now_ms) {
+    // An identity provider may call somebody by the name of a declared operator.
+    let counted = format!("{}:{}", identity.via, identity.name);
+    if let Some(seconds) = api.access.requests.full(&counted, now_ms) {
         return Err(Failure::too_many(
             "too many requests of this operator in a minute",
             seconds,
         ));
     }
-    api.access.requests.count(&identity.name, now_ms);
+    api.access.requests.count(&counted, now_ms);
     if who.admits(&identity) {
         return Ok(identity);
     }

@@ -353,3 +353,19 @@ fn files_are_no_json() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_a_team_admin_may_not_name_is_not_told_apart_from_what_is_not_there() {
+    let world = World::peopled();
+    let mut answers = Vec::new();
+    for team in ["zebra", "zebr"] {
+        let sent = json!({"name": "k", "settings": {"team": team}});
+        let (status, answer) = world.ask("team-admin", "POST", "/admin/v1/keys", sent.clone()).await;
+        assert_eq!(status, 400, "{answer}");
+        answers.push(answer);
+        let (_, told) = world.ask("admin", "POST", "/admin/v1/keys", sent).await;
+        assert_eq!(told.to_string().contains("did you mean"), team == "zebr", "{told}");
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(!answers[1].to_string().contains("zebra"), "{}", answers[1]);
+}
