@@ -6,6 +6,7 @@ use super::super::problem::{Finding, Place, nearest, quoted};
 use super::resilience::{LABEL_REMEDY, bad_label};
 use super::{Names, listeners_with_places, stores, tenancy};
 use crate::auth::glob;
+use crate::auth::jwt::{ClaimPath, MOST_KEPT};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -149,16 +150,22 @@ fn claims(claims: &ClaimNames, at: &Place, out: &mut Vec<Finding>) {
             claim_name(name, at.key(key), out);
         }
     }
-    for (index, name) in claims.keep.iter().enumerate() {
+    if claims.keep.len() > MOST_KEPT {
+        let message = format!("{} claims, at most {MOST_KEPT} are kept", claims.keep.len());
+        out.push(Finding::new(
+            at.key("keep"),
+            message,
+            "keep what rules and reports need",
+        ));
+    }
+    for (index, name) in claims.keep.iter().enumerate().take(MOST_KEPT) {
         claim_name(name, at.key("keep").index(index), out);
     }
 }
 
 fn claim_name(name: &str, at: Place, out: &mut Vec<Finding>) {
-    let plain = !name.is_empty() && name.len() <= LONGEST_CLAIM && !name.contains(char::is_control);
-    // An odd number of quotes: one is not closed.
-    let quotes = name.matches('"').count().is_multiple_of(2);
-    if !plain || !quotes || name.starts_with('.') || name.ends_with('.') || name.contains("..") {
+    let plain = name.len() <= LONGEST_CLAIM && !name.contains(char::is_control);
+    if !plain || ClaimPath::parse(name).is_err() {
         let remedy =
             "write `team`, `realm_access.roles`, or `'\"https://acme.example/team\"'` for one with dots in its name";
         out.push(Finding::new(at, "not the name of a claim", remedy));
