@@ -133,7 +133,8 @@ impl Tenancy for Tenants {
             _ => return None,
         };
         Some(Identity {
-            name: identity.user.clone(),
+            // Users are unique within their issuer only; no declared operator has a `/` in its name.
+            name: format!("{}/{}", identity.issuer, identity.user),
             role,
             team: identity.team.clone(),
             via: "oidc",
