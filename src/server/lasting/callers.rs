@@ -3,7 +3,7 @@
 //! Not how the store is opened and kept (`lasting`). The one idea: a change in the store is taken up with the file that runs as it
 //! was read, so that a file that has gone since keeps no revocation from being known.
 
-use super::Lasting;
+use super::{Held, Lasting};
 use crate::auth::Networks;
 use crate::config::{self, Config, TenantKind};
 use crate::directory::{Directory, FileKeys, Sources};
@@ -17,6 +17,9 @@ use crate::storage::{self, Object, StoreError};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+/// No revision of any store.
+const NOTHING: storage::Revision = -1;
 
 /// The file that runs, with what was read for it: a change in the store is taken up without a look at files, which may have
 /// gone since, and never with another configuration than the one that runs.
@@ -32,7 +35,19 @@ impl Lasting {
     pub async fn refresh(&self, app: &App) -> Result<bool, StoreError> {
         let _one = self.reading.lock().await;
         let known = self.revision();
-        if self.store.revision().await? > known {
+        let newest = self.store.revision().await?;
+        if newest < known {
+            // It was put back to what it was before: what was read since is no more.
+            tracing::warn!(
+                known,
+                newest,
+                "the store is older than what was read of it: all of it is read again"
+            );
+            let all = self.store.changes(0).await?;
+            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held::default();
+            self.hold(all);
+            self.taken_up.store(NOTHING, Ordering::Relaxed);
+        } else if newest > known {
             let changes = self.store.changes(known).await?;
             self.hold(changes);
         }
