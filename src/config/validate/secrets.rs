@@ -128,3 +128,45 @@ fn fetch(reference: &SecretRef, at: &Place, out: &mut Vec<Finding>) -> Option<Se
     read.map_err(|message| out.push(Finding::new(at.clone(), message, super::unread_remedy(reference))))
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operator_has_a_token_of_its_own_of_a_sane_length() {
+        let folder = std::env::temp_dir().join(format!("cirque-tokens-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut text = "providers: { p: { kind: demo } }\nmodels: { m: { targets: [ { provider: p } ] } }\n\
+                        admin:\n  operators:\n"
+            .to_owned();
+        let token = "0123456789abcdef0123456789abcdef";
+        for (name, token) in [
+            ("ann", token),
+            ("bob", token),
+            ("cid", "short"),
+            ("dan", &token.repeat(300)),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, token).unwrap();
+            text += &format!("    {name}: {{ role: owner, token: \"file:{}\" }}\n", path.display());
+        }
+        let config = crate::config::parse(&text, "test").unwrap();
+        let mut found = Vec::new();
+        others(&config, &mut found);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let told: Vec<String> = found
+            .into_iter()
+            .map(|finding| finding.unplaced().to_string())
+            .collect();
+        for (told, (place, message)) in told.iter().zip([
+            ("admin.operators.bob.token", "the same as that of the operator"),
+            ("admin.operators.cid.token", "has fewer than 32 characters"),
+            ("admin.operators.dan.token", "has more than 8192 characters"),
+        ]) {
+            assert!(told.contains(place) && told.contains(message), "{told}");
+            assert!(!told.contains("0123"), "{told}");
+        }
+        assert_eq!(told.len(), 3);
+    }
+}
