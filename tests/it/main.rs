@@ -29,6 +29,7 @@ mod faults;
 mod fidelity;
 mod fleet;
 mod hostile;
+mod isolation;
 mod jwt;
 mod ledger;
 mod needs;

@@ -153,7 +153,7 @@ pub async fn run(
         }
     }
     fit::run(&common, ctx, &mut search, found.model).await?;
-    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
+    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common, &ctx.principal);
     let waiter = Waiter {
         priority: ctx.priority,
         caller: found.model.line.as_ref().map_or(0, |_| ctx.principal.caller(down)),

@@ -9,6 +9,7 @@ use super::super::super::buffers::Room;
 use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
+use super::super::authenticate::Principal;
 use super::attempt::Common;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
@@ -45,6 +46,7 @@ pub(super) fn send(
     snapshot: &Arc<Snapshot>,
     model: &PublicModel,
     common: &Common<'_>,
+    principal: &Principal,
 ) -> Option<Arc<Comparison>> {
     let terms = model.mirror.as_ref()?;
     if common.call.operation == Operation::CountTokens {
@@ -54,6 +56,15 @@ pub(super) fn send(
         return None;
     }
     let to = snapshot.models.get(terms.to)?;
+    // What a caller says goes to nobody whom it may not use, neither as a copy.
+    let barred = |provider| {
+        let known = principal.known.as_ref();
+        known.is_some_and(|known| known.access.provider(provider).is_err())
+    };
+    if to.providers.iter().any(|provider| barred(provider)) {
+        app.meters.routing.not_mirrored(&model.name, &to.name);
+        return None;
+    }
     let Some((slot, room)) = admitted(app, snapshot, terms, common.call.body.len()) else {
         app.meters.routing.not_mirrored(&model.name, &to.name);
         return None;
