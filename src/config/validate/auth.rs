@@ -16,6 +16,8 @@ const ALGORITHMS: [&str; 9] = [
 ];
 const ROLES: [&str; 5] = ["owner", "admin", "team-admin", "auditor", "read-only"];
 const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// Longest `iss`, in bytes.
+const LONGEST_ISSUER: usize = 1024;
 /// Longest name or value of a claim, in bytes.
 const LONGEST_CLAIM: usize = 256;
 /// Most elements of one list.
@@ -52,6 +54,13 @@ fn provider(config: &Config, jwt: &Jwt, names: &Names, at: &Place, out: &mut Vec
     // With keys from elsewhere it is only compared, and may be any text.
     if jwt.jwks_url.is_none() && jwt.jwks_file.is_none() {
         url(&jwt.issuer, at.key("issuer"), out);
+    } else if jwt.issuer.is_empty() || jwt.issuer.len() > LONGEST_ISSUER || jwt.issuer.contains(char::is_control) {
+        let message = "empty, longer than 1024 bytes, or with a control character";
+        out.push(Finding::new(
+            at.key("issuer"),
+            message,
+            "write `iss` as its tokens have it",
+        ));
     }
     if let Some(text) = &jwt.jwks_url {
         url(text, at.key("jwks_url"), out);
