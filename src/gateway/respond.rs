@@ -97,7 +97,7 @@ fn openai_time(time: Duration) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms % 1_000 == 0 => format!("{seconds}s"),
+        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{seconds}s"),
         1_000..60_000 => format!("{seconds}.{:03}s", ms % 1_000),
         60_000..3_600_000 => format!("{minutes}m{seconds}s"),
         _ => format!("{hours}h{minutes}m{seconds}s"),

@@ -9,7 +9,7 @@
 //! ```
 //! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
 
-pub(super) use self::keeping::keep_limits;
+pub(super) use self::keeping::{join, keep_limits};
 
 mod callers;
 mod copy;
@@ -21,14 +21,13 @@ use crate::auth::{KeyHasher, token};
 use crate::config::{self, Config};
 use crate::gateway::App;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
-use crate::limits::Bank;
 use crate::prices::Table;
 use crate::secret::Secret;
 use crate::storage::redis::{RedisExchange, Settings};
 use crate::storage::{self, Object, Place, Store, StoreError};
 use anyhow::Context;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -58,6 +57,10 @@ pub(super) struct Lasting {
     reading: tokio::sync::Mutex<()>,
     /// One rebuild at a time, so that an older one never replaces a newer one; and the file that the last one was of.
     rebuilding: tokio::sync::Mutex<Option<Arc<callers::File>>>,
+    /// Budgets go on from what they had used before this start.
+    restored: AtomicBool,
+    /// Until then the process that this one takes over from may charge budgets, which only the store tells.
+    shares_until: Option<Instant>,
     runtime: Runtime,
 }
 
@@ -81,8 +84,13 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
                 .context("redis.urls")?,
         );
     }
+    let authorities = redis.ca_file.as_ref().map(|path| {
+        let read = std::fs::read(path);
+        read.with_context(|| format!("redis.ca_file {}", path.display()))
+    });
     let defaults = Settings::new(urls);
     let settings = Settings {
+        ca: authorities.transpose()?,
         cluster: redis.cluster,
         prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
         timeout: redis.timeout.map_or(defaults.timeout, config::Interval::as_duration),
@@ -98,11 +106,12 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
 }
 
 impl Lasting {
-    /// Open what the configuration says is to be kept, and make the callers known.
+    /// Open what the configuration says is to be kept, and make the callers known. `upgrade`: a running process is taken over from.
     pub fn open(
         config: &Config,
         app: &Arc<App>,
         exchange: Option<Arc<RedisExchange>>,
+        upgrade: bool,
     ) -> anyhow::Result<Option<Arc<Self>>> {
         if !config.keeps() {
             return Ok(None);
@@ -138,6 +147,9 @@ impl Lasting {
         let leftover = has_leftovers(&spool_dir(config, &state_dir));
         let ledger = ledger(config, app, &state_dir, &store, runtime.handle())?;
         app.ledger.store(ledger.clone());
+        // In a fleet Redis tells it.
+        let shares = upgrade && exchange.is_none();
+        let shares_until = shares.then(|| Instant::now() + keeping::takes_over(config));
         let lasting = Arc::new(Self {
             store,
             exchange,
@@ -149,13 +161,15 @@ impl Lasting {
             held: Mutex::new(held),
             reading: tokio::sync::Mutex::default(),
             rebuilding: tokio::sync::Mutex::default(),
+            restored: AtomicBool::new(false),
+            shares_until,
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
             wait_for_leftovers(ledger);
         }
         lasting.reprice(config, app);
-        lasting.restore_counts(&app.state.bank);
+        lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
         lasting
             .runtime
             .block_on(lasting.rebuild(config, app))
@@ -178,7 +192,8 @@ impl Lasting {
             }
         }
         if let Some(exchange) = &self.exchange {
-            app.state.bank.tick(keeping::now_ms()).await;
+            // Not `tick`, which does nothing while another is under way: what was spent has to be told before it returns.
+            app.state.bank.close(keeping::now_ms()).await;
             exchange.leave().await;
         }
     }
@@ -202,7 +217,7 @@ impl Lasting {
     pub async fn announce(&self) {
         if let Some(exchange) = &self.exchange {
             // Its outage is told by its gauge.
-            let _ = exchange.announce(self.held().revision).await;
+            let _ = exchange.announce(self.revision()).await;
         }
     }
 
@@ -213,19 +228,6 @@ impl Lasting {
 
     fn held(&self) -> Held {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What budgets had been charged before this start. Rows that wait in the spool are added when they reach the store, and are
-    /// known to Redis in a fleet.
-    fn restore_counts(&self, bank: &Bank) {
-        match self.runtime.block_on(self.store.counts(0)) {
-            Ok(counts) => bank.restore(
-                counts
-                    .into_iter()
-                    .map(|charge| (charge.count, charge.window, charge.nano)),
-            ),
-            Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
-        }
     }
 }
 

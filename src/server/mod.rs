@@ -70,7 +70,10 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let descriptors = descriptors::raise_limit();
     let exchange = lasting::exchange(&config)?;
     let app = build_app(&config, &meters, descriptors, exchange.clone())?;
-    let lasting = Lasting::open(&config, &app, exchange.clone())?;
+    let lasting = Lasting::open(&config, &app, exchange.clone(), options.upgrade)?;
+    if let Some(exchange) = &exchange {
+        lasting::join(&app, exchange).context("limits shared through Redis")?;
+    }
     if !options.upgrade {
         check_free(&config)?;
     }
@@ -109,7 +112,6 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         Arc::clone(&readiness),
         notifier.clone(),
         admin_listener,
-        &config,
         (lasting.clone(), exchange),
     );
     server.add_service(background_service("housekeeping", work));

@@ -294,7 +294,10 @@ async fn ask<'a>(
             }
             Ok(Asked::Turned(Box::new((reply, notes, who))))
         }
-        Ok(reply) => Ok(Asked::Answered(accept(common, ctx, (reply, notes, who)))),
+        Ok(reply) => {
+            ctx.record.answered = true;
+            Ok(Asked::Answered(accept(common, ctx, (reply, notes, who))))
+        }
         Err(failure) => {
             let outcome = failure.outcome;
             if !failure.unasked {
