@@ -268,7 +268,7 @@ impl<'a> Seeking<'a, '_> {
         let cheaper = rule.downgrade_to.as_ref().filter(|_| !refusal.outage);
         let cheaper = cheaper.and_then(|to| self.snapshot.model(to));
         // Whoever writes a budget may be bound to a team's models: it leads to no other.
-        let may_ask = |model: &&PublicModel| {
+        let may_ask = |model: &&crate::snapshot::PublicModel| {
             let known = self.principal.known.as_ref();
             known.is_none_or(|known| known.access.model(&model.name).is_ok())
         };
