@@ -18,7 +18,7 @@ use super::super::downstream::Downstream;
 use super::authenticate::{Principal, forbidden};
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
-use crate::snapshot::{Found, Named, PublicModel, Snapshot};
+use crate::snapshot::{Found, Named, Snapshot};
 use crate::units::Tokens;
 use crate::wire::Call;
 use std::pin::pin;
