@@ -19,7 +19,7 @@ use cirque::error::{ErrorKind, GatewayError};
 use cirque::gateway::live::{LiveStream, Source};
 use cirque::ids::{RequestId, TargetId};
 use cirque::providers::native::{self, EncodeOptions, Native};
-use cirque::snapshot::routes::{Asked, Routes};
+use cirque::snapshot::routes::{Asked, Caller, Routes};
 use cirque::telemetry::{AccessLog, AccessRecord, Finished, LineFormat, Meters, Outcome, access_line};
 use cirque::units::Usage;
 use cirque::wire::sse::{self, SseReader};
@@ -285,6 +285,7 @@ fn decide(c: &mut Criterion) {
         let routes = rules(costly);
         let call = Call::read(Operation::Chat, chat_body(size), 128).unwrap();
         let asked = || Asked {
+            caller: Caller::default(),
             call: &call,
             headers: &headers,
             ip: Some([127, 0, 0, 1].into()),

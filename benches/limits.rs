@@ -104,6 +104,7 @@ fn once(bank: &Arc<Bank>, rules: &[Arc<Bound>], now_ms: u64) {
         input: 300,
         output: 500,
         nano: 5_000_000,
+        overruled: &[],
     };
     let Attempt::Granted(lease) = bank.try_reserve(rules, &demand, now_ms) else {
         panic!("no room");
@@ -148,6 +149,7 @@ fn limits(c: &mut Criterion) {
         input: 1,
         output: 1,
         nano: 1,
+        overruled: &[],
     };
     drop(runtime.block_on(shared.reserve(&bound, &demand, NOW_MS)).unwrap());
     let mut now_ms = NOW_MS;

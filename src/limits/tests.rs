@@ -58,6 +58,7 @@ fn demand<'a>() -> Demand<'a> {
         input: 10,
         output: 20,
         nano: 100,
+        overruled: &[],
     }
 }
 

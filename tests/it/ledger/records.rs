@@ -2,7 +2,7 @@
 
 use cirque::ledger::spool::{frame, rows_in};
 use cirque::ledger::{Charge, Row, RowId, Tenant, encoding, word};
-use cirque::units::{Cost, Usage};
+use cirque::units::{Cost, ServiceTier, Usage};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -28,6 +28,10 @@ prop_compose! {
         Usage {
             input: n[0], output: n[1], cached: n[2], cache_write: n[3], cache_write_1h: n[4], reasoning: n[5], audio_input: n[6],
             audio_output: n[7],
+            unbilled_input: n[8 % n.len()],
+            unbilled_output: n[9 % n.len()],
+            web_searches: n[10 % n.len()],
+            tier: ServiceTier::ALL[(n[0] % 4) as usize],
         }
     }
 }
