@@ -63,16 +63,7 @@ pub fn head(
         // Where Anthropic's SDKs look for it.
         head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
-    for (standing, [limit, remaining, reset]) in [
-        (ctx.standings.requests, REQUESTS_LEFT),
-        (ctx.standings.tokens, TOKENS_LEFT),
-    ] {
-        if let Some(standing) = standing {
-            head.insert_header(limit, HeaderValue::from(standing.limit))?;
-            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
-            head.insert_header(reset, openai_time(standing.reset))?;
-        }
-    }
+    what_is_left(&mut head, ctx)?;
     if let Some(cost) = ctx.record.cost {
         head.insert_header(COST, usd(cost))?;
     }
@@ -83,6 +74,21 @@ pub fn head(
         }
     }
     Ok(Box::new(head))
+}
+
+/// How the tightest limits stand.
+pub fn what_is_left(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Result<()> {
+    for (standing, [limit, remaining, reset]) in [
+        (ctx.standings.requests, REQUESTS_LEFT),
+        (ctx.standings.tokens, TOKENS_LEFT),
+    ] {
+        if let Some(standing) = standing {
+            head.insert_header(limit, HeaderValue::from(standing.limit))?;
+            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
+            head.insert_header(reset, openai_time(standing.reset))?;
+        }
+    }
+    Ok(())
 }
 
 /// A length of time as OpenAI's headers have it: `1s`, `6m0s`, `120ms`.

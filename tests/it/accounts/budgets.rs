@@ -1,18 +1,32 @@
 //! Budgets: what a call is charged, whoever and whatever ends it; what happens when one is used up; what outlives the process.
 
 use super::*;
-use crate::support::upstream::{CHUNK, DONE, FINISH, error_body, json_answer, stream_answer};
 use crate::support::eventually;
+use crate::support::upstream::{CHUNK, DONE, FINISH, error_body, json_answer, stream_answer};
 
 const CHAT: &str = "/v1/chat/completions";
 /// The usage of `upstream::CHAT` as a stream ends with it.
 const USAGE: &str = "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12,\"total_tokens\":21,\"prompt_tokens_details\":{\"cached_tokens\":3},\"completion_tokens_details\":{\"reasoning_tokens\":5}}}\n\n";
 
+/// The same usage in OpenAI's other API.
+const RESPONSE: &str = r#"{"id":"r1","object":"response","created_at":1,"status":"completed","model":"up","output":[{"type":"message","id":"m1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi","annotations":[]}]}],"usage":{"input_tokens":9,"input_tokens_details":{"cached_tokens":3},"output_tokens":12,"output_tokens_details":{"reasoning_tokens":5},"total_tokens":21}}"#;
+
 /// Streams to whoever wants one, and whole answers to others, with the same usage.
 fn both() -> Upstream {
     Upstream::script(|conn| {
         while let Some(request) = conn.request() {
-            if request.text().contains("\"stream\":true") {
+            let streams = request.text().contains("\"stream\":true");
+            if request.line.contains("/responses") {
+                let delta = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"m1\",\"output_index\":0,\"content_index\":0,\"delta\":\"Hi\"}\n\n";
+                let last = format!(
+                    "event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{RESPONSE}}}\n\n"
+                );
+                conn.send(if streams {
+                    stream_answer(&[delta, &last])
+                } else {
+                    json_answer(200, RESPONSE)
+                });
+            } else if streams {
                 conn.send(stream_answer(&[CHUNK, FINISH, USAGE, DONE]));
             } else {
                 conn.send(json_answer(200, crate::support::upstream::CHAT));
@@ -23,7 +37,10 @@ fn both() -> Upstream {
 
 /// A key `k` with this budget.
 fn with_budget(upstream: &Upstream, budget: &str) -> Gateway {
-    gateway(upstream, &format!("keys: {{ k: {{ secret: env:KEY, budgets: [ {budget} ] }} }}"))
+    gateway(
+        upstream,
+        &format!("keys: {{ k: {{ secret: env:KEY, budgets: [ {budget} ] }} }}"),
+    )
 }
 
 #[track_caller]
@@ -57,7 +74,10 @@ fn a_budget_is_used_up_and_not_more() {
     };
     assert!(answered >= 4, "{answered}");
     let text = used_up(&last);
-    assert!(text.contains("`pot` of key `k`, 0.2 USD") && text.contains("max_tokens"), "{text}");
+    assert!(
+        text.contains("`pot` of key `k`, 0.2 USD") && text.contains("max_tokens"),
+        "{text}"
+    );
     assert_eq!(last.header("retry-after"), None, "it does not begin anew");
     assert_eq!(upstream.count() as u64, answered);
     let standing = budget(&gateway, "key", "k");
@@ -66,16 +86,20 @@ fn a_budget_is_used_up_and_not_more() {
 
 #[test]
 fn a_calendar_budget_says_when_to_come_back() {
-    let gateway = with_budget(&both(), "{ usd: \"0\", period: day }");
-    let answer = bounded(&gateway);
-    assert!(used_up(&answer).contains("is used up; it begins anew in"), "{}", answer.text());
+    let upstream = both();
+    let gateway = with_budget(&upstream, "{ usd: \"0.3\", period: day }");
+    let answer = eventually("it is used up", || {
+        Some(bounded(&gateway)).filter(|answer| answer.status != 200)
+    });
+    assert!(used_up(&answer).contains("; it begins anew in"), "{}", answer.text());
     let after: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=86_400).contains(&after), "{after}");
 }
 
 #[test]
 fn budgets_go_on_where_they_were_after_kill_9_and_after_a_stop() {
-    let mut gateway = with_budget(&both(), "{ usd: \"0.15\", period: total }");
+    let upstream = both();
+    let mut gateway = with_budget(&upstream, "{ usd: \"0.15\", period: total }");
     bounded(&gateway).ok();
     bounded(&gateway).ok();
     let before = settled(&gateway, "key", "k");
@@ -105,9 +129,21 @@ fn a_streamed_call_costs_what_it_costs_when_it_is_not_in_every_dialect() {
     let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]});
     let calls = [
         (CHAT, CHAT, json!({"model": "m", "messages": messages})),
-        ("/v1/messages", "/v1/messages", json!({"model": "m", "max_tokens": 50, "messages": messages})),
-        ("/v1/responses", "/v1/responses", json!({"model": "m", "input": "Hello there"})),
-        ("/v1beta/models/m:generateContent", "/v1beta/models/m:streamGenerateContent?alt=sse", gemini),
+        (
+            "/v1/messages",
+            "/v1/messages",
+            json!({"model": "m", "max_tokens": 50, "messages": messages}),
+        ),
+        (
+            "/v1/responses",
+            "/v1/responses",
+            json!({"model": "m", "input": "Hello there"}),
+        ),
+        (
+            "/v1beta/models/m:generateContent",
+            "/v1beta/models/m:streamGenerateContent?alt=sse",
+            gemini,
+        ),
     ];
     for (path, streamed, request) in calls {
         let answer = gateway.post_with(path, &bearer(KEY), request.to_string()).ok();
@@ -117,13 +153,24 @@ fn a_streamed_call_costs_what_it_costs_when_it_is_not_in_every_dialect() {
             request["stream"] = json!(true);
         }
         let answer = gateway.post_with(streamed, &bearer(KEY), request.to_string()).ok();
-        assert!(answer.header("content-type").unwrap().starts_with("text/event-stream"), "{streamed}");
+        assert!(
+            answer.header("content-type").unwrap().starts_with("text/event-stream"),
+            "{streamed}"
+        );
     }
     let rows = records(&gateway, 8, "");
     assert_eq!(rows.iter().filter(|row| row["stream"] == true).count(), 4);
     for row in &rows {
-        assert_eq!((&row["billed_usd"], &row["estimated"]), (&json!(COST), &json!(false)), "{row:#}");
-        assert_eq!((&row["cost_usd"], &row["tokens"]), (&rows[0]["cost_usd"], &rows[0]["tokens"]), "{row:#}");
+        assert_eq!(
+            (&row["billed_usd"], &row["estimated"]),
+            (&json!(COST), &json!(false)),
+            "{row:#}"
+        );
+        assert_eq!(
+            (&row["cost_usd"], &row["tokens"]),
+            (&rows[0]["cost_usd"], &rows[0]["tokens"]),
+            "{row:#}"
+        );
     }
     let cost = &rows[0]["cost_usd"];
     assert_eq!(
@@ -152,10 +199,21 @@ fn what_fails_is_refunded() {
         }
     });
     let gateway = with_budget(&upstream, "{ usd: \"1\", period: total }");
-    for (text, status) in [("cut", 502), ("wrong", 400), ("broken", 502), ("other", 502), ("limited", 429)] {
+    for (text, status) in [
+        ("cut", 502),
+        ("wrong", 400),
+        ("broken", 502),
+        ("other", 502),
+        ("limited", 429),
+    ] {
         let request = body(json!({"max_tokens": 12, "messages": [{"role": "user", "content": text}]}));
         let answer = gateway.post_with(CHAT, &bearer(KEY), request);
-        assert!(answer.status == status || answer.status == 503, "{text}: {} {}", answer.status, answer.text());
+        assert!(
+            answer.status == status || answer.status == 503,
+            "{text}: {} {}",
+            answer.status,
+            answer.text()
+        );
         assert_eq!(settled(&gateway, "key", "k"), "0", "{text}");
     }
 }
@@ -163,11 +221,14 @@ fn what_fails_is_refunded() {
 #[test]
 fn a_stream_without_usage_is_counted_here_and_says_so() {
     let upstream = Upstream::always(stream_answer(&[CHUNK, CHUNK, FINISH, DONE]));
-    let gateway = with_budget(&upstream, "{ usd: \"5\", period: total }");
+    let gateway = with_budget(&upstream, "{ usd: \"50\", period: total }");
     stream_as(&gateway, KEY).ok();
     let row = records(&gateway, 1, "").remove(0);
     assert_eq!(row["estimated"], true, "{row:#}");
-    let (input, output) = (row["tokens"]["input"].as_u64().unwrap(), row["tokens"]["output"].as_u64().unwrap());
+    let (input, output) = (
+        row["tokens"]["input"].as_u64().unwrap(),
+        row["tokens"]["output"].as_u64().unwrap(),
+    );
     assert!((2..30).contains(&input) && (1..5).contains(&output), "{row:#}");
     let cost = cirque::units::usd(input * 1_000_000 + output * 2_000_000);
     assert_eq!(row["billed_usd"], cost);
@@ -188,12 +249,21 @@ fn a_client_that_leaves_pays_for_what_was_sent() {
     client.post(CHAT, &bearer(KEY), body(json!({"stream": true, "max_tokens": 12})));
     assert_eq!(client.head().status, 200);
     client.until("Hi");
-    let reserved = budget(&gateway, "key", "k")["reserved_usd"].as_str().unwrap().to_owned();
+    let reserved = budget(&gateway, "key", "k")["reserved_usd"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     drop(client);
     let used = settled(&gateway, "key", "k");
-    assert!(nano(&used) > 0 && nano(&used) <= nano(&reserved), "{used} of {reserved}");
+    assert!(
+        nano(&used) > 0 && nano(&used) <= nano(&reserved),
+        "{used} of {reserved}"
+    );
     let row = records(&gateway, 1, "").remove(0);
-    assert_eq!((&row["status"], &row["estimated"], &row["billed_usd"]), (&json!(499), &json!(true), &json!(used)));
+    assert_eq!(
+        (&row["status"], &row["estimated"], &row["billed_usd"]),
+        (&json!(499), &json!(true), &json!(used))
+    );
 }
 
 /// Two providers: `dear` with the model `big`, `cheap` with `small`; `any` is either.
@@ -241,10 +311,19 @@ fn a_budget_that_is_used_up_may_send_to_a_cheaper_model() {
     ask(&gateway, "big").ok();
     assert_eq!(nano(&settled(&gateway, "key", "k")) - before, 33_000);
     // Nobody may be sent where it may not go.
-    gateway.edit(|text| text.replace("keys: { k: { secret: env:KEY,", "keys: { k: { secret: env:KEY, denied_models: [ small ],"));
+    gateway.edit(|text| {
+        text.replace(
+            "keys: { k: { secret: env:KEY,",
+            "keys: { k: { secret: env:KEY, denied_models: [ small ],",
+        )
+    });
     gateway.reload();
     let answer = ask(&gateway, "big");
-    assert!(matches!(answer.status, 403 | 429) || answer.header("x-cirque-model") == Some("small"), "{}", answer.text());
+    assert!(
+        matches!(answer.status, 403 | 429) || answer.header("x-cirque-model") == Some("small"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
@@ -275,7 +354,8 @@ fn when_a_providers_budget_is_used_up_another_of_the_pool_answers() {
 
 #[test]
 fn a_soft_budget_refuses_nothing_and_alerts_once() {
-    let gateway = with_budget(&both(), "{ usd: \"0.05\", period: total, soft: true, name: watch }");
+    let upstream = both();
+    let gateway = with_budget(&upstream, "{ usd: \"0.05\", period: total, soft: true, name: watch }");
     for _ in 0..4 {
         bounded(&gateway).ok();
     }
@@ -283,7 +363,9 @@ fn a_soft_budget_refuses_nothing_and_alerts_once() {
     gateway.wait_metric("cirque_budget_alerts_total", &["kind=\"share\"", "scope=\"key\""], 2.0);
     let lines = || {
         let log = gateway.stderr.text();
-        log.lines().filter(|line| line.contains("a budget alerts") && line.contains("watch")).count()
+        log.lines()
+            .filter(|line| line.contains("a budget alerts") && line.contains("watch"))
+            .count()
     };
     eventually("both lines are written", || (lines() == 2).then_some(()));
     bounded(&gateway).ok();
@@ -306,14 +388,22 @@ fn what_has_no_price_is_recorded_as_unpriced_or_refused() {
     let answer = bounded(&gateway).ok();
     assert_eq!(answer.header("x-cirque-cost-usd"), None);
     let row = records(&gateway, 1, "").remove(0);
-    assert_eq!((&row["cost_usd"], &row["billed_usd"]), (&Value::Null, &Value::Null), "{row:#}");
+    assert_eq!(
+        (&row["cost_usd"], &row["billed_usd"]),
+        (&Value::Null, &Value::Null),
+        "{row:#}"
+    );
     assert_eq!(row["tokens"]["input"], 9);
     let sums = read(&gateway, "/admin/v1/usage?group_by=key");
-    assert_eq!((&sums["items"][0]["unpriced"], &sums["items"][0]["cost_usd"]), (&json!(1), &json!("0")), "{sums}");
+    assert_eq!(
+        (&sums["items"][0]["unpriced"], &sums["items"][0]["cost_usd"]),
+        (&json!(1), &json!("0")),
+        "{sums}"
+    );
     assert_eq!(gateway.metric("cirque_unpriced_requests_total", &["model=\"m\""]), 1.0);
     gateway.edit(|text| format!("{text}prices: {{ unknown: refuse }}\n"));
     gateway.reload();
-    bounded(&gateway).expect_error(403, "invalid_request_error", "model_without_price");
+    bounded(&gateway).expect_error(403, "permission_error", "model_without_price");
     // Without a hard budget nobody asks.
     let free = make_key(&gateway, "free", json!({"budgets": [{"usd": "1", "soft": true}]}));
     chat_as(&gateway, &free).ok();
@@ -329,5 +419,8 @@ fn a_margin_is_what_tenants_are_billed_and_budgets_count() {
     bounded(&gateway).ok();
     assert_eq!(settled(&gateway, "key", "k"), "0.0363");
     let row = records(&gateway, 1, "").remove(0);
-    assert_eq!((&row["cost_usd"]["total"], &row["billed_usd"]), (&json!(COST), &json!("0.0363")));
+    assert_eq!(
+        (&row["cost_usd"]["total"], &row["billed_usd"]),
+        (&json!(COST), &json!("0.0363"))
+    );
 }

@@ -62,7 +62,11 @@ fn who_is_not_known_reads_the_same_whoever_it_was() {
         "invalid_api_key",
     );
     assert!(text.contains("checksum") && !text.contains(&revoked[3..20]), "{text}");
-    for wrong in ["short", "with spaces in it, and long", "ünreadable-0123456789-0123456789"] {
+    for wrong in [
+        "short",
+        "with spaces in it, and long",
+        "ünreadable-0123456789-0123456789",
+    ] {
         let text = chat_as(&gateway, wrong).expect_error(401, "authentication_error", "invalid_api_key");
         assert!(!text.contains(wrong), "{text}");
     }
@@ -88,7 +92,8 @@ fn made_up(key: &str) -> String {
 
 #[test]
 fn every_dialect_hears_of_it_in_its_own_words() {
-    let gateway = gateway(&Upstream::ok(), FILE);
+    let upstream = Upstream::ok();
+    let gateway = gateway(&upstream, FILE);
     let ask = |path: &str| gateway.post_with(path, &bearer(NOBODY), chat("m"));
     let answer = ask("/v1/responses");
     answer.expect_error(401, "authentication_error", "invalid_api_key");
@@ -102,7 +107,10 @@ fn every_dialect_hears_of_it_in_its_own_words() {
         );
     }
     let answer = ask("/v1beta/models/m:generateContent");
-    assert_eq!((answer.status, &answer.json()["error"]["status"]), (401, &json!("UNAUTHENTICATED")));
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["status"]),
+        (401, &json!("UNAUTHENTICATED"))
+    );
     let answer = ask("/v2/rerank");
     assert_eq!(answer.status, 401);
     assert!(answer.json()["message"].is_string());
@@ -110,7 +118,8 @@ fn every_dialect_hears_of_it_in_its_own_words() {
 
 #[test]
 fn keys_are_rotated_disabled_and_revoked_while_they_are_used() {
-    let gateway = gateway(&Upstream::ok(), FILE);
+    let upstream = Upstream::ok();
+    let gateway = gateway(&upstream, FILE);
     let act = |action: &str, body: Value| admin(&gateway, "POST", &format!("/admin/v1/keys/r/{action}"), &body).ok();
     let first = make_key(&gateway, "r", json!({}));
     let second = act("rotate", json!({"overlap": "1h"})).json()["secret"]
@@ -151,7 +160,8 @@ fn keys_are_rotated_disabled_and_revoked_while_they_are_used() {
 
 #[test]
 fn keys_of_the_store_outlive_the_process_and_are_held_as_hashes() {
-    let mut gateway = gateway(&Upstream::ok(), FILE);
+    let upstream = Upstream::ok();
+    let mut gateway = gateway(&upstream, FILE);
     let made = make_key(&gateway, "r", json!({}));
     gateway.kill_and_restart();
     chat_as(&gateway, &made).ok();
@@ -188,13 +198,21 @@ fn with_open_access_a_key_still_says_who_it_is() {
         .start();
     gateway.chat().ok();
     // What clients without a key of ours send besides.
-    for headers in [bearer("sk-something-of-theirs-0123456789"), bearer("none"), "authorization: Basic eDp5\r\n".into()] {
+    for headers in [
+        bearer("sk-something-of-theirs-0123456789"),
+        bearer("none"),
+        "authorization: Basic eDp5\r\n".into(),
+    ] {
         gateway.post_with(CHAT, &headers, chat("m")).ok();
     }
     chat_as(&gateway, KEY).ok();
     let revoked = make_key(&gateway, "r", json!({}));
     admin(&gateway, "POST", "/admin/v1/keys/r/revoke", &Value::Null).ok();
-    assert_eq!(chat_as(&gateway, &revoked).status, 401, "one of ours that opens nothing");
+    assert_eq!(
+        chat_as(&gateway, &revoked).status,
+        401,
+        "one of ours that opens nothing"
+    );
     let rows = records(&gateway, 5, "");
     let keys: Vec<_> = rows.iter().map(|row| row["tenant"]["key"].as_str()).collect();
     assert_eq!(keys, [None, None, None, None, Some("k")]);
@@ -202,7 +220,8 @@ fn with_open_access_a_key_still_says_who_it_is() {
 
 #[test]
 fn the_file_is_read_anew_at_sighup_and_owns_its_names() {
-    let gateway = gateway(&Upstream::ok(), FILE);
+    let upstream = Upstream::ok();
+    let gateway = gateway(&upstream, FILE);
     let made = make_key(&gateway, "late", json!({"tags": ["of-the-store"]}));
     chat_as(&gateway, &made).ok();
     // The file declares the name: the store's is shadowed.
@@ -212,9 +231,15 @@ fn the_file_is_read_anew_at_sighup_and_owns_its_names() {
     chat_as(&gateway, KEY).ok();
     assert_eq!(chat_as(&gateway, &made).status, 401, "shadowed");
     let shown = read(&gateway, "/admin/v1/keys/late");
-    assert_eq!((&shown["origin"], &shown["shadows_store"]), (&json!("file"), &json!(true)));
+    assert_eq!(
+        (&shown["origin"], &shown["shadows_store"]),
+        (&json!("file"), &json!(true))
+    );
     let refused = admin(&gateway, "POST", "/admin/v1/keys/late/revoke", &Value::Null);
-    assert_eq!((refused.status, &refused.json()["error"]["code"]), (409, &json!("declared_in_file")));
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (409, &json!("declared_in_file"))
+    );
     let refused = admin(&gateway, "POST", "/admin/v1/keys", &json!({"name": "late"}));
     assert_eq!(refused.status, 409);
     // A file that does not hold changes nothing.
@@ -229,12 +254,21 @@ fn the_file_is_read_anew_at_sighup_and_owns_its_names() {
     assert_eq!(chat_as(&gateway, KEY).status, 401);
     chat_as(&gateway, &made).ok();
     let tags: Vec<Value> = records(&gateway, 4, "").iter().map(|row| row["tags"].clone()).collect();
-    assert_eq!(tags, [json!(["of-the-store"]), json!(["of-the-file"]), json!(["of-the-file"]), json!(["of-the-store"])]);
+    assert_eq!(
+        tags,
+        [
+            json!(["of-the-store"]),
+            json!(["of-the-file"]),
+            json!(["of-the-file"]),
+            json!(["of-the-store"])
+        ]
+    );
 }
 
 #[test]
 fn an_unknown_key_is_refused_before_its_body_is_read() {
-    let gateway = gateway(&Upstream::ok(), FILE);
+    let upstream = Upstream::ok();
+    let gateway = gateway(&upstream, FILE);
     let mut client = gateway.client();
     let whole = post(CHAT, &bearer(NOBODY), vec![b'x'; 1 << 20]);
     client.send(&whole[..whole.len() - (1 << 20)]);

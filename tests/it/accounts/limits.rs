@@ -8,7 +8,10 @@ const CHAT: &str = "/v1/chat/completions";
 
 /// A key `k` with these limits.
 fn limited(upstream: &Upstream, limits: &str) -> Gateway {
-    gateway(upstream, &format!("keys: {{ k: {{ secret: env:KEY, limits: [ {limits} ] }} }}"))
+    gateway(
+        upstream,
+        &format!("keys: {{ k: {{ secret: env:KEY, limits: [ {limits} ] }} }}"),
+    )
 }
 
 #[track_caller]
@@ -34,30 +37,43 @@ fn requests_are_counted_told_and_refused_and_refusals_are_not() {
     for _ in 0..20 {
         let answer = chat_as(&gateway, KEY);
         let text = refused(&answer);
-        assert!(text.contains("5 requests in 60 min") && text.contains("key `k`"), "{text}");
+        assert!(
+            text.contains("5 requests in 60 min") && text.contains("key `k`"),
+            "{text}"
+        );
         assert_eq!(figure(&answer, "x-ratelimit-remaining-requests"), Some(0));
         let after = figure(&answer, "retry-after").unwrap();
-        assert!((1..=3600).contains(&after), "{after}");
+        // An hour, and the stretch by which the count is coarse.
+        assert!((3500..=3616).contains(&after), "{after}");
     }
     assert_eq!(upstream.count(), 5);
     let standing = read(&gateway, "/admin/v1/limits?scope=key&name=k");
     assert_eq!(standing["items"][0]["used"], 5, "{standing}");
-    assert_eq!(gateway.metric("cirque_limit_refusals_total", &["measure=\"requests\""]), 20.0);
+    assert_eq!(
+        gateway.metric("cirque_limit_refusals_total", &["measure=\"requests\""]),
+        20.0
+    );
     // Refused requests are on record all the same, and cost nothing.
     let rows = records(&gateway, 25, "");
-    let cost = rows.iter().filter(|row| row["status"] == 429).map(|row| row["tokens"]["input"].as_u64());
+    let cost = rows
+        .iter()
+        .filter(|row| row["status"] == 429)
+        .map(|row| row["tokens"]["input"].as_u64());
     assert_eq!(cost.collect::<Vec<_>>(), [Some(0); 20]);
 }
 
 #[test]
 fn time_brings_requests_back() {
-    let gateway = limited(&Upstream::ok(), "{ requests: 1, per: 1s }");
+    let upstream = Upstream::ok();
+    let gateway = limited(&upstream, "{ requests: 1, per: 1s }");
     chat_as(&gateway, KEY).ok();
     let after = chat_as(&gateway, KEY);
     if after.status == 429 {
-        assert_eq!(figure(&after, "retry-after"), Some(1));
+        assert!(matches!(figure(&after, "retry-after"), Some(1 | 2)), "{:?}", after.headers);
     }
-    crate::support::eventually("there is room again", || (chat_as(&gateway, KEY).status == 200).then_some(()));
+    crate::support::eventually("there is room again", || {
+        (chat_as(&gateway, KEY).status == 200).then_some(())
+    });
 }
 
 #[test]
@@ -93,10 +109,17 @@ fn input_and_output_tokens_are_counted_apart() {
     let text = refused(&ask(json!({"max_tokens": 101})));
     assert!(text.contains("`out`"), "{text}");
     let long = "word ".repeat(6_000);
-    let text = refused(&ask(json!({"max_tokens": 5, "messages": [{"role": "user", "content": long}]})));
+    let text = refused(&ask(
+        json!({"max_tokens": 5, "messages": [{"role": "user", "content": long}]}),
+    ));
     assert!(text.contains("`in`"), "{text}");
     let standing = read(&gateway, "/admin/v1/limits?scope=key&name=k");
-    let used: Vec<_> = standing["items"].as_array().unwrap().iter().map(|item| &item["used"]).collect();
+    let used: Vec<_> = standing["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["used"])
+        .collect();
     assert_eq!(used, [&json!(9), &json!(12)], "{standing}");
 }
 
@@ -197,23 +220,34 @@ fn room_comes_back_from_failures_and_from_paths_that_are_passed_through() {
             };
         }
     });
-    let more = "passthrough: [ { path: /v1/files, model: m } ]\nkeys: { k: { secret: env:KEY, limits: [ { concurrent: 1 }, { requests: 100, per: 24h } ] } }";
+    let more = "passthrough: [ { path: /v1/files, pool: m } ]\nkeys: { k: { secret: env:KEY, limits: [ { concurrent: 1 }, { requests: 100, per: 24h } ] } }";
     let gateway = gateway(&upstream, more);
     for _ in 0..3 {
         assert_eq!(chat_as(&gateway, KEY).status, 502);
     }
     let answer = gateway.post_with("/v1/files", &bearer(KEY), "{}").ok();
-    assert_eq!(figure(&answer, "x-ratelimit-limit-requests"), Some(100), "headers of the passthrough lane");
+    assert_eq!(
+        figure(&answer, "x-ratelimit-limit-requests"),
+        Some(100),
+        "headers of the passthrough lane"
+    );
     for path in ["/v1/files/cut", "/v1/files"] {
         let answer = gateway.post_with(path, &bearer(KEY), "{}");
         assert_ne!(answer.status, 429, "{path} {}", answer.text());
     }
     let mut client = gateway.client();
-    client.send(format!("POST /v1/files HTTP/1.1\r\nhost: x\r\n{}content-length: 99\r\n\r\nhalf", bearer(KEY)));
+    client.send(format!(
+        "POST /v1/files HTTP/1.1\r\nhost: x\r\n{}content-length: 99\r\n\r\nhalf",
+        bearer(KEY)
+    ));
     drop(client);
     crate::support::eventually("all room is back", || {
         let standing = read(&gateway, "/admin/v1/limits?scope=key&name=k");
-        let left = standing["items"].as_array().unwrap().iter().find(|item| item["measure"] == "concurrent");
+        let left = standing["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["measure"] == "concurrent");
         (left.unwrap()["remaining"] == 1).then_some(())
     });
 }

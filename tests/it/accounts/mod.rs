@@ -58,7 +58,11 @@ pub fn bearer(key: &str) -> String {
 /// The operator asks.
 #[track_caller]
 pub fn admin(gateway: &Gateway, method: &str, path: &str, body: &Value) -> Response {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let mut client = Client::connect(gateway.admin);
     client.send(format!(
         "{method} {path} HTTP/1.1\r\nhost: {}\r\n{}content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",

@@ -16,7 +16,7 @@ fn wide(upstream: &Upstream, more: &str) -> Gateway {
          fast-1: {{ targets: [ {{ provider: p, model: up }} ] }}\n  fast-2: {{ targets: [ {{ provider: p, model: up }} ] }}\n  \
          other: {{ targets: [ {{ provider: q, model: up-q }} ] }}\n  \
          both: {{ targets: [ {{ provider: p, model: up-p }}, {{ provider: q, model: up-q }} ] }}\n\
-         passthrough: [ {{ path: /v1/files, model: m }}, {{ path: /v1/audio, model: other }} ]\n{more}\n"
+         passthrough: [ {{ path: /v1/files, pool: m }}, {{ path: /v1/audio, pool: other }} ]\n{more}\n"
     );
     builder(text).start()
 }
@@ -28,7 +28,7 @@ fn ask(gateway: &Gateway, key: &str, model: &str) -> Response {
 /// Words of a refusal that is no 401.
 #[track_caller]
 fn denied(answer: &Response, code: &str) -> String {
-    answer.expect_error(403, "invalid_request_error", code)
+    answer.expect_error(403, "permission_error", code)
 }
 
 #[test]
@@ -48,7 +48,13 @@ fn models_that_may_not_be_asked_are_refused_and_not_listed() {
     assert!(text.contains("team \"t\""), "{text}");
     assert_eq!(upstream.count(), 3);
     let listed = get_as(&gateway, KEY, "/v1/models").ok().text();
-    for (model, shown) in [("\"m\"", true), ("fast-1", true), ("fast-2", false), ("other", false), ("both", false)] {
+    for (model, shown) in [
+        ("\"m\"", true),
+        ("fast-1", true),
+        ("fast-2", false),
+        ("other", false),
+        ("both", false),
+    ] {
         assert_eq!(listed.contains(model), shown, "{model} in {listed}");
     }
     get_as(&gateway, KEY, "/v1/models/fast-1").ok();
@@ -76,12 +82,22 @@ fn operations_and_providers_are_allowed_by_name() {
     ] {
         let answer = gateway.post_with(path, &bearer(&chats), body);
         assert_eq!(answer.status, 403, "{path} {}", answer.text());
-        assert!(answer.text().contains("may not use the operation"), "{path} {}", answer.text());
+        assert!(
+            answer.text().contains("may not use the operation"),
+            "{path} {}",
+            answer.text()
+        );
     }
     let messages = gateway.post_with("/v1/messages/count_tokens", &bearer(&chats), chat("m"));
-    assert_eq!((messages.status, &messages.json()["error"]["type"]), (403, &json!("permission_error")));
+    assert_eq!(
+        (messages.status, &messages.json()["error"]["type"]),
+        (403, &json!("permission_error"))
+    );
     denied(&ask(&gateway, &ours, "m"), "provider_not_allowed");
-    denied(&gateway.post_with("/v1/files", &bearer(&ours), "{}"), "provider_not_allowed");
+    denied(
+        &gateway.post_with("/v1/files", &bearer(&ours), "{}"),
+        "provider_not_allowed",
+    );
     ask(&gateway, &ours, "other").ok();
     for _ in 0..6 {
         let answer = ask(&gateway, &ours, "both").ok();
@@ -97,7 +113,10 @@ fn networks_are_those_of_the_client_behind_trusted_proxies_only() {
         let headers = format!("{}x-forwarded-for: {chain}\r\n", bearer(KEY));
         gateway.post_with(CHAT, &headers, chat("m"))
     };
-    let gateway = wide(&upstream, &format!("auth: {{ trusted_proxies: [ 127.0.0.0/8, 192.168.0.0/16 ] }}\n{keys}"));
+    let gateway = wide(
+        &upstream,
+        &format!("auth: {{ trusted_proxies: [ 127.0.0.0/8, 192.168.0.0/16 ] }}\n{keys}"),
+    );
     from(&gateway, "10.1.2.3").ok();
     from(&gateway, "8.8.8.8, 10.1.2.3, 192.168.1.1").ok();
     for chain in ["10.9.2.3", "8.8.8.8", "10.1.2.3, 8.8.8.8", "nonsense", ""] {
@@ -118,19 +137,39 @@ fn times_and_switches_of_all_blocks_count() {
     let elsewhen = today.checked_add(jiff::Span::new().days(3)).unwrap();
     let day = elsewhen.strftime("%a").to_string().to_lowercase();
     let team = |name: &str, settings: Value| {
-        let made = admin(&gateway, "POST", "/admin/v1/teams", &json!({"name": name, "settings": settings}));
+        let made = admin(
+            &gateway,
+            "POST",
+            "/admin/v1/teams",
+            &json!({"name": name, "settings": settings}),
+        );
         assert_eq!(made.status, 201, "{}", made.text());
         make_key(&gateway, name, json!({"team": name}))
     };
     let closed = team("closed", json!({"hours": [{"days": day}]}));
     denied(&ask(&gateway, &closed, "m"), "outside_hours");
-    let always = team("always", json!({"hours": [{"days": day}, {"days": "mon-sun", "time": "00:00-24:00"}]}));
+    let always = team(
+        "always",
+        json!({"hours": [{"days": day}, {"days": "mon-sun", "time": "00:00-24:00"}]}),
+    );
     ask(&gateway, &always, "m").ok();
     let off = team("off", json!({}));
     ask(&gateway, &off, "m").ok();
-    admin(&gateway, "PATCH", "/admin/v1/teams/off", &json!({"settings": {"disabled": true}})).ok();
+    admin(
+        &gateway,
+        "PATCH",
+        "/admin/v1/teams/off",
+        &json!({"settings": {"disabled": true}}),
+    )
+    .ok();
     denied(&ask(&gateway, &off, "m"), "disabled");
-    admin(&gateway, "PATCH", "/admin/v1/teams/off", &json!({"settings": {"disabled": null}})).ok();
+    admin(
+        &gateway,
+        "PATCH",
+        "/admin/v1/teams/off",
+        &json!({"settings": {"disabled": null}}),
+    )
+    .ok();
     ask(&gateway, &off, "m").ok();
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
     let expires = jiff::Timestamp::from_second(soon.as_second()).unwrap().to_string();
@@ -140,8 +179,16 @@ fn times_and_switches_of_all_blocks_count() {
         (answer.status != 200).then_some(answer)
     });
     answer.expect_error(401, "authentication_error", "expired");
-    assert!(jiff::Timestamp::now().as_second() >= soon.as_second(), "it expired early");
-    let old = admin(&gateway, "PATCH", "/admin/v1/teams/always", &json!({"settings": {"expires": "2020-01-01T00:00:00Z"}}));
+    assert!(
+        jiff::Timestamp::now().as_second() >= soon.as_second(),
+        "it expired early"
+    );
+    let old = admin(
+        &gateway,
+        "PATCH",
+        "/admin/v1/teams/always",
+        &json!({"settings": {"expires": "2020-01-01T00:00:00Z"}}),
+    );
     assert!(old.status == 200 || old.status == 400, "{}", old.text());
     if old.status == 200 {
         denied(&ask(&gateway, &always, "m"), "expired");
@@ -172,8 +219,8 @@ fn rules_see_who_is_calling() {
         &upstream,
         "teams: { gold: { tags: [ vip ], metadata: { tier: gold } }, tin: {} }\n\
          keys: { k: { secret: env:KEY, team: tin, metadata: { job: batch } } }\n\
-         routes:\n  - { name: by-key, when: 'key == \"k\" && metadata.job == \"batch\"', use: fast-1 }\n  \
-         - { name: by-team, when: 'team == \"gold\" && \"vip\" in tags && metadata.tier == \"gold\"', use: fast-2 }",
+         routes:\n  - { name: by-key, when: 'key == \"k\" && metadata.job == \"batch\"', to: fast-1 }\n  \
+         - { name: by-team, when: 'team == \"gold\" && \"vip\" in tags && metadata.tier == \"gold\"', to: fast-2 }",
     );
     let rule = |answer: Response| answer.ok().header("x-cirque-model").unwrap().to_owned();
     assert_eq!(rule(ask(&gateway, KEY, "m")), "fast-1");
