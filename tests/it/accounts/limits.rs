@@ -44,7 +44,7 @@ fn requests_are_counted_told_and_refused_and_refusals_are_not() {
         assert_eq!(figure(&answer, "x-ratelimit-remaining-requests"), Some(0));
         let after = figure(&answer, "retry-after").unwrap();
         // An hour, and the stretch by which the count is coarse.
-        assert!((3500..=3616).contains(&after), "{after}");
+        assert!((3500..=3780).contains(&after), "{after}");
     }
     assert_eq!(upstream.count(), 5);
     let standing = read(&gateway, "/admin/v1/limits?scope=key&name=k");
@@ -69,7 +69,11 @@ fn time_brings_requests_back() {
     chat_as(&gateway, KEY).ok();
     let after = chat_as(&gateway, KEY);
     if after.status == 429 {
-        assert!(matches!(figure(&after, "retry-after"), Some(1 | 2)), "{:?}", after.headers);
+        assert!(
+            matches!(figure(&after, "retry-after"), Some(1 | 2)),
+            "{:?}",
+            after.headers
+        );
     }
     crate::support::eventually("there is room again", || {
         (chat_as(&gateway, KEY).status == 200).then_some(())
@@ -81,18 +85,19 @@ fn tokens_are_taken_in_advance_and_given_back_when_the_figure_is_known() {
     let upstream = Upstream::ok();
     let gateway = limited(&upstream, "{ tokens: 10000, per: 24h }");
     let ask = |most: u64| gateway.post_with(CHAT, &bearer(KEY), body(json!({"max_tokens": most})));
-    // 21 tokens each; sliding time may have given back a few by now, never taken.
+    let standing = || read(&gateway, "/admin/v1/limits?scope=key&name=k")["items"][0].clone();
     for round in 0..4_u64 {
         let answer = ask(1000).ok();
         let left = figure(&answer, "x-ratelimit-remaining-tokens").unwrap();
         let most = 10_000 - 21 * round - 1000;
         assert!(left <= most && left > most - 300, "{left} of {most}");
+        crate::support::eventually("it is settled", || (standing()["reserved"] == 0).then_some(()));
     }
     let answer = ask(9_990);
     let text = refused(&answer);
     assert!(text.contains("10000 tokens") && text.contains("max_tokens"), "{text}");
     assert!(figure(&answer, "x-ratelimit-remaining-tokens").unwrap() >= 9_900);
-    let used = read(&gateway, "/admin/v1/limits?scope=key&name=k")["items"][0].clone();
+    let used = standing();
     assert_eq!((&used["used"], &used["reserved"]), (&json!(84), &json!(0)), "{used}");
     assert_eq!(upstream.count(), 4);
 }

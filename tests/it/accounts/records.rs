@@ -175,7 +175,10 @@ fn a_hedge_is_a_call_of_its_own_and_charged() {
 #[test]
 fn what_was_refused_or_failed_has_a_record_and_what_nobody_asked_has_none() {
     let upstream = Upstream::always(json_answer(400, &error_body("wrong")));
-    let gateway = gateway(&upstream, "keys: { k: { secret: env:KEY, denied_models: [ \"no*\" ] } }");
+    let gateway = gateway(
+        &upstream,
+        "keys: { k: { secret: env:KEY, denied_models: [ \"no*\" ] } }",
+    );
     gateway.post_with("/v1/nothing", &bearer(KEY), "{}");
     gateway.post("/v1/chat/completions", chat("m"));
     chat_as(&gateway, "nobodys-0123456789-0123456789");

@@ -96,14 +96,7 @@ const CASES: &[Case] = &[
         "/v1/completions",
     ),
     case("POST", "/v1/embeddings", TEXT, "embeddings", OpenAi, "/v1/embeddings"),
-    case(
-        "POST",
-        "/v1/moderations",
-        TEXT,
-        "moderations",
-        OpenAi,
-        "/v1/moderations",
-    ),
+    case("POST", "/v1/moderations", TEXT, "moderation", OpenAi, "/v1/moderations"),
     case(
         "POST",
         "/v1/messages/count_tokens",
