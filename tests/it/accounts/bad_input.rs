@@ -128,7 +128,7 @@ fn what_operators_send_that_is_wrong_changes_nothing() {
     let live = make_key(
         &gateway,
         "live",
-        json!({"budgets": [{"usd": "5"}], "limits": [{"requests": 9}]}),
+        json!({"budgets": [{"usd": "50"}], "limits": [{"requests": 9}]}),
     );
     let before = everything(&gateway);
     let long = "x".repeat(129);
