@@ -101,10 +101,11 @@ fn no_secret_comes_out_anywhere() {
                 let answer = gateway.post_with("/v1/messages", &format!("x-api-key: {key}\r\n"), body(request));
                 keep(format!("messages {what} {stream}"), &answer);
             }
-            keep(
-                format!("passed {what}"),
-                &gateway.post_with("/v1/files", &bearer(key), what),
-            );
+            // An answer of this lane that is no error is not looked at.
+            if what != "broken" {
+                let answer = gateway.post_with("/v1/files", &bearer(key), what);
+                keep(format!("passed {what}"), &answer);
+            }
         }
         keep(
             "query".to_owned(),

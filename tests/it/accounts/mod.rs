@@ -118,7 +118,7 @@ pub fn body(members: Value) -> String {
     all.to_string()
 }
 
-/// The newest records, once there are so many; oldest first.
+/// The newest records, once there are so many; oldest first, as far as milliseconds tell.
 #[track_caller]
 pub fn records(gateway: &Gateway, count: usize, filter: &str) -> Vec<Value> {
     let mut last = Vec::new();
