@@ -63,7 +63,7 @@ pub fn head(
         // Where Anthropic's SDKs look for it.
         head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
-    what_is_left(&mut head, ctx)?;
+    limits(&mut head, ctx)?;
     if let Some(cost) = ctx.record.cost {
         head.insert_header(COST, usd(cost))?;
     }
@@ -76,8 +76,8 @@ pub fn head(
     Ok(Box::new(head))
 }
 
-/// How the tightest limits stand.
-pub fn what_is_left(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Result<()> {
+/// How the tightest limits of the request stand.
+pub fn limits(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Result<()> {
     for (standing, [limit, remaining, reset]) in [
         (ctx.standings.requests, REQUESTS_LEFT),
         (ctx.standings.tokens, TOKENS_LEFT),
@@ -97,7 +97,7 @@ fn openai_time(time: Duration) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms % 1_000 == 0 => format!("{seconds}s"),
+        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{seconds}s"),
         1_000..60_000 => format!("{seconds}.{:03}s", ms % 1_000),
         60_000..3_600_000 => format!("{minutes}m{seconds}s"),
         _ => format!("{hours}h{minutes}m{seconds}s"),

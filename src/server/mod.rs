@@ -109,7 +109,6 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         Arc::clone(&readiness),
         notifier.clone(),
         admin_listener,
-        &config,
         (lasting.clone(), exchange),
     );
     server.add_service(background_service("housekeeping", work));
