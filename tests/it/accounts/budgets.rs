@@ -352,6 +352,16 @@ fn when_a_providers_budget_is_used_up_another_of_the_pool_answers() {
     assert_eq!(other.header("x-cirque-cost-usd"), Some("0.000033"));
     let spent = nano(&settled(&gateway, "provider", "dear"));
     assert!(spent <= 70_000_000, "{spent}");
+    // Nor is it asked for what is passed through unread.
+    gateway.edit(|text| {
+        format!("{text}passthrough: [ {{ path: /v1/files, pool: any }}, {{ path: /v1/audio, pool: big }} ]\n")
+    });
+    gateway.edit(|text| text.replace("usd: \"0.07\"", "usd: \"0\""));
+    gateway.reload();
+    assert_eq!(gateway.metric("cirque_config_last_reload_success", &[]), 1.0);
+    let passed = gateway.post_with("/v1/files", &bearer(KEY), "{}").ok();
+    assert_eq!(passed.header("x-cirque-target"), Some("cheap/up-small"));
+    used_up(&gateway.post_with("/v1/audio", &bearer(KEY), "{}"));
     // Alone it can only refuse.
     used_up(&ask(&gateway, "big"));
     assert_eq!(nano(&settled(&gateway, "provider", "dear")), spent);
