@@ -136,7 +136,11 @@ pub async fn unread(
             overruled: &[],
         };
         let refusal = match take(app, down, own.clone().chain(of_model), &demand).await? {
-            Ok(lease) => {
+            Ok(mut lease) => {
+                if model.is_none() {
+                    // Answered here, by nobody else: it counts all the same.
+                    lease.sent();
+                }
                 ctx.standings = lease.standings();
                 ctx.lease = Some(lease);
                 return Ok(());

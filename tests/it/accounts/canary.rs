@@ -211,3 +211,36 @@ fn files(gateway: &Gateway) -> Vec<(String, String)> {
     };
     walk(&gateway.directory).into_iter().map(read).collect()
 }
+
+#[test]
+fn a_credential_that_comes_in_pieces_is_no_more_whole() {
+    let upstream = Upstream::script(|conn| {
+        while let Some(request) = conn.request() {
+            let secret = request.header("authorization").unwrap().to_owned();
+            conn.send("HTTP/1.1 400 X\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n");
+            let (first, second) = secret.split_at(20);
+            for piece in ["before ", first, second, " between ", &secret, " after"] {
+                conn.chunk(piece);
+            }
+            conn.chunk("");
+        }
+    });
+    let text = format!(
+        "{}passthrough: [ {{ path: /v1/files, pool: m }} ]\nkeys: {{ k: {{ secret: env:KEY }} }}\n",
+        priced(&upstream)
+    );
+    let gateway = builder(text).env("UP_KEY", PROVIDER).start();
+    let answer = gateway.post_with("/v1/files", &bearer(KEY), "{}");
+    let text = answer.text();
+    assert_eq!((answer.status, answer.complete), (400, true), "{text}");
+    // Of the one that was cut its beginning had gone on.
+    assert!(!text.contains(PROVIDER) && !text.contains(&PROVIDER[20..]), "{text}");
+    assert!(
+        text.starts_with("before Bearer ") && text.ends_with(" after") && text.contains(" between Bearer ***"),
+        "{text}"
+    );
+    assert_eq!(
+        text.len(),
+        "before  between  after".len() + 2 * ("Bearer ".len() + PROVIDER.len())
+    );
+}

@@ -253,3 +253,34 @@ fn room_comes_back_from_failures_and_from_paths_that_are_passed_through() {
     drop(client);
     idle();
 }
+
+#[test]
+fn streams_and_refusals_in_every_dialect_say_how_limits_stand() {
+    let upstream = Upstream::streaming();
+    let gateway = limited(
+        &upstream,
+        "{ requests: 3, per: 1h }, { tokens: 100000, per: 1h, name: tight }",
+    );
+    let answer = stream_as(&gateway, KEY).ok();
+    assert_eq!(figure(&answer, "x-ratelimit-remaining-requests"), Some(2));
+    assert_eq!(figure(&answer, "x-ratelimit-limit-tokens"), Some(100_000));
+    // A list costs no tokens, and a request of one is a request.
+    let answer = get_as(&gateway, KEY, "/v1/models").ok();
+    assert_eq!(figure(&answer, "x-ratelimit-remaining-requests"), Some(1));
+    stream_as(&gateway, KEY).ok();
+    let message = body(json!({"max_tokens": 5}));
+    let answer = gateway.post_with("/v1/messages", &bearer(KEY), message);
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(figure(&answer, "x-ratelimit-remaining-requests"), Some(0));
+    let content = json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}).to_string();
+    let answer = gateway.post_with("/v1beta/models/m:generateContent", &bearer(KEY), content);
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["status"]),
+        (429, &json!("RESOURCE_EXHAUSTED"))
+    );
+    assert!(answer.header("retry-after").is_some());
+}
