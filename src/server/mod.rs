@@ -70,7 +70,10 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let descriptors = descriptors::raise_limit();
     let exchange = lasting::exchange(&config)?;
     let app = build_app(&config, &meters, descriptors, exchange.clone())?;
-    let lasting = Lasting::open(&config, &app, exchange.clone())?;
+    let lasting = Lasting::open(&config, &app, exchange.clone(), options.upgrade)?;
+    if let Some(exchange) = &exchange {
+        lasting::join(&app, exchange).context("limits shared through Redis")?;
+    }
     if !options.upgrade {
         check_free(&config)?;
     }

@@ -10,6 +10,7 @@
 use super::Dialect;
 use super::json::{self, JsonError, Kind, Member, Scan, Span};
 use crate::error::GatewayError;
+use crate::units::ServiceTier;
 use bytes::Bytes;
 
 /// An API operation whose body the gateway reads. What is asked, not in which dialect.
@@ -101,6 +102,12 @@ pub struct Bounds {
     best_of: Option<Span>,
     /// Gemini's `generationConfig`, and the same in snake case: both may be there.
     generation: (Option<Span>, Option<Span>),
+    /// `prompt`: of completions, one or many.
+    prompt: Option<Span>,
+    /// `service_tier` of OpenAI's APIs.
+    tier: Option<Span>,
+    /// `speed` of Anthropic's.
+    speed: Option<Span>,
 }
 
 /// Operation and body of a request, read once.
@@ -164,6 +171,25 @@ impl Call {
         said.filter_map(|at| number(&self.body, at))
             .chain(self.generation("candidateCount", "candidate_count"))
             .fold(1, u64::max)
+            .saturating_mul(self.prompts())
+    }
+
+    /// Prompts of a completion: each has answers of its own.
+    fn prompts(&self) -> u64 {
+        let at = self.envelope.bounds.prompt.clone();
+        match at.and_then(|at| self.body.get(at)) {
+            Some(prompt) if self.operation == Operation::Completions => texts_in(prompt).max(1),
+            _ => 1,
+        }
+    }
+
+    /// The service tier that is asked for, where that is one with a price of its own.
+    pub fn tier(&self) -> ServiceTier {
+        let bounds = &self.envelope.bounds;
+        let said = [&bounds.tier, &bounds.speed].into_iter().flatten();
+        let mut said = said.filter_map(|at| read_string(&self.body, at).ok());
+        said.find_map(|word| Some(ServiceTier::read(&word)).filter(|tier| *tier != ServiceTier::Standard))
+            .unwrap_or_default()
     }
 
     /// A number of Gemini's `generationConfig`, by either of its names.
@@ -273,6 +299,30 @@ impl Reading {
     }
 }
 
+/// Texts, or lists of tokens, in a JSON array; nothing of one that is a list of tokens itself, nor of what is no array.
+fn texts_in(json: &[u8]) -> u64 {
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    let mut texts = 0;
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => {
+                texts += u64::from(!quoted && depth == 1);
+                quoted = !quoted;
+            }
+            _ if quoted => {}
+            b'[' | b'{' => {
+                texts += u64::from(depth == 1);
+                depth += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    texts
+}
+
 /// A number of a body, rounded up; what is no number (a text, `null`) is none.
 fn number(body: &[u8], at: &Span) -> Option<u64> {
     let text = std::str::from_utf8(body.get(at.clone())?).ok()?.trim_matches('"');
@@ -333,6 +383,9 @@ impl EnvelopeReader {
             () if member.is("best_of") => ("best_of", &mut bounds.best_of),
             () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation.0),
             () if member.is("generation_config") => ("generation_config", &mut bounds.generation.1),
+            () if member.is("prompt") => ("prompt", &mut bounds.prompt),
+            () if member.is("service_tier") => ("service_tier", &mut bounds.tier),
+            () if member.is("speed") => ("speed", &mut bounds.speed),
             () => return,
         };
         if slot.is_some() {

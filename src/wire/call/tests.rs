@@ -18,6 +18,42 @@ fn the_envelope_knows_values_and_places() {
 }
 
 #[test]
+fn every_prompt_has_answers_of_its_own() {
+    for (prompt, answers) in [
+        (r#""a, [b]""#, 2),
+        (r#"["a"]"#, 2),
+        (r#"["a,\"","b",["c"]]"#, 6),
+        ("[1, 2, 3]", 2),
+        ("[[1,2],[3]]", 4),
+        ("[]", 2),
+        ("null", 2),
+    ] {
+        let body = format!(r#"{{"model":"a","n":2,"prompt":{prompt}}}"#);
+        let completion = Call::read(Operation::Completions, body.clone().into(), 32).unwrap();
+        assert_eq!(completion.choices(), answers, "{prompt}");
+        assert_eq!(Call::read(Operation::Chat, body.into(), 32).unwrap().choices(), 2);
+    }
+}
+
+#[test]
+fn the_tier_that_is_asked_for_is_read() {
+    for (body, tier) in [
+        (r#"{"model":"a"}"#, ServiceTier::Standard),
+        (
+            r#"{"model":"a","service\u005ftier":"prior\u0069ty"}"#,
+            ServiceTier::Priority,
+        ),
+        (
+            r#"{"model":"a","service_tier":"auto","speed":"fast"}"#,
+            ServiceTier::Priority,
+        ),
+        (r#"{"model":"a","service_tier":7}"#, ServiceTier::Standard),
+    ] {
+        assert_eq!(read(body).unwrap().tier(), tier, "{body}");
+    }
+}
+
+#[test]
 fn bad_envelopes_say_which_field_and_why() {
     for (body, code, param) in [
         ("", "invalid_json", None),
