@@ -58,7 +58,7 @@ fn bounded(gateway: &Gateway) -> Response {
 #[test]
 fn a_budget_is_used_up_and_not_more() {
     let upstream = both();
-    let gateway = with_budget(&upstream, "{ usd: \"0.20\", period: total, name: pot }");
+    let gateway = with_budget(&upstream, "{ usd: \"0.4\", period: total, name: pot }");
     let mut answered = 0;
     let last = loop {
         let answer = bounded(&gateway);
@@ -67,15 +67,15 @@ fn a_budget_is_used_up_and_not_more() {
         }
         answered += 1;
         assert_eq!(answer.header("x-cirque-cost-usd"), Some(COST));
-        let left = 200_000_000 - answered * nano(COST);
+        let left = 400_000_000 - answered * nano(COST);
         eventually("it is settled", || {
-            (settled(&gateway, "key", "k") == cirque::units::usd(200_000_000 - left)).then_some(())
+            (settled(&gateway, "key", "k") == cirque::units::usd(400_000_000 - left)).then_some(())
         });
     };
     assert!(answered >= 4, "{answered}");
     let text = used_up(&last);
     assert!(
-        text.contains("`pot` of key `k`, 0.2 USD") && text.contains("max_tokens"),
+        text.contains("`pot` of key `k`, 0.4 USD") && text.contains("max_tokens"),
         "{text}"
     );
     assert_eq!(last.header("retry-after"), None, "it does not begin anew");
@@ -99,7 +99,7 @@ fn a_calendar_budget_says_when_to_come_back() {
 #[test]
 fn budgets_go_on_where_they_were_after_kill_9_and_after_a_stop() {
     let upstream = both();
-    let mut gateway = with_budget(&upstream, "{ usd: \"0.15\", period: total }");
+    let mut gateway = with_budget(&upstream, "{ usd: \"0.50\", period: total }");
     bounded(&gateway).ok();
     bounded(&gateway).ok();
     let before = settled(&gateway, "key", "k");
@@ -116,7 +116,7 @@ fn budgets_go_on_where_they_were_after_kill_9_and_after_a_stop() {
     let rows = records(&gateway, 3, "");
     assert!(rows.iter().all(|row| row["billed_usd"] == COST), "{rows:#?}");
     // And after a reload that changes how much it is, but not what was used.
-    gateway.edit(|text| text.replace("\"0.15\"", "\"0.10\""));
+    gateway.edit(|text| text.replace("\"0.50\"", "\"0.10\""));
     gateway.reload();
     used_up(&bounded(&gateway));
 }
@@ -291,7 +291,7 @@ fn a_budget_that_is_used_up_may_send_to_a_cheaper_model() {
     let upstream = both();
     let gateway = two_prices(
         &upstream,
-        "keys: { k: { secret: env:KEY, budgets: [ { usd: \"0.1\", period: total, downgrade_to: small } ] } }",
+        "keys: { k: { secret: env:KEY, budgets: [ { usd: \"0.3\", period: total, downgrade_to: small } ] } }",
     );
     // Until everything is settled, by what the answers say they cost.
     let mut spent = 0;
@@ -338,7 +338,7 @@ fn when_a_providers_budget_is_used_up_another_of_the_pool_answers() {
     gateway.edit(|text| {
         text.replace(
             "  dear: { kind: openai,",
-            "  dear: { budgets: [ { usd: \"0.07\", period: total } ], kind: openai,",
+            "  dear: { budgets: [ { usd: \"0.2\", period: total } ], kind: openai,",
         )
     });
     gateway.reload();
@@ -351,12 +351,12 @@ fn when_a_providers_budget_is_used_up_another_of_the_pool_answers() {
     });
     assert_eq!(other.header("x-cirque-cost-usd"), Some("0.000033"));
     let spent = nano(&settled(&gateway, "provider", "dear"));
-    assert!(spent <= 70_000_000, "{spent}");
+    assert!(spent <= 200_000_000, "{spent}");
     // Nor is it asked for what is passed through unread.
     gateway.edit(|text| {
         format!("{text}passthrough: [ {{ path: /v1/files, pool: any }}, {{ path: /v1/audio, pool: big }} ]\n")
     });
-    gateway.edit(|text| text.replace("usd: \"0.07\"", "usd: \"0\""));
+    gateway.edit(|text| text.replace("usd: \"0.2\"", "usd: \"0\""));
     gateway.reload();
     assert_eq!(gateway.metric("cirque_config_last_reload_success", &[]), 1.0);
     let passed = gateway.post_with("/v1/files", &bearer(KEY), "{}").ok();
