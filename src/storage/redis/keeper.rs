@@ -179,7 +179,12 @@ async fn beat(shared: &Shared, session: &Session) -> Result<Duration, Failure> {
         return Err(rubbish());
     };
     let instances: usize = instances.parse().map_err(|_| rubbish())?;
-    shared.instances.store(instances.max(1), Ordering::Relaxed);
+    if shared.session.load().is_some() {
+        shared.instances.store(instances.max(1), Ordering::Relaxed);
+    } else {
+        // After an outage the others may not be back yet: whoever takes a share meanwhile takes that of before.
+        shared.instances.fetch_max(instances, Ordering::Relaxed);
+    }
     Ok(Duration::from_micros(closed.parse().map_err(|_| rubbish())?))
 }
 
