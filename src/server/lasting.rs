@@ -7,7 +7,7 @@
 //!            the store be gone at a start)
 //! ledger ─► store          Redis ◄─► bank          each on a runtime of its own: nothing here runs on a client's worker
 //! ```
-//! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
+//! Opened at start, before the first snapshot is built, and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
 
 pub(super) use self::keeping::keep_limits;
 
@@ -25,7 +25,7 @@ use crate::ledger::{Ledger, OnFull, SpoolSettings};
 use crate::limits::{Bank, Bound, ScopeKind};
 use crate::prices::Table;
 use crate::secret::Secret;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Stored};
 use crate::snapshot::issuers::{certificate_keys, issuers};
 use crate::storage::redis::{RedisExchange, Settings};
 use crate::storage::{self, Object, Place, Store, StoreError};
@@ -65,6 +65,7 @@ pub(super) struct Lasting {
 struct Held {
     revision: storage::Revision,
     objects: Vec<Object>,
+    secrets: Stored,
 }
 
 /// Redis, if it is configured: needed before there are counts.
@@ -96,13 +97,18 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         .context("redis")
 }
 
-impl Lasting {
-    /// Open what the configuration says is to be kept, and make the callers known.
-    pub fn open(
-        config: &Config,
-        app: &Arc<App>,
-        exchange: Option<Arc<RedisExchange>>,
-    ) -> anyhow::Result<Option<Arc<Self>>> {
+/// The store, opened and read: what a first snapshot needs of it.
+pub(super) struct Opened {
+    store: Arc<dyn Store>,
+    held: Held,
+    key_secret: Secret,
+    state_dir: PathBuf,
+    runtime: Runtime,
+}
+
+impl Opened {
+    /// Open what the configuration says is to be kept.
+    pub fn open(config: &Config) -> anyhow::Result<Option<Self>> {
         if !config.keeps() {
             return Ok(None);
         }
@@ -118,10 +124,40 @@ impl Lasting {
             .block_on(storage::open(&place))
             .map_err(|error| opening(&place, &error))?;
         let kept = runtime.block_on(read(&*store));
-        let (secret, held) = match kept {
+        let (key_secret, held) = match kept {
             Ok(kept) => kept,
             Err(error) => from_copy(&state_dir, &error)?,
         };
+        Ok(Some(Self {
+            store,
+            held,
+            key_secret,
+            state_dir,
+            runtime,
+        }))
+    }
+
+    /// Secrets of providers, sealed.
+    pub fn secrets(&self) -> Stored {
+        self.held.secrets.clone()
+    }
+}
+
+impl Lasting {
+    /// Make the callers known of what was opened.
+    pub fn begin(
+        opened: Opened,
+        config: &Config,
+        app: &Arc<App>,
+        exchange: Option<Arc<RedisExchange>>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let Opened {
+            store,
+            held,
+            key_secret: secret,
+            state_dir,
+            runtime,
+        } = opened;
         let hashed_with = match &config.auth.key_secret {
             Some(reference) => reference
                 .read()
@@ -158,7 +194,7 @@ impl Lasting {
             .block_on(lasting.rebuild(config, app))
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         lasting.runtime.block_on(lasting.keep_copy());
-        Ok(Some(lasting))
+        Ok(lasting)
     }
 
     /// The process ends: what waits in memory goes to the spool, and to the store if that is quick; what is leased returns.
@@ -193,10 +229,12 @@ impl Lasting {
     /// Take up what is new in the store. Whether there was anything.
     pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
         let known = self.held().revision;
-        if self.store.revision().await? <= known {
+        let newest = self.store.revision().await?;
+        if newest <= known {
             return Ok(false);
         }
         let changes = self.store.changes(known).await?;
+        let secrets = self.store.secrets(storage::PROVIDER_SECRET).await?;
         {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
@@ -214,12 +252,16 @@ impl Lasting {
             }
             held.objects = objects.into_values().collect();
             held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+            // Of a change of secrets no object tells.
+            held.revision = held.revision.max(newest);
+            held.secrets = secrets;
         }
         if let Err(problems) = self.rebuild(config, app).await {
             for problem in problems {
                 tracing::error!(problem, "callers cannot be made known");
             }
         }
+        self.take_secrets(config, app);
         self.reprice(config, app);
         self.keep_copy().await;
         Ok(true)
@@ -241,6 +283,32 @@ impl Lasting {
     /// All prices that hold.
     pub fn price_table(&self, config: &Config) -> Table {
         prices::table(config, &prices::overrides(&self.held().objects))
+    }
+
+    /// Take up what the store says of secrets, if it says something else than before. What cannot be used leaves the snapshot that
+    /// runs: nothing else is built until that is mended.
+    fn take_secrets(&self, config: &Config, app: &App) {
+        let secrets = self.held().secrets;
+        if **app.state.stored_secrets.load() == secrets {
+            return;
+        }
+        app.state.stored_secrets.store(Arc::new(secrets));
+        if config::stored_secrets(config).is_empty() {
+            return;
+        }
+        match Snapshot::build(config, &app.state) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                app.snapshot.store(Arc::clone(&snapshot));
+                app.state.adopt(&snapshot);
+                tracing::info!("stored secrets taken up");
+            }
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(problem, "stored secrets are not taken up; what runs goes on");
+                }
+            }
+        }
     }
 
     /// Take up what the store says of prices, if it says something else than before.
@@ -373,6 +441,7 @@ async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
     let proposed = token::generate_hash_secret().map_err(|error| StoreError::Failed(error.to_string()))?;
     let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
     let objects = store.changes(0).await?;
+    let secrets = store.secrets(storage::PROVIDER_SECRET).await?;
     let revision = store.revision().await?;
     let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
     Ok((
@@ -385,6 +454,7 @@ async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
                 newest
             },
             objects,
+            secrets,
         },
     ))
 }

@@ -4,6 +4,7 @@
 
 use super::counted::{self, compared, output_cap};
 use super::tariff::Tariff;
+use super::vault::Vault;
 use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
@@ -35,6 +36,7 @@ pub(super) struct Builder<'a> {
     config: &'a Config,
     state: &'a State,
     tariff: Arc<Tariff>,
+    vault: Vault,
     pub problems: Vec<String>,
     /// Enabled providers; `None` for the demo.
     sites: BTreeMap<&'a str, Option<Arc<Site>>>,
@@ -44,11 +46,13 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Nothing built yet.
     pub fn new(config: &'a Config, state: &'a State, tariff: Arc<Tariff>) -> Self {
+        let (vault, problem) = Vault::new(config, state);
         Self {
             config,
             state,
             tariff,
-            problems: Vec::new(),
+            vault,
+            problems: problem.into_iter().collect(),
             sites: BTreeMap::new(),
             books: Vec::new(),
         }
@@ -98,17 +102,20 @@ impl<'a> Builder<'a> {
         };
         let book = self.state.book(key);
         self.books.push(Arc::clone(&book));
-        let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state)?;
+        let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state, &self.vault)?;
         self.books.extend(token_endpoint);
         let mut headers = HeaderMap::new();
         if let Some(reference) = &provider.api_key {
-            let secret = reference.read()?;
+            let secret = self.vault.read(reference)?;
             dialect
                 .authorize(secret.expose(), &mut headers)
                 .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
         }
         for (name, value) in &provider.headers {
-            let secret = config::read_header_value(value).map_err(|problem| format!("headers.{name}: {problem}"))?;
+            let secret = self
+                .vault
+                .header(value)
+                .map_err(|problem| format!("headers.{name}: {problem}"))?;
             let header =
                 HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
             let value =
@@ -125,7 +132,7 @@ impl<'a> Builder<'a> {
             http2: provider.http2,
             headers,
             credential,
-            quarantine: credentials::fingerprint(provider)?.map(|credential| self.state.quarantine(name, credential)),
+            quarantine: credentials::fingerprint(provider, &self.vault)?.map(|credential| self.state.quarantine(name, credential)),
         })
     }
 

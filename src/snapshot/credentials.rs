@@ -5,6 +5,7 @@
 
 use super::State;
 use super::build::{deadlines, upstream_url};
+use super::vault::Vault;
 use crate::balance::KeyHash;
 use crate::config::{self, Config, SecretRef};
 use crate::upstream::address::{AddressBook, AddressKey};
@@ -19,19 +20,20 @@ pub(super) fn credential(
     provider: &config::Provider,
     config: &Config,
     state: &State,
+    vault: &Vault,
 ) -> Result<(Credential, Option<Arc<AddressBook>>), String> {
     if let Some(aws) = &provider.aws {
-        return Ok((Credential::Aws(Arc::new(aws_keys(aws, provider)?)), None));
+        return Ok((Credential::Aws(Arc::new(aws_keys(aws, provider, vault)?)), None));
     }
     let (grant, url) = if let Some(reference) = &provider.service_account {
-        let document = reference
-            .read_document()
+        let document = vault
+            .read_document(reference)
             .map_err(|problem| format!("service_account: {problem}"))?;
         Grant::google(&document).map_err(|problem| format!("service_account: {reference}: {problem}"))?
     } else if let Some(entra) = &provider.entra {
         let url = config::token_url(entra).ok_or("entra: tenant_id is missing")?;
         let scope = entra.scope.as_deref().unwrap_or(config::DEFAULT_SCOPE);
-        let secret = read(&entra.client_secret, "entra.client_secret")?;
+        let secret = read(vault, &entra.client_secret, "entra.client_secret")?;
         (Grant::client_credentials(&url, &entra.client_id, secret, scope), url)
     } else {
         return Ok((Credential::Fixed, None));
@@ -41,20 +43,20 @@ pub(super) fn credential(
     Ok((Credential::Token(source), Some(addresses)))
 }
 
-fn aws_keys(aws: &config::AwsKeys, provider: &config::Provider) -> Result<AwsKeys, String> {
+fn aws_keys(aws: &config::AwsKeys, provider: &config::Provider, vault: &Vault) -> Result<AwsKeys, String> {
     let region = provider.region.as_deref().ok_or("region is missing")?;
-    let id = read(&aws.access_key_id, "aws.access_key_id")?;
-    let key = read(&aws.secret_access_key, "aws.secret_access_key")?;
+    let id = read(vault, &aws.access_key_id, "aws.access_key_id")?;
+    let key = read(vault, &aws.secret_access_key, "aws.secret_access_key")?;
     let token = aws
         .session_token
         .as_ref()
-        .map(|token| read(token, "aws.session_token"))
+        .map(|token| read(vault, token, "aws.session_token"))
         .transpose()?;
     Ok(AwsKeys::new(&id, &key, token.as_ref(), region))
 }
 
-fn read(reference: &SecretRef, key: &str) -> Result<crate::secret::Secret, String> {
-    reference.read().map_err(|problem| format!("{key}: {problem}"))
+fn read(vault: &Vault, reference: &SecretRef, key: &str) -> Result<crate::secret::Secret, String> {
+    vault.read(reference).map_err(|problem| format!("{key}: {problem}"))
 }
 
 fn token_source(grant: Grant, url: &str, config: &Config, state: &State) -> Result<Arc<TokenSource>, String> {
@@ -100,7 +102,7 @@ impl State {
 }
 
 /// What the configured secrets of a provider hash to, to tell one credential from the next; nothing where it has none.
-pub(super) fn fingerprint(provider: &config::Provider) -> Result<Option<u64>, String> {
+pub(super) fn fingerprint(provider: &config::Provider, vault: &Vault) -> Result<Option<u64>, String> {
     let aws = provider.aws.iter().flat_map(|keys| {
         [
             Some(&keys.access_key_id),
@@ -112,12 +114,12 @@ pub(super) fn fingerprint(provider: &config::Provider) -> Result<Option<u64>, St
     let secrets: Vec<&SecretRef> = aws.chain(entra).chain([provider.api_key.as_ref()]).flatten().collect();
     let mut hash = KeyHash::default();
     if let Some(account) = &provider.service_account {
-        hash = hash.part(account.read_document()?.expose().as_bytes());
+        hash = hash.part(vault.read_document(account)?.expose().as_bytes());
     } else if secrets.is_empty() {
         return Ok(None);
     }
     for secret in secrets {
-        hash = hash.part(secret.read()?.expose().as_bytes());
+        hash = hash.part(vault.read(secret)?.expose().as_bytes());
     }
     Ok(Some(hash.finish()))
 }
@@ -142,7 +144,7 @@ mod tests {
     }
 
     fn of(config: &Config, state: &State) -> Result<(Credential, Option<Arc<AddressBook>>), String> {
-        credential(&config.providers["p"], config, state)
+        credential(&config.providers["p"], config, state, &Vault::new(config, state).0)
     }
 
     /// A file that is gone with the test.

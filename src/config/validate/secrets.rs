@@ -60,6 +60,15 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
         let at = root.key("admin").key("operators").key(name).key("token");
         at_least(&operator.token, SHORTEST_TOKEN, at, out);
     }
+    for (index, key) in config.secrets.keys.iter().enumerate() {
+        let at = root.key("secrets").key("keys").index(index);
+        if let Some(secret) = fetch(key, &at, out)
+            && secret.bytes_32().is_none()
+        {
+            let message = format!("{key} is not 32 bytes in hexadecimal or base64");
+            out.push(Finding::new(at, message, "make one with `openssl rand -hex 32`"));
+        }
+    }
     if let Some(Store::Postgres { url, .. }) = &config.store {
         let at = root.key("store").key("url");
         let schemes = ["postgres://", "postgresql://"];
