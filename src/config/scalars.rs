@@ -208,7 +208,9 @@ pub(super) const NOT_STORED: &str = "only secrets of providers can be kept in th
 pub fn is_stored_name(name: &str) -> bool {
     name.len() <= 128
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn is_env_name(name: &str) -> bool {

@@ -10,13 +10,15 @@
 //! Opened at start, before the first snapshot is built, and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
 
 pub(super) use self::keeping::keep_limits;
+pub(super) use self::opened::Opened;
 
 mod copy;
 mod keeping;
+mod opened;
 mod sink;
 
 use super::tenancy::prices;
-use crate::auth::{KeyHasher, Networks, token};
+use crate::auth::{KeyHasher, Networks};
 use crate::config::{self, Config, TenantKind};
 use crate::directory::{Directory, FileKeys, Sources};
 use crate::gateway::App;
@@ -25,10 +27,10 @@ use crate::ledger::{Ledger, OnFull, SpoolSettings};
 use crate::limits::{Bank, Bound, ScopeKind};
 use crate::prices::Table;
 use crate::secret::Secret;
-use crate::snapshot::{Snapshot, Stored};
 use crate::snapshot::issuers::{certificate_keys, issuers};
+use crate::snapshot::{Snapshot, Stored};
 use crate::storage::redis::{RedisExchange, Settings};
-use crate::storage::{self, Object, Place, Store, StoreError};
+use crate::storage::{self, Object, Store, StoreError};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -95,52 +97,6 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         .map(Some)
         .map_err(anyhow::Error::msg)
         .context("redis")
-}
-
-/// The store, opened and read: what a first snapshot needs of it.
-pub(super) struct Opened {
-    store: Arc<dyn Store>,
-    held: Held,
-    key_secret: Secret,
-    state_dir: PathBuf,
-    runtime: Runtime,
-}
-
-impl Opened {
-    /// Open what the configuration says is to be kept.
-    pub fn open(config: &Config) -> anyhow::Result<Option<Self>> {
-        if !config.keeps() {
-            return Ok(None);
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("lasting")
-            .enable_all()
-            .build()
-            .context("a runtime for the store")?;
-        let state_dir = storage::state_dir(config.server.state_dir.as_deref());
-        let place = place(config, &state_dir)?;
-        let store = runtime
-            .block_on(storage::open(&place))
-            .map_err(|error| opening(&place, &error))?;
-        let kept = runtime.block_on(read(&*store));
-        let (key_secret, held) = match kept {
-            Ok(kept) => kept,
-            Err(error) => from_copy(&state_dir, &error)?,
-        };
-        Ok(Some(Self {
-            store,
-            held,
-            key_secret,
-            state_dir,
-            runtime,
-        }))
-    }
-
-    /// Secrets of providers, sealed.
-    pub fn secrets(&self) -> Stored {
-        self.held.secrets.clone()
-    }
 }
 
 impl Lasting {
@@ -237,6 +193,8 @@ impl Lasting {
         let secrets = self.store.secrets(storage::PROVIDER_SECRET).await?;
         {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another task may have read later and been faster.
+            let fresh = newest >= held.revision;
             let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
                 .into_iter()
                 .map(|object| ((object.kind, object.name.clone()), object))
@@ -252,17 +210,22 @@ impl Lasting {
             }
             held.objects = objects.into_values().collect();
             held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-            // Of a change of secrets no object tells.
-            held.revision = held.revision.max(newest);
-            held.secrets = secrets;
+            if fresh {
+                // Of a change of secrets no object tells.
+                held.revision = held.revision.max(newest);
+                held.secrets = secrets;
+            }
         }
         if let Err(problems) = self.rebuild(config, app).await {
             for problem in problems {
                 tracing::error!(problem, "callers cannot be made known");
             }
         }
-        self.take_secrets(config, app);
-        self.reprice(config, app);
+        {
+            let _one = self.rebuilding.lock().await;
+            self.take_secrets(config, app);
+            self.reprice(config, app);
+        }
         self.keep_copy().await;
         Ok(true)
     }
@@ -406,70 +369,6 @@ impl Lasting {
             ),
             Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
         }
-    }
-}
-
-/// Where the store is.
-pub(super) fn place(config: &Config, state_dir: &std::path::Path) -> anyhow::Result<Place> {
-    Ok(match &config.store {
-        None | Some(config::Store::Sqlite { path: None }) => Place::Sqlite {
-            path: state_dir.join("cirque.db"),
-        },
-        Some(config::Store::Sqlite { path: Some(path) }) => Place::Sqlite { path: path.clone() },
-        Some(config::Store::Postgres { url, connections }) => Place::Postgres {
-            url: url.read().map_err(anyhow::Error::msg).context("store.url")?,
-            connections: connections.unwrap_or(storage::CONNECTIONS),
-        },
-    })
-}
-
-fn opening(place: &Place, error: &StoreError) -> anyhow::Error {
-    let what = match place {
-        Place::Sqlite { path } => format!(
-            "the store {} cannot be opened; give the process a directory it may write (server.state_dir)",
-            path.display()
-        ),
-        Place::Postgres { .. } => {
-            "the store in PostgreSQL cannot be used; `cirque migrate` brings its schema up to date".to_owned()
-        }
-    };
-    anyhow::anyhow!("{what}: {error}")
-}
-
-/// What keys are hashed with, and what the store holds.
-async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
-    let proposed = token::generate_hash_secret().map_err(|error| StoreError::Failed(error.to_string()))?;
-    let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
-    let objects = store.changes(0).await?;
-    let secrets = store.secrets(storage::PROVIDER_SECRET).await?;
-    let revision = store.revision().await?;
-    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
-    Ok((
-        Secret::new(secret),
-        Held {
-            // What was changed in between is read again.
-            revision: if objects.is_empty() {
-                revision.min(newest)
-            } else {
-                newest
-            },
-            objects,
-            secrets,
-        },
-    ))
-}
-
-/// The store is gone: keys work from the copy of what it held.
-fn from_copy(state_dir: &std::path::Path, error: &StoreError) -> anyhow::Result<(Secret, Held)> {
-    if !matches!(error, StoreError::Unavailable(_)) {
-        anyhow::bail!("the store cannot be read: {error}");
-    }
-    match copy::read(state_dir) {
-        Ok(copy) => {
-            tracing::error!(%error, objects = copy.1.objects.len(), "the store does not answer; keys work as it last held them");
-            Ok(copy)
-        }
-        Err(why) => anyhow::bail!("the store does not answer ({error}), and there is no copy of what it held: {why}"),
     }
 }
 

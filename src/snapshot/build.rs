@@ -24,8 +24,7 @@ use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
 use crate::upstream::{Backend, BaseUrl, BreakerTerms, Deadlines, ModelName, Site, Target};
 use crate::wire::Operation;
-use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -104,24 +103,7 @@ impl<'a> Builder<'a> {
         self.books.push(Arc::clone(&book));
         let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state, &self.vault)?;
         self.books.extend(token_endpoint);
-        let mut headers = HeaderMap::new();
-        if let Some(reference) = &provider.api_key {
-            let secret = self.vault.read(reference)?;
-            dialect
-                .authorize(secret.expose(), &mut headers)
-                .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
-        }
-        for (name, value) in &provider.headers {
-            let secret = self
-                .vault
-                .header(value)
-                .map_err(|problem| format!("headers.{name}: {problem}"))?;
-            let header =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
-            let value =
-                HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
-            headers.insert(header, value);
-        }
+        let headers = credentials::headers(provider, &*dialect, &self.vault)?;
         let stream_usage = provider.stream_usage.unwrap_or(dialect.stream_usage());
         Site::new(SiteParts {
             name: name.into(),
@@ -132,7 +114,8 @@ impl<'a> Builder<'a> {
             http2: provider.http2,
             headers,
             credential,
-            quarantine: credentials::fingerprint(provider, &self.vault)?.map(|credential| self.state.quarantine(name, credential)),
+            quarantine: credentials::fingerprint(provider, &self.vault)?
+                .map(|credential| self.state.quarantine(name, credential)),
         })
     }
 

@@ -1,6 +1,6 @@
-//! From a provider's configured credential to the one its requests carry, when that is more than a header.
+//! From a provider's configured credential to the one its requests carry.
 //!
-//! Reads the secrets. An API key is not handled here: the dialect knows its header, and it never changes. Token sources
+//! Reads the secrets. Of an API key the dialect knows the header, and it never changes. Token sources
 //! are shared by providers with the same settings and outlive a reload, so that reloading fetches no new token.
 
 use super::State;
@@ -8,12 +8,37 @@ use super::build::{deadlines, upstream_url};
 use super::vault::Vault;
 use crate::balance::KeyHash;
 use crate::config::{self, Config, SecretRef};
+use crate::providers::Provider;
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::{AwsKeys, Credential, Grant, TokenSource};
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
 use std::sync::{Arc, Weak};
 
 /// Token sources by what decides their tokens and how they are reached. A source lives as long as a snapshot uses it.
 pub(super) type TokenKey = ([u8; 32], AddressKey);
+
+/// The headers that a provider's requests carry: those of its key, and its own.
+pub(super) fn headers(provider: &config::Provider, dialect: &dyn Provider, vault: &Vault) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    if let Some(reference) = &provider.api_key {
+        let secret = vault.read(reference)?;
+        dialect
+            .authorize(secret.expose(), &mut headers)
+            .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
+    }
+    for (name, value) in &provider.headers {
+        let secret = vault
+            .header(value)
+            .map_err(|problem| format!("headers.{name}: {problem}"))?;
+        let header =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
+        let value =
+            HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
 
 /// The credential of a provider, and the addresses that have to be kept resolved for it: those of its token endpoint.
 pub(super) fn credential(

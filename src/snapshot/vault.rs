@@ -148,7 +148,10 @@ mod tests {
         let config = crate::config::parse(text, "test").unwrap();
         assert!(config.keeps());
         let problem = keyring(&config).unwrap_err();
-        assert!(problem.starts_with("secrets.keys[0]: environment variable CIRQUE"), "{problem}");
+        assert!(
+            problem.starts_with("secrets.keys[0]: environment variable CIRQUE"),
+            "{problem}"
+        );
         let state = State::new(Meters::new().unwrap());
         let (_, told) = Vault::new(&config, &state);
         assert_eq!(told.unwrap(), problem);

@@ -54,6 +54,23 @@ impl Sealed {
     }
 }
 
+/// Largest value: as of a secret in a file.
+const LARGEST: usize = 64 * 1024;
+
+/// What keeps a value from being sealed: a provider could not use it. Says nothing of it.
+pub fn unfit(value: &Secret) -> Option<&'static str> {
+    let text = value.expose();
+    let document = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if text.is_empty() {
+        return Some("the value is empty");
+    }
+    if text.len() > LARGEST {
+        return Some("the value is larger than 64 KiB, which no credential is");
+    }
+    (text.contains(char::is_control) && !document())
+        .then_some("the value has several lines or control characters and is no JSON document: send one line")
+}
+
 /// Keys that open; the first one seals.
 pub struct Keyring {
     keys: Vec<(String, LessSafeKey)>,
@@ -111,6 +128,11 @@ impl Keyring {
         let opened = opened.map_err(|_| SealError::Damaged)?;
         let text = std::str::from_utf8(opened).map_err(|_| SealError::Damaged)?;
         Ok(Secret::new(text.to_owned()))
+    }
+
+    /// Id of the key that seals.
+    pub fn sealing_key(&self) -> Option<&str> {
+        self.keys.first().map(|(id, _)| id.as_str())
     }
 
     /// Whether a value should be sealed again, because another key seals now.
