@@ -123,7 +123,7 @@ async fn put(asked: Asked) -> Result<Answer, Failure> {
     let before = all.iter().find(|secret| secret.name == asked.name);
     if before.is_none() && all.len() >= MOST {
         let message = format!("there are {MOST} secrets already: delete some");
-        return Err(Failure::conflict("too_many_secrets", message));
+        return Err(Failure::conflict("too_many_stored", message));
     }
     let sealed = ring.seal(PROVIDER_SECRET, &asked.name, &value);
     let sealed = sealed.map_err(|error| failed(&error))?;
