@@ -254,8 +254,8 @@ mod tests {
                 store.audit_log(0, 9).await.unwrap(),
             )
         });
-        std::fs::remove_dir_all(folder).unwrap();
         let ring = keyring(&config).unwrap().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
         assert_eq!(ring.open(PROVIDER_SECRET, "openai", &secrets["openai"]).unwrap(), value);
         assert_eq!(notes.len(), 2);
         assert!(!format!("{notes:?}").contains("CANARY"));

@@ -24,7 +24,10 @@ fn gateway(upstream: &Upstream, store: &str, api_key: &str) -> Gateway {
     let mut gateway = builder.start();
     gateway.edit(|text| {
         let operators = "operators: { ann: { token: env:CIRQUE_ADMIN_TOKEN, role: owner } }";
-        let text = text.replace("insecure:", &format!("{store}secrets: {{ keys: [ \"file:{folder}/one.key\" ] }}\ninsecure:"));
+        let text = text.replace(
+            "insecure:",
+            &format!("{store}secrets: {{ keys: [ \"file:{folder}/one.key\" ] }}\ninsecure:"),
+        );
         let text = text.replace("server: {", &format!("server: {{ state_dir: \"{folder}/state\","));
         let (before, after) = text.split_once("admin: {").unwrap();
         format!("{before}admin: {{ {operators},{after}").replace("api_key: env:UP_KEY", &format!("api_key: {api_key}"))
@@ -111,7 +114,10 @@ fn a_stored_secret_is_used_and_changed_without_a_restart() {
     let gateway = gateway(&upstream, "", "env:UP_KEY");
     assert_eq!(used(&gateway, &upstream), "sk-ours");
     assert!(!reloads(&gateway, |text| text.replace("env:UP_KEY", "store:openai")));
-    assert!(gateway.log_has("cirque secret set openai"), "what is missing, and what to do");
+    assert!(
+        gateway.log_has("cirque secret set openai"),
+        "what is missing, and what to do"
+    );
     assert_eq!(used(&gateway, &upstream), "sk-ours", "what runs goes on");
     set(&gateway, "openai", "sk-CANARY-one\n");
     assert!(reloads(&gateway, |text| text));
@@ -136,7 +142,10 @@ fn a_stored_secret_is_used_and_changed_without_a_restart() {
         (&["secret", "set", "-x/y"], "CANARY"),
         (&["secret", "set", "openai", "CANARY-on-the-command-line"], ""),
     ] {
-        let child = Command::new(env!("CARGO_BIN_EXE_cirque")).args(arguments).stdin(Stdio::null()).output();
+        let child = Command::new(env!("CARGO_BIN_EXE_cirque"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output();
         assert!(!child.unwrap().status.success(), "{value}");
     }
     nowhere(&gateway);
@@ -151,7 +160,10 @@ fn the_key_that_seals_is_rotated_and_a_wrong_one_stops_nothing() {
     let keys = |from: &str, to: &str, gateway: &Gateway| {
         let folder = gateway.directory.display().to_string();
         let written = |names: &str| {
-            let all: Vec<String> = names.split(' ').map(|name| format!("\"file:{folder}/{name}.key\"")).collect();
+            let all: Vec<String> = names
+                .split(' ')
+                .map(|name| format!("\"file:{folder}/{name}.key\""))
+                .collect();
             all.join(", ")
         };
         reloads(gateway, |text| {
@@ -164,7 +176,10 @@ fn the_key_that_seals_is_rotated_and_a_wrong_one_stops_nothing() {
     assert_eq!(used(&gateway, &upstream), "sk-CANARY", "what runs goes on");
     assert!(keys("two", "two one", &gateway));
     let (_, listed) = cirque(&gateway, &["secret", "list", "--json"], "");
-    assert!(listed.contains("\"outdated\": true") && listed.contains("\"p\""), "{listed}");
+    assert!(
+        listed.contains("\"outdated\": true") && listed.contains("\"p\""),
+        "{listed}"
+    );
     let (status, text) = cirque(&gateway, &["secret", "reseal"], "");
     assert!(status == 0 && text.contains("openai"), "{text}");
     assert!(keys("two one", "two", &gateway));
@@ -188,8 +203,15 @@ fn a_first_start_finds_what_was_set_without_a_gateway() {
         .unwrap();
     let said = String::from_utf8_lossy(&start.stderr).into_owned();
     assert!(!start.status.success());
-    assert!(said.contains("providers.p") && said.contains("cirque secret set openai"), "{said}");
-    let (status, text) = cirque(&gateway, &["secret", "set", "openai", "--config", &config], "sk-CANARY\n");
+    assert!(
+        said.contains("providers.p") && said.contains("cirque secret set openai"),
+        "{said}"
+    );
+    let (status, text) = cirque(
+        &gateway,
+        &["secret", "set", "openai", "--config", &config],
+        "sk-CANARY\n",
+    );
     assert_eq!(status, 0, "{text}");
     gateway.kill_and_restart();
     assert_eq!(used(&gateway, &upstream), "sk-CANARY");
@@ -211,7 +233,11 @@ fn instances_hear_of_a_change_and_start_while_the_store_is_gone() {
     let config = first.config.display().to_string();
     let (status, text) = cirque(&first, &["migrate", "--config", &config], "");
     assert_eq!(status, 0, "{text}");
-    let (status, text) = cirque(&first, &["secret", "set", "openai", "--config", &config], "sk-CANARY-one");
+    let (status, text) = cirque(
+        &first,
+        &["secret", "set", "openai", "--config", &config],
+        "sk-CANARY-one",
+    );
     assert_eq!(status, 0, "{text}");
     first.kill_and_restart();
     let mut second = start();
@@ -229,7 +255,11 @@ fn instances_hear_of_a_change_and_start_while_the_store_is_gone() {
     });
     server.kill();
     second.kill_and_restart();
-    assert_eq!(used(&second, &upstream), "sk-CANARY-two", "out of the copy, sealed as it is");
+    assert_eq!(
+        used(&second, &upstream),
+        "sk-CANARY-two",
+        "out of the copy, sealed as it is"
+    );
     server.up();
     set_when_up(&second);
     assert_eq!(used(&second, &upstream), "sk-CANARY-three");

@@ -108,8 +108,8 @@ pub struct Provider {
     /// Where its API is rooted, for example `https://api.openai.com/v1`. Default: the vendor's own.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// `env:NAME`, `file:PATH` or `store:NAME`. Leave out for servers that take none, and where `aws`, `service_account` or `entra` is
-    /// given.
+    /// `env:NAME`, `file:PATH` or `store:NAME`. Leave out for servers that take none, and where `aws`, `service_account` or `entra`
+    /// is given.
     #[serde(default)]
     pub api_key: Option<SecretRef>,
     /// Which of OpenAI's two APIs answers clients of other dialects. Default chat. Only openai, azure and compatible
