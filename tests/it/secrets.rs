@@ -97,7 +97,7 @@ fn everything(folder: &Path, out: &mut Vec<u8>) {
 fn nowhere(gateway: &Gateway) {
     let mut bytes = Vec::new();
     everything(&gateway.directory, &mut bytes);
-    assert!(bytes.len() > 10_000, "the store is among them");
+    assert!(bytes.len() > 1000, "the store or its copy is among them");
     assert!(!bytes.windows(6).any(|part| part == b"CANARY"), "a value is in a file");
     for log in [&gateway.stdout, &gateway.stderr] {
         assert!(!log.text().contains("CANARY"), "a value is in a log");
@@ -124,8 +124,8 @@ fn a_stored_secret_is_used_and_changed_without_a_restart() {
     assert_eq!(used(&gateway, &upstream), "sk-CANARY-one");
     set(&gateway, "openai", "sk-CANARY-two");
     assert_eq!(used(&gateway, &upstream), "sk-CANARY-two", "from the answer on");
-    // What no header can carry is not taken up.
-    set(&gateway, "openai", "sk-CANARY-\u{fc}");
+    // A document, which no header can carry, is not taken up.
+    set(&gateway, "openai", "{\n\"sk-CANARY\": 1\n}");
     assert_eq!(used(&gateway, &upstream), "sk-CANARY-two");
     assert!(gateway.log_has("stored secrets are not taken up"));
     set(&gateway, "openai", "sk-CANARY-three");
