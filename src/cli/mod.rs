@@ -100,6 +100,8 @@ enum Command {
     },
 }
 
+// Parsed once; what a variant takes does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     #[command(flatten)]

@@ -151,6 +151,9 @@ pub(super) fn missing_files(config: &Config) -> Vec<Finding> {
             }
         }
     }
+    if let Some(path) = config.redis.as_ref().and_then(|redis| redis.ca_file.as_ref()) {
+        check(Place::root().key("redis").key("ca_file"), path);
+    }
     for (index, path) in config.prices.files.iter().enumerate() {
         check(Place::root().key("prices").key("files").index(index), path);
     }

@@ -128,6 +128,8 @@ pub struct Record {
     pub attempts: u32,
     /// Those that did not answer, in the order they ended.
     pub tries: Vec<Try>,
+    /// One of them answered, whose answer was taken.
+    pub answered: bool,
     /// Which member of which of the snapshot's models it is.
     pub place: (usize, usize),
     /// Why the target that answered was asked.
@@ -267,6 +269,8 @@ pub struct Uncounted {
     pub dialect: Dialect,
     /// The answer.
     pub response: crate::telemetry::ResponseText,
+    /// Bytes of it that were not kept.
+    pub forgotten: usize,
     /// The provider told the input's tokens.
     pub output_only: bool,
 }

@@ -141,6 +141,7 @@ pub struct LiveStream {
     done: bool,
     remembered: Vec<Bytes>,
     remembered_bytes: usize,
+    forgotten_bytes: usize,
 }
 
 impl LiveStream {
@@ -187,6 +188,7 @@ impl LiveStream {
             done: false,
             remembered: Vec::new(),
             remembered_bytes: 0,
+            forgotten_bytes: 0,
         }
     }
 
@@ -234,9 +236,14 @@ impl LiveStream {
     }
 
     fn remember(&mut self, out: Bytes) -> Bytes {
-        if !self.usage_is_whole && self.remembered_bytes < REMEMBER_UP_TO && !out.is_empty() {
+        if self.usage_is_whole || out.is_empty() {
+            return out;
+        }
+        if self.remembered_bytes < REMEMBER_UP_TO {
             self.remembered_bytes += out.len();
             self.remembered.push(out.clone());
+        } else {
+            self.forgotten_bytes = self.forgotten_bytes.saturating_add(out.len());
         }
         out
     }
@@ -251,6 +258,14 @@ impl LiveStream {
         match &mut self.passing {
             Passing::Native(_) => ResponseText::Events(std::mem::take(&mut self.remembered)),
             Passing::Translated(translation) => ResponseText::Plain(translation.take_text()),
+        }
+    }
+
+    /// Bytes of it beyond what is remembered: a long answer is not cheaper for being left before its end.
+    pub fn forgotten(&self) -> usize {
+        match &self.passing {
+            Passing::Native(_) => self.forgotten_bytes,
+            Passing::Translated(translation) => translation.forgotten(),
         }
     }
 
@@ -308,7 +323,7 @@ impl LiveStream {
         (self.broken, self.ended, self.begun) = (None, false, false);
         self.reported = None;
         self.remembered.clear();
-        self.remembered_bytes = 0;
+        (self.remembered_bytes, self.forgotten_bytes) = (0, 0);
         self.last_event = Instant::now();
         true
     }

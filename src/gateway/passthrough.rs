@@ -310,6 +310,7 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
         response.remove_header(&name);
     }
     response.insert_header("x-request-id", ctx.id.header().clone())?;
+    respond::limits(response, ctx)?;
     if let Some(model) = ctx
         .record
         .model

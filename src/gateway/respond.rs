@@ -63,16 +63,7 @@ pub fn head(
         // Where Anthropic's SDKs look for it.
         head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
-    for (standing, [limit, remaining, reset]) in [
-        (ctx.standings.requests, REQUESTS_LEFT),
-        (ctx.standings.tokens, TOKENS_LEFT),
-    ] {
-        if let Some(standing) = standing {
-            head.insert_header(limit, HeaderValue::from(standing.limit))?;
-            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
-            head.insert_header(reset, openai_time(standing.reset))?;
-        }
-    }
+    limits(&mut head, ctx)?;
     if let Some(cost) = ctx.record.cost {
         head.insert_header(COST, usd(cost))?;
     }
@@ -85,13 +76,28 @@ pub fn head(
     Ok(Box::new(head))
 }
 
+/// How the tightest limits of the request stand.
+pub fn limits(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Result<()> {
+    for (standing, [limit, remaining, reset]) in [
+        (ctx.standings.requests, REQUESTS_LEFT),
+        (ctx.standings.tokens, TOKENS_LEFT),
+    ] {
+        if let Some(standing) = standing {
+            head.insert_header(limit, HeaderValue::from(standing.limit))?;
+            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
+            head.insert_header(reset, openai_time(standing.reset))?;
+        }
+    }
+    Ok(())
+}
+
 /// A length of time as OpenAI's headers have it: `1s`, `6m0s`, `120ms`.
 fn openai_time(time: Duration) -> String {
     let ms = time.as_millis();
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     match ms {
         0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms % 1_000 == 0 => format!("{seconds}s"),
+        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{seconds}s"),
         1_000..60_000 => format!("{seconds}.{:03}s", ms % 1_000),
         60_000..3_600_000 => format!("{minutes}m{seconds}s"),
         _ => format!("{hours}h{minutes}m{seconds}s"),

@@ -24,6 +24,8 @@ const LEAST: u64 = UNIT / 16;
 const WEIGHT: u64 = 16;
 /// Prompts shorter than this say more about the frame around the text than about the text.
 const SHORTEST: u64 = 200;
+/// What a medium is taken for sinks by this part of the difference with each that was smaller.
+const FORGETS: u64 = 64;
 /// Tokens of the frame around each message, and of a prompt as such, at most: roles, separators, names.
 const PER_MESSAGE: u64 = 8;
 /// Tokens that a provider adds to a prompt with tools, at most (Anthropic's documentation of 2025: 264 to 735, by tool and model).
@@ -50,7 +52,7 @@ pub struct Prompt {
 pub struct Ratio {
     /// Tokens per byte, times [`UNIT`].
     per_byte: AtomicU64,
-    /// The most tokens one medium has been seen to be.
+    /// The most tokens one medium has been seen to be, of late.
     medium: AtomicU64,
 }
 
@@ -98,10 +100,14 @@ impl Ratio {
         if input == 0 {
             return;
         }
-        let text = self.likely(&Prompt { media: 0, ..*prompt });
+        // Less the most that its text can be: else dense text beside a tiny picture would make pictures dear for everybody.
+        let text = self.safe(&Prompt { media: 0, ..*prompt });
         if let Some(each) = input.saturating_sub(text).checked_div(prompt.media) {
             // No provider takes a medium of more than a million tokens: a larger figure is a lie.
-            self.medium.fetch_max(each.min(1_000_000), Ordering::Relaxed);
+            let (each, old) = (each.min(1_000_000), self.medium.load(Ordering::Relaxed));
+            // One large file is forgotten in the end, for every request with a small one is asked for as much.
+            let slowly = old - old.saturating_sub(each.max(MEDIUM)) / FORGETS;
+            self.medium.store(each.max(slowly), Ordering::Relaxed);
             return;
         }
         if prompt.text_bytes < SHORTEST || prompt.tools {
@@ -169,7 +175,27 @@ mod tests {
         assert!(ratio.safe(&picture) >= MEDIUM);
         ratio.learn(&picture, 48_169);
         ratio.learn(&picture, 300);
-        assert!(ratio.safe(&picture) >= 48_000);
+        assert!(ratio.safe(&picture) >= 40_000);
+        for _ in 0..2_000 {
+            ratio.learn(&picture, 300);
+        }
+        assert!(ratio.safe(&picture) < 2 * MEDIUM, "{ratio:?}");
+    }
+
+    #[test]
+    fn dense_text_beside_a_tiny_picture_makes_no_picture_dearer() {
+        let ratio = Ratio::default();
+        let hostile = Prompt {
+            text_bytes: 1_000_000,
+            media: 1,
+            ..Prompt::default()
+        };
+        ratio.learn(&hostile, 1_000_000);
+        let picture = Prompt {
+            media: 1,
+            ..Prompt::default()
+        };
+        assert!(ratio.safe(&picture) < 2 * MEDIUM, "{ratio:?}");
     }
 
     #[test]

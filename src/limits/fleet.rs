@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// After the exchange lost its memory, how long nothing is asked of it, so that every instance can tell what it knows.
 const TELL_FIRST_MS: u64 = 2_000;
+/// The epoch of an exchange that was never reached.
+const NO_EPOCH: u64 = 0;
 /// Room that nobody used for so long is given back.
 const IDLE_MS: u64 = 5_000;
 /// Counts in one report, and in one question.
@@ -203,9 +205,13 @@ impl Bank {
             return;
         }
         *unsent = None;
-        fleet
-            .tell_until_ms
-            .store(now_ms.saturating_add(TELL_FIRST_MS), Ordering::Release);
+        // An instance that has just started has had nothing from the exchange: there is nothing of it that others could lack, and
+        // an exchange that is new itself makes everybody wait.
+        if fleet.epoch() != NO_EPOCH {
+            fleet
+                .tell_until_ms
+                .store(now_ms.saturating_add(TELL_FIRST_MS), Ordering::Release);
+        }
         fleet.epoch.store(epoch, Ordering::Release);
         for count in self.all() {
             count.lock().heed(epoch);

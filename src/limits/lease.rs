@@ -117,6 +117,24 @@ impl Lease {
         self.sent = true;
     }
 
+    /// The request is over, though what it used is not known yet: it is no longer under way, and all else stays reserved.
+    pub fn over(&mut self, now_ms: u64) {
+        let mut kept = Vec::with_capacity(self.holds.len());
+        for hold in std::mem::take(&mut self.holds) {
+            let mut state = hold.count.lock();
+            if state.rule.measure != Measure::Concurrent {
+                drop(state);
+                kept.push(hold);
+                continue;
+            }
+            state.advance(now_ms);
+            state.release(hold.mark, hold.held, 0);
+            drop(state);
+            self.bank.touch(&hold.count);
+        }
+        self.holds = kept;
+    }
+
     /// Account for what was used, at every provider that was asked; nothing at all: as if dropped. What was used beyond what
     /// was reserved is charged in full. Returns what counts of money were charged with.
     pub fn settle(mut self, parts: &[Spent<'_>], now_ms: u64) -> Vec<Charged> {

@@ -41,14 +41,23 @@ fn text(config: &Config, snapshot: &Snapshot) -> String {
     if let (Some(listener), Some(model)) = (listeners.first(), snapshot.listed().next()) {
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}/v1", listener.address);
+        let (header, key) = if config.insecure.open_access {
+            ("", "none")
+        } else {
+            let _ = writeln!(
+                out,
+                "\nclients need a key: declare one under `keys`, or make one with `cirque key create NAME`, and put it in place of KEY"
+            );
+            (" -H 'authorization: Bearer KEY'", "KEY")
+        };
         let _ = writeln!(
             out,
             r#"
 try it:
-  curl {base}/chat/completions -H 'content-type: application/json' -d '{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}'
-  curl {base}/messages -H 'content-type: application/json' -d '{{"model":"{model}","max_tokens":100,"messages":[{{"role":"user","content":"Hello"}}]}}'   # Anthropic's dialect
-  python3 -c "from openai import OpenAI; print(OpenAI(base_url='{base}', api_key='none').chat.completions.create(model='{model}', messages=[{{'role': 'user', 'content': 'Hello'}}]).choices[0].message.content)"
-  node -e "new (require('openai'))({{baseURL: '{base}', apiKey: 'none'}}).chat.completions.create({{model: '{model}', messages: [{{role: 'user', content: 'Hello'}}]}}).then(r => console.log(r.choices[0].message.content))"
+  curl {base}/chat/completions{header} -H 'content-type: application/json' -d '{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}'
+  curl {base}/messages{header} -H 'content-type: application/json' -d '{{"model":"{model}","max_tokens":100,"messages":[{{"role":"user","content":"Hello"}}]}}'   # Anthropic's dialect
+  python3 -c "from openai import OpenAI; print(OpenAI(base_url='{base}', api_key='{key}').chat.completions.create(model='{model}', messages=[{{'role': 'user', 'content': 'Hello'}}]).choices[0].message.content)"
+  node -e "new (require('openai'))({{baseURL: '{base}', apiKey: '{key}'}}).chat.completions.create({{model: '{model}', messages: [{{role: 'user', content: 'Hello'}}]}}).then(r => console.log(r.choices[0].message.content))"
 "#
         );
     }

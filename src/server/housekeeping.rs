@@ -8,7 +8,6 @@ use super::signals;
 use super::tenancy::Tenants;
 use crate::admin::{self, AdminState, Phase, Readiness};
 use crate::balance::BreakerState;
-use crate::config::Config;
 use crate::gateway::App;
 use crate::gateway::door::Gate;
 use crate::gateway::stages::dispatch::probe;
@@ -52,10 +51,11 @@ impl Housekeeping {
         readiness: Arc<Readiness>,
         notifier: Option<Arc<Notifier>>,
         admin: TcpListener,
-        config: &Config,
         (lasting, exchange): (Option<Arc<Lasting>>, Option<Arc<RedisExchange>>),
     ) -> Self {
-        let clients = config
+        let clients = reloader
+            .running
+            .load()
             .listen
             .listeners()
             .iter()

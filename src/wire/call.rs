@@ -10,6 +10,7 @@
 use super::Dialect;
 use super::json::{self, JsonError, Kind, Member, Scan, Span};
 use crate::error::GatewayError;
+use crate::units::ServiceTier;
 use bytes::Bytes;
 
 /// An API operation whose body the gateway reads. What is asked, not in which dialect.
@@ -99,8 +100,14 @@ pub struct Bounds {
     n: Option<Span>,
     /// `best_of`
     best_of: Option<Span>,
-    /// Gemini's `generationConfig`.
-    generation: Option<Span>,
+    /// Gemini's `generationConfig`, and the same in snake case: both may be there.
+    generation: (Option<Span>, Option<Span>),
+    /// `prompt`: of completions, one or many.
+    prompt: Option<Span>,
+    /// `service_tier` of OpenAI's APIs.
+    tier: Option<Span>,
+    /// `speed` of Anthropic's.
+    speed: Option<Span>,
 }
 
 /// Operation and body of a request, read once.
@@ -164,6 +171,25 @@ impl Call {
         said.filter_map(|at| number(&self.body, at))
             .chain(self.generation("candidateCount", "candidate_count"))
             .fold(1, u64::max)
+            .saturating_mul(self.prompts())
+    }
+
+    /// Prompts of a completion: each has answers of its own.
+    fn prompts(&self) -> u64 {
+        let at = self.envelope.bounds.prompt.clone();
+        match at.and_then(|at| self.body.get(at)) {
+            Some(prompt) if self.operation == Operation::Completions => texts_in(prompt).max(1),
+            _ => 1,
+        }
+    }
+
+    /// The service tier that is asked for, where that is one with a price of its own.
+    pub fn tier(&self) -> ServiceTier {
+        let bounds = &self.envelope.bounds;
+        let said = [&bounds.tier, &bounds.speed].into_iter().flatten();
+        let mut said = said.filter_map(|at| read_string(&self.body, at).ok());
+        said.find_map(|word| Some(ServiceTier::read(&word)).filter(|tier| *tier != ServiceTier::Standard))
+            .unwrap_or_default()
     }
 
     /// A number of Gemini's `generationConfig`, by either of its names.
@@ -173,14 +199,17 @@ impl Call {
         if self.dialect != Dialect::Gemini {
             return None;
         }
-        let config = self.body.get(self.envelope.bounds.generation.clone()?)?;
         let mut found = None;
-        let scanned = json::scan_object(config, DEPTH, |member| {
-            if member.is(name) || member.is(other) {
-                found = found.max(number(config, &member.value));
-            }
-        });
-        scanned.ok()?;
+        let (camel, snake) = &self.envelope.bounds.generation;
+        for config in [camel, snake].into_iter().flatten() {
+            let config = self.body.get(config.clone())?;
+            let scanned = json::scan_object(config, DEPTH, |member| {
+                if member.is(name) || member.is(other) {
+                    found = found.max(number(config, &member.value));
+                }
+            });
+            scanned.ok()?;
+        }
         found
     }
 
@@ -270,6 +299,30 @@ impl Reading {
     }
 }
 
+/// Texts, or lists of tokens, in a JSON array; nothing of one that is a list of tokens itself, nor of what is no array.
+fn texts_in(json: &[u8]) -> u64 {
+    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+    let mut texts = 0;
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => {
+                texts += u64::from(!quoted && depth == 1);
+                quoted = !quoted;
+            }
+            _ if quoted => {}
+            b'[' | b'{' => {
+                texts += u64::from(depth == 1);
+                depth += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    texts
+}
+
 /// A number of a body, rounded up; what is no number (a text, `null`) is none.
 fn number(body: &[u8], at: &Span) -> Option<u64> {
     let text = std::str::from_utf8(body.get(at.clone())?).ok()?.trim_matches('"');
@@ -328,8 +381,11 @@ impl EnvelopeReader {
             () if member.is("max_output_tokens") => ("max_output_tokens", &mut bounds.max_output),
             () if member.is("n") => ("n", &mut bounds.n),
             () if member.is("best_of") => ("best_of", &mut bounds.best_of),
-            () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation),
-            () if member.is("generation_config") => ("generation_config", &mut bounds.generation),
+            () if member.is("generationConfig") => ("generationConfig", &mut bounds.generation.0),
+            () if member.is("generation_config") => ("generation_config", &mut bounds.generation.1),
+            () if member.is("prompt") => ("prompt", &mut bounds.prompt),
+            () if member.is("service_tier") => ("service_tier", &mut bounds.tier),
+            () if member.is("speed") => ("speed", &mut bounds.speed),
             () => return,
         };
         if slot.is_some() {
@@ -442,131 +498,4 @@ fn wrong_type(param: &'static str, wanted: &str) -> GatewayError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(body: &str) -> Result<Call, GatewayError> {
-        Call::read(Operation::Chat, Bytes::from(body.to_owned()), 64)
-    }
-
-    #[test]
-    fn the_envelope_knows_values_and_places() {
-        let body = r#" {"stream":true,"model":"a\u0062","stream_options":{"x":1,"include_usage":false}}"#;
-        let envelope = read(body).unwrap().envelope;
-        assert_eq!(envelope.model, "ab");
-        assert_eq!(&body[envelope.model_at.clone()], r#""a\u0062""#);
-        assert!(envelope.stream && !envelope.include_usage && envelope.stream_options_filled);
-        assert_eq!(&body[envelope.include_usage_at.unwrap()], "false");
-        assert_eq!(envelope.brace_at, 1);
-    }
-
-    #[test]
-    fn bad_envelopes_say_which_field_and_why() {
-        for (body, code, param) in [
-            ("", "invalid_json", None),
-            ("[1]", "invalid_json", None),
-            (r#"{"model":"#, "invalid_json", None),
-            (r#"{"messages":[]}"#, "missing_required_parameter", Some("model")),
-            (r#"{"model":7}"#, "invalid_type", Some("model")),
-            (r#"{"model":""}"#, "invalid_value", Some("model")),
-            (r#"{"model":"a","model":"b"}"#, "duplicate_field", Some("model")),
-            (r#"{"model":"a","mod\u0065l":"b"}"#, "duplicate_field", Some("model")),
-            (r#"{"model":"a","stream":"yes"}"#, "invalid_type", Some("stream")),
-            (
-                r#"{"model":"a","stream_options":3}"#,
-                "invalid_type",
-                Some("stream_options"),
-            ),
-            (
-                r#"{"model":"a","stream_options":{"include_usage":1}}"#,
-                "invalid_type",
-                Some("stream_options.include_usage"),
-            ),
-        ] {
-            let error = read(body).unwrap_err();
-            assert_eq!(
-                (error.error_code(), error.param.as_deref()),
-                (Some(code), param),
-                "{body}"
-            );
-        }
-    }
-
-    #[test]
-    fn bad_utf8_is_named_with_its_offset() {
-        let error = Call::read(Operation::Embeddings, Bytes::from_static(b"{\"model\":\"\xff\"}"), 64).unwrap_err();
-        assert_eq!(error.error_code(), Some("invalid_utf8"));
-        assert!(error.message.contains("offset 10"), "{}", error.message);
-    }
-
-    #[test]
-    fn what_may_be_written_is_read_in_every_dialect() {
-        for (dialect, body, cap, choices) in [
-            (Dialect::OpenAi, r#"{"model":"m"}"#, None, 1),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","max_tokens":5,"max_completion_tokens":7,"n":3}"#,
-                Some(7),
-                3,
-            ),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","max_tokens":1e2,"n":2.0,"best_of":4}"#,
-                Some(100),
-                4,
-            ),
-            (Dialect::OpenAi, r#"{"model":"m","max_tokens":null,"n":-3}"#, None, 1),
-            (Dialect::OpenAi, r#"{"model":"m","max_tokens":"99"}"#, Some(99), 1),
-            (
-                Dialect::OpenAi,
-                r#"{"model":"m","max_tokens":1e300}"#,
-                Some(u64::MAX),
-                1,
-            ),
-            (Dialect::Anthropic, r#"{"model":"m","max_tokens":64}"#, Some(64), 1),
-            (Dialect::Responses, r#"{"model":"m","max_output_tokens":9}"#, Some(9), 1),
-        ] {
-            let call = Call::read_as(Operation::Chat, dialect, Bytes::from(body.to_owned()), 64).unwrap();
-            assert_eq!((call.output_cap(), call.choices()), (cap, choices), "{body}");
-        }
-        let given = || Given {
-            model: "m".to_owned(),
-            stream: false,
-            json_array: false,
-        };
-        let gemini = |body: &str| {
-            let reading = Reading::given(Operation::Chat, Dialect::Gemini, given(), 64);
-            reading.finish(Bytes::from(body.to_owned()))
-        };
-        let call = gemini(r#"{"generationConfig":{"maxOutputTokens":12,"candidate_count":2}}"#).unwrap();
-        assert_eq!((call.output_cap(), call.choices()), (Some(12), 2));
-        let edited = call
-            .edited(
-                Bytes::from_static(br#" {"generationConfig":{"maxOutputTokens":8}}"#),
-                64,
-            )
-            .unwrap();
-        assert_eq!((edited.output_cap(), edited.choices()), (Some(8), 1));
-        for twice in [
-            r#"{"generationConfig":{},"generation_config":{}}"#,
-            r#"{"max_tokens":1,"max_tokens":2}"#,
-        ] {
-            assert_eq!(
-                gemini(twice).unwrap_err().error_code(),
-                Some("duplicate_field"),
-                "{twice}"
-            );
-        }
-    }
-
-    #[test]
-    fn stream_means_nothing_where_nothing_streams() {
-        let call = Call::read(
-            Operation::Embeddings,
-            Bytes::from_static(br#"{"model":"e","stream":true}"#),
-            64,
-        )
-        .unwrap();
-        assert!(!call.streamed());
-    }
-}
+mod tests;

@@ -48,7 +48,10 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
 }
 
 fn provider(config: &Config, jwt: &Jwt, names: &Names, at: &Place, out: &mut Vec<Finding>) {
-    url(&jwt.issuer, at.key("issuer"), out);
+    // With keys from elsewhere it is only compared, and may be any text.
+    if jwt.jwks_url.is_none() && jwt.jwks_file.is_none() {
+        url(&jwt.issuer, at.key("issuer"), out);
+    }
     if let Some(text) = &jwt.jwks_url {
         url(text, at.key("jwks_url"), out);
         if jwt.jwks_file.is_some() {

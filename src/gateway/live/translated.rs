@@ -29,6 +29,8 @@ struct Seen {
     usage: Option<Usage>,
     usage_is_whole: bool,
     text: String,
+    /// Bytes of it that were not kept.
+    forgotten: usize,
     begun: bool,
     ended: bool,
     error: Option<String>,
@@ -50,7 +52,13 @@ impl Seen {
             Event::Delta {
                 delta: Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text),
                 ..
-            } if self.text.len() < TEXT_UP_TO => self.text.push_str(text),
+            } => {
+                if self.text.len() < TEXT_UP_TO {
+                    self.text.push_str(text);
+                } else {
+                    self.forgotten = self.forgotten.saturating_add(text.len());
+                }
+            }
             Event::End => self.ended = true,
             Event::Error { message, .. } => self.error = Some(message.chars().take(1000).collect()),
             _ => {}
@@ -120,6 +128,10 @@ impl Translation {
         let mut out = Vec::with_capacity(256);
         self.writer.fail(error, &mut out);
         out.into()
+    }
+
+    pub(super) fn forgotten(&self) -> usize {
+        self.seen.forgotten
     }
 
     pub(super) fn take_text(&mut self) -> String {

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Largest `x-cirque-metadata`.
 const LARGEST_METADATA: usize = 8 * 1024;
@@ -113,6 +113,14 @@ pub async fn run(
             .access
             .check(&question)
             .map_err(|denied| forbidden(app, &denied))?;
+    }
+    if app.ledger.load().as_ref().is_some_and(|ledger| !ledger.accepting()) {
+        return Err(GatewayError::new(
+            ErrorKind::Overloaded,
+            "usage cannot be recorded at the moment, and this gateway serves nothing that is not recorded; try again later",
+        )
+        .code("usage_not_recorded")
+        .retry_after(Duration::from_secs(10)));
     }
     ctx.metadata = metadata(&down.request().headers)?;
     ctx.principal = Principal {
@@ -269,7 +277,7 @@ fn token_error(error: &JwtError) -> GatewayError {
     if error.is_ours() {
         return GatewayError::new(ErrorKind::Overloaded, error.to_string())
             .code("identity_provider_unavailable")
-            .retry_after(std::time::Duration::from_secs(5));
+            .retry_after(Duration::from_secs(5));
     }
     unauthenticated(error.to_string()).code("invalid_token")
 }

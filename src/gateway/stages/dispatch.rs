@@ -153,7 +153,7 @@ pub async fn run(
         }
     }
     fit::run(&common, ctx, &mut search, found.model).await?;
-    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common);
+    ctx.record.comparison = mirror::send(app, snapshot, found.model, &common, &ctx.principal);
     let waiter = Waiter {
         priority: ctx.priority,
         caller: found.model.line.as_ref().map_or(0, |_| ctx.principal.caller(down)),
@@ -294,7 +294,10 @@ async fn ask<'a>(
             }
             Ok(Asked::Turned(Box::new((reply, notes, who))))
         }
-        Ok(reply) => Ok(Asked::Answered(accept(common, ctx, (reply, notes, who)))),
+        Ok(reply) => {
+            ctx.record.answered = true;
+            Ok(Asked::Answered(accept(common, ctx, (reply, notes, who))))
+        }
         Err(failure) => {
             let outcome = failure.outcome;
             if !failure.unasked {

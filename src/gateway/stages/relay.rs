@@ -237,6 +237,7 @@ async fn stream(
         uncounted.output_only = true;
     }
     if live.usage.is_none() || uncounted.output_only {
+        uncounted.forgotten = live.forgotten();
         uncounted.response = live.remembered();
         ctx.record.uncounted = Some(uncounted);
     }

@@ -9,52 +9,24 @@
 //! Nothing is done for a request that no limit applies to.
 
 mod refusal;
+mod size;
 
+use self::size::Size;
 use super::super::App;
-use super::super::aside::aside;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::authenticate::{Principal, forbidden};
 use crate::error::{ErrorKind, GatewayError};
-use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Prompt, Refusal};
-use crate::snapshot::{Found, Named, PublicModel, Snapshot};
-use crate::telemetry::estimate_input;
-use crate::units::{NanoUsd, Tokens};
-use crate::upstream::Backend;
-use crate::wire::needs::{self, Seen};
-use crate::wire::{Call, Operation};
+use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
+use crate::snapshot::{Found, Named, Snapshot};
+use crate::units::Tokens;
+use crate::wire::Call;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Attempts to find room for one request: exact count, providers left out, cheaper models.
 const MOST_ROUNDS: usize = 12;
-/// Bodies up to this size are taken for text alone; larger ones are looked through for media, whose bytes are no tokens.
-const MAY_HOLD_MEDIA: usize = 16 * 1024;
-
-/// Beginnings of names and types of content parts that hold media, in all dialects. Text that begins like them makes the
-/// estimate larger, never smaller.
-const MEDIA: [&[u8]; 5] = [
-    b"\"image",
-    b"\"inline",
-    b"\"input_audio",
-    b"\"input_file",
-    b"\"document",
-];
-
-/// How large a request is at most.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    /// Input tokens, as is likely: what rates are asked for.
-    input: Tokens,
-    /// Input tokens at most: what budgets are asked for.
-    safe: Tokens,
-    /// Output tokens that rates are asked for.
-    output: Tokens,
-    /// Output tokens at most.
-    most: Tokens,
-}
-
 /// A call that looks for room.
 struct Seeking<'a, 'b> {
     app: &'a App,
@@ -64,6 +36,8 @@ struct Seeking<'a, 'b> {
     found: Found<'a>,
     /// The prompt's tokens, once they were counted.
     exact: Option<Tokens>,
+    /// They were, or could not be.
+    counted: bool,
     /// Budgets that sent the call here and do not refuse it any more.
     overruled: Vec<Arc<str>>,
 }
@@ -87,6 +61,7 @@ pub async fn run<'a>(
         call,
         found,
         exact: None,
+        counted: false,
         overruled: Vec::new(),
     };
     seeking.bar_by_access(ctx)?;
@@ -98,7 +73,7 @@ pub async fn run<'a>(
         let Some(refusal) = seeking.reserve(down, ctx, size).await? else {
             return Ok(seeking.found);
         };
-        if !seeking.tries_again(down, ctx, &refusal).await? {
+        if !seeking.tries_again(down, ctx, size, &refusal).await? {
             return Err(refusal::error(app, ctx, &refusal));
         }
     }
@@ -119,6 +94,11 @@ pub async fn unread(
     let of_model = model.map(|model| &*model.bounds).unwrap_or_default();
     if own.clone().next().is_none() && of_model.is_empty() {
         return Ok(());
+    }
+    if model.is_some() && snapshot.tariff.refuses_unpriced() && own.clone().chain(of_model).any(|bound| is_hard(bound))
+    {
+        // What it costs is never known.
+        return Err(unpriced());
     }
     let tenant = principal.known.as_ref().map(|known| &known.tenant);
     let demand = Demand {
@@ -205,56 +185,6 @@ impl<'a> Seeking<'a, '_> {
         self.bounds().next().is_some()
     }
 
-    /// How much it may use.
-    fn size(&self, ctx: &mut RequestContext) -> Size {
-        let Call { operation, .. } = self.call;
-        let model = self.found.model;
-        let (input, safe) = match self.exact {
-            _ if *operation == Operation::CountTokens => (0, 0),
-            Some(exact) => (exact, exact),
-            None => {
-                let prompt = *ctx.prompt.get_or_insert_with(|| self.prompt(ctx.seen));
-                (model.ratio.likely(&prompt), model.ratio.safe(&prompt))
-            }
-        };
-        if !operation.streams() {
-            return Size {
-                input,
-                safe,
-                ..Size::default()
-            };
-        }
-        let choices = self.call.choices();
-        let said = self.call.output_cap().map(|said| said.min(model.output.cap));
-        Size {
-            input,
-            safe,
-            output: said.unwrap_or(model.output.likely).saturating_mul(choices),
-            most: said.unwrap_or(model.output.assumed).saturating_mul(choices),
-        }
-    }
-
-    /// What can be told of the prompt without reading it: its JSON frame stands for that of its messages.
-    fn prompt(&self, seen: Option<Seen>) -> Prompt {
-        let body = &self.call.body;
-        let media_bytes = if body.len() <= MAY_HOLD_MEDIA {
-            0
-        } else {
-            let look = || needs::look(body, self.call.dialect, self.snapshot.limits.json_depth);
-            seen.unwrap_or_else(look).media_bytes
-        };
-        let media = MEDIA
-            .iter()
-            .map(|mark| memchr::memmem::find_iter(body, mark).count())
-            .sum::<usize>();
-        Prompt {
-            text_bytes: body.len().saturating_sub(media_bytes) as u64,
-            messages: 0,
-            tools: true,
-            media: media as u64,
-        }
-    }
-
     fn named(&self) -> Named<'_> {
         Named {
             asked: &self.call.envelope.model,
@@ -271,32 +201,6 @@ impl<'a> Seeking<'a, '_> {
         }
     }
 
-    /// The most that it can cost at any of the candidates; none: at least one of them has no price.
-    fn at_most(&self, ctx: &RequestContext, size: Size) -> Option<NanoUsd> {
-        let models = self
-            .found
-            .model
-            .chain
-            .iter()
-            .filter_map(|&index| self.snapshot.models.get(index));
-        let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
-        let mut most = 0;
-        let mut unpriced = false;
-        for target in models.flat_map(|model| &model.targets) {
-            if ctx.barred.iter().any(|barred| **barred == *target.provider_name()) {
-                continue;
-            }
-            match self.snapshot.tariff.price(target, &self.named(), now) {
-                Some(price) => most = most.max(price.at_most(size.safe, size.most)),
-                None => unpriced |= !matches!(target.backend, Backend::Demo),
-            }
-        }
-        // A hedged request may be paid for twice.
-        let calls = 1 + u64::from(self.found.model.hedge.is_some());
-        let billed = self.snapshot.tariff.billed(most.saturating_mul(calls));
-        (!unpriced || billed > 0).then_some(billed)
-    }
-
     /// Take room: a refusal, or nothing.
     async fn reserve(
         &self,
@@ -304,8 +208,8 @@ impl<'a> Seeking<'a, '_> {
         ctx: &mut RequestContext,
         size: Size,
     ) -> Result<Option<Refusal>, GatewayError> {
-        let nano = self.at_most(ctx, size);
-        if nano.is_none() && self.snapshot.tariff.refuses_unpriced() && self.has_hard_budget() {
+        let most = self.at_most(ctx, size);
+        if most.unpriced && self.snapshot.tariff.refuses_unpriced() && self.has_hard_budget() {
             return Err(unpriced());
         }
         let tenant = self.principal.known.as_ref().map(|known| &known.tenant);
@@ -318,7 +222,7 @@ impl<'a> Seeking<'a, '_> {
             input: size.input,
             output: size.output,
             // What has no price is refused at least by a budget that is used up.
-            nano: nano.unwrap_or(1),
+            nano: most.nano.max(u64::from(most.unpriced)),
             overruled: &self.overruled,
         };
         match take(self.app, down, self.bounds(), &demand).await? {
@@ -332,8 +236,9 @@ impl<'a> Seeking<'a, '_> {
     }
 
     fn has_hard_budget(&self) -> bool {
+        let name = self.name();
         self.bounds()
-            .any(|bound| bound.rule().measure == Measure::NanoUsd && !bound.rule().soft)
+            .any(|bound| is_hard(bound) && bound.rule().models.matches(name))
     }
 
     /// Whether there is another way, which is taken.
@@ -341,13 +246,16 @@ impl<'a> Seeking<'a, '_> {
         &mut self,
         down: &mut Downstream<'_>,
         ctx: &mut RequestContext,
+        size: Size,
         refusal: &Refusal,
     ) -> Result<bool, GatewayError> {
         let rule = &refusal.rule;
-        let of_input = matches!(rule.measure, Measure::NanoUsd | Measure::Tokens | Measure::InputTokens);
-        if of_input && self.exact.is_none() && !refusal.outage {
-            self.exact = Some(self.count(down).await?);
-            return Ok(true);
+        if !self.counted && !refusal.outage && self.may_fit(ctx, size, refusal) {
+            self.counted = true;
+            self.exact = self.count(down, ctx).await?;
+            if self.exact.is_some() {
+                return Ok(true);
+            }
         }
         if !rule.providers.is_empty() {
             let before = ctx.barred.len();
@@ -367,37 +275,17 @@ impl<'a> Seeking<'a, '_> {
             .downgraded(&self.found.model.name, &cheaper.model.name);
         self.overruled.push(Arc::clone(&rule.id));
         self.found = cheaper;
-        self.exact = None;
+        (self.exact, self.counted) = (None, false);
         ctx.barred.clear();
+        ctx.record.wild = None;
         ctx.record.model = Some(Arc::clone(&cheaper.model.name));
         self.bar_by_access(ctx)?;
         Ok(true)
     }
-
-    /// Count the prompt, away from the worker: it is worth that when a limit is nearly used up.
-    async fn count(&self, down: &mut Downstream<'_>) -> Result<Tokens, GatewayError> {
-        let (name, dialect, body) = (self.name().to_owned(), self.call.dialect, self.call.body.clone());
-        let began = Instant::now();
-        let counted = {
-            let count = pin!(aside(move || estimate_input(&name, dialect, &body)));
-            down.or_left(count).await
-        };
-        down.waited += began.elapsed();
-        let counted = counted.map_err(|_| GatewayError::client_left())?;
-        let counted = counted.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))?;
-        Ok(with_margin(counted, self.found.model))
-    }
 }
 
-/// A count by OpenAI's vocabulary, as an upper bound of what the model's own makes of it: Anthropic's and Google's cut text into up
-/// to a fifth more pieces, and providers add a frame around messages and tools.
-fn with_margin(counted: Tokens, model: &PublicModel) -> Tokens {
-    let own = model
-        .targets
-        .iter()
-        .all(|target| matches!(target.vendor, "openai" | "azure"));
-    let share = if own { 50 } else { 4 };
-    counted.saturating_add(counted / share).saturating_add(32)
+fn is_hard(bound: &Bound) -> bool {
+    bound.rule().measure == Measure::NanoUsd && !bound.rule().soft
 }
 
 fn unpriced() -> GatewayError {

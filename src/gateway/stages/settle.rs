@@ -2,6 +2,10 @@
 
 mod account;
 mod bill;
+mod copied;
+
+pub(super) use self::bill::milliseconds;
+pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
@@ -56,13 +60,16 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         }
     }
     let uncounted = record.uncounted.take();
-    let (now, later) = if uncounted.is_some() {
+    let (now, mut later) = if uncounted.is_some() {
         (None, bill)
     } else {
         (bill, None)
     };
     if let Some(bill) = now {
         bill.close();
+    }
+    if let Some(bill) = &mut later {
+        bill.wait();
     }
     if let Some(work) = uncounted {
         let meter = meter.clone();
@@ -73,6 +80,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             request_body: work.request,
             dialect: work.dialect,
             response: work.response,
+            forgotten: work.forgotten,
             done: Box::new(move |mut figures, estimated| {
                 if let Some(bill) = later {
                     bill.close_with(match told {

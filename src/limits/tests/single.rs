@@ -39,6 +39,24 @@ fn all_or_nothing_and_the_first_that_refuses_says_so() {
 }
 
 #[test]
+fn over_it_is_no_longer_under_way_and_all_else_stays_reserved() {
+    let bank = Bank::new(None);
+    let rules = [
+        bank.bind(Arc::new(rule("c", Measure::Concurrent, 1, Window::Now))),
+        bank.bind(Arc::new(rule("m", Measure::NanoUsd, 150, calendar(Period::Month)))),
+    ];
+    let mut lease = granted(bank.try_reserve(&rules, &demand(), NOON));
+    lease.over(NOON);
+    let refusal = refused(bank.try_reserve(&rules, &demand(), NOON));
+    assert_eq!(&*refusal.rule.id, "m", "its money is still held, its place is not");
+    assert_eq!(lease.settle(&[spent(1, 1, 40)], NOON).len(), 1);
+    granted(bank.try_reserve(&rules, &demand(), NOON)).settle(&[], NOON);
+    // Not released twice.
+    let _one = granted(bank.try_reserve(&rules, &demand(), NOON));
+    assert_eq!(&*refused(bank.try_reserve(&rules, &demand(), NOON)).rule.id, "c");
+}
+
+#[test]
 fn dropped_all_returns_and_sent_the_request_counts() {
     let bank = Bank::new(None);
     let rules = [

@@ -1,13 +1,15 @@
 //! What goes on beside requests: taking up changes, moving shares of limits, telling alerts, dropping what is old.
 
 use super::Lasting;
-use crate::config::Config;
+use crate::config::{Config, Interval};
 use crate::gateway::App;
-use crate::limits::{AlertKind, Exchange, Measure};
+use crate::limits::{AlertKind, Bank, Exchange, Measure};
+use crate::storage::redis::RedisExchange;
 use crate::units::usd;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often shares of limits are looked after.
 const TICK: Duration = Duration::from_millis(200);
@@ -17,6 +19,10 @@ const ASK: Duration = Duration::from_secs(2);
 const COPY: Duration = Duration::from_secs(3600);
 /// How often what is old is dropped.
 const MAINTAIN: Duration = Duration::from_secs(3600);
+/// Records that wait for no longer than this do not wait for a store that is gone.
+const RECENT_MS: u64 = 2_000;
+/// Longest wait at a start for Redis: a new one grants nothing for two seconds.
+const JOIN: Duration = Duration::from_secs(3);
 /// Days that single records and the audit log are kept.
 const KEEP: (u32, u32) = (90, 400);
 
@@ -38,6 +44,10 @@ impl Lasting {
             let config = running.load_full();
             let read = self.refresh(&config, app).await;
             app.meters.accounts.store_up.set(i64::from(read.is_ok()));
+            let shares = self.shares_until.is_some_and(|until| Instant::now() < until);
+            if read.is_ok() && (shares || !self.restored.load(Ordering::Relaxed)) && self.has_sent() {
+                self.restore_counts(&app.state.bank).await;
+            }
             match &mut told {
                 // Ends only with the exchange; then asking is all there is.
                 Some(told) => {
@@ -46,6 +56,32 @@ impl Lasting {
                 None => tokio::time::sleep(ASK).await,
             }
         }
+    }
+
+    /// What budgets had been charged before this start. If the store is gone, again once it is back and has what waited for it:
+    /// then the figures contain what was charged here meanwhile.
+    pub(super) async fn restore_counts(&self, bank: &Bank) {
+        match self.store.counts(0).await {
+            Ok(counts) => {
+                bank.restore(
+                    counts
+                        .into_iter()
+                        .map(|charge| (charge.count, charge.window, charge.nano)),
+                );
+                self.restored.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "what budgets had used before this start is not known until the store is back");
+            }
+        }
+    }
+
+    /// Whether the store has what earlier processes left and, but for the last moment, what this one recorded.
+    fn has_sent(&self) -> bool {
+        self.ledger.as_ref().is_none_or(|ledger| {
+            let stats = ledger.stats(now_ms());
+            stats.adopted == 0 && stats.oldest_unsent_ms < RECENT_MS
+        })
     }
 
     /// Keys of identity providers, and gauges.
@@ -101,6 +137,23 @@ async fn keep_copies(lasting: &Lasting) {
         tokio::time::sleep(COPY).await;
         lasting.keep_copy().await;
     }
+}
+
+/// How long the process that is taken over from may go on: until it starts to drain, its drain, and its last records.
+pub(super) fn takes_over(config: &Config) -> Duration {
+    let drain = config.server.drain_timeout.map(Interval::as_duration);
+    drain.unwrap_or(Duration::from_secs(300)) + Duration::from_secs(60)
+}
+
+/// Wait for Redis before the first request, which would be refused where a limit fails closed; not for one that is away.
+pub(in crate::server) fn join(app: &App, exchange: &RedisExchange) -> anyhow::Result<()> {
+    let until = Instant::now() + JOIN;
+    while !exchange.available() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(app.state.bank.tick(now_ms()));
+    Ok(())
 }
 
 /// Shares of limits, and alerts: also without a store, for limits of models and providers.

@@ -341,20 +341,46 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
             other => StoreError::Unavailable(other.to_string()),
         };
     };
-    let code = database.code().unwrap_or_default().into_owned();
-    let text = format!("{code}: {}", database.message());
-    match code.as_str() {
+    of_code(&database.code().unwrap_or_default(), database.message())
+}
+
+fn of_code(code: &str, message: &str) -> StoreError {
+    let text = format!("{code}: {message}");
+    match code {
         "23505" => StoreError::Conflict("it exists already"),
         "42P01" | "42703" => StoreError::Corrupt(text),
         // Cancelled by a timeout, a lock that was not given, a read-only replica after a failover, a partition that another
         // instance dropped since it was made (it is made again when the rows are sent again).
         "57014" | "55P03" | "25006" | "23514" => StoreError::Unavailable(text),
-        code if ["08", "28", "3D", "40", "53", "57", "58"]
+        // No right to it, a prepared statement that a pooler has not got: a matter of the server, not of what was to be stored.
+        "42501" | "42P05" => StoreError::Unavailable(text),
+        // What was given does not do: data, a constraint, a statement, a limit of the program.
+        code if ["21", "22", "23", "42", "54"]
             .iter()
             .any(|class| code.starts_with(class)) =>
         {
-            StoreError::Unavailable(text)
+            StoreError::Failed(text)
         }
-        _ => StoreError::Failed(text),
+        // Connections, transactions, resources, operators, internal errors, statements prepared for another schema: later it
+        // may do.
+        _ => StoreError::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_something_of_the_rows_refuses_them() {
+        // A statement a pooler or a migration made unknown, no right, a lost transaction, a deadlock, an internal error.
+        for code in [
+            "26000", "42P05", "0A000", "42501", "25P02", "40P01", "53300", "57P01", "XX000",
+        ] {
+            assert!(matches!(of_code(code, "x"), StoreError::Unavailable(_)), "{code}");
+        }
+        for code in ["22003", "22021", "23502", "54000"] {
+            assert!(matches!(of_code(code, "x"), StoreError::Failed(_)), "{code}");
+        }
     }
 }

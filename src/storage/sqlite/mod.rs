@@ -131,11 +131,21 @@ impl Backend for SqliteBackend {
     }
 
     async fn begin(&self, access: Access) -> Result<Box<dyn Session>, StoreError> {
-        let transaction = match access {
-            Access::Read => self.readers.begin_with("BEGIN DEFERRED").await,
-            Access::Write => self.writer.begin_with("BEGIN IMMEDIATE").await,
+        let (pool, begin) = match access {
+            Access::Read => (&self.readers, "BEGIN DEFERRED"),
+            Access::Write => (&self.writer, "BEGIN IMMEDIATE"),
         };
-        Ok(Box::new(SqliteSession(transaction.map_err(failed)?)))
+        for _ in 0..=READERS {
+            match pool.begin_with(begin).await {
+                // SQLite itself ended the transaction before (it does when the disk is full), which the connection does not
+                // notice: it begins no other ever again.
+                Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed) => {
+                    drop(pool.acquire().await.map_err(failed)?.close().await);
+                }
+                begun => return Ok(Box::new(SqliteSession(begun.map_err(failed)?))),
+            }
+        }
+        Err(StoreError::Unavailable("no connection begins a transaction".to_owned()))
     }
 
     async fn make_room(&self, _: &[i64]) -> Result<(), StoreError> {
@@ -304,17 +314,39 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
         };
     };
     let code = database.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-    let text = format!("{}: {}", code, database.message());
+    of_code(code, database.message())
+}
+
+fn of_code(code: u32, message: &str) -> StoreError {
+    let text = format!("{code}: {message}");
     match code {
         // Primary key, unique, row id.
         1555 | 2067 | 2579 => StoreError::Conflict("it exists already"),
         _ => match code & 0xff {
             // Corrupt; not a database.
             11 | 26 => StoreError::Corrupt(text),
-            // Busy, locked, read-only, I/O, full, cannot open.
-            5 | 6 | 8 | 10 | 13 | 14 => StoreError::Unavailable(text),
-            1 if database.message().starts_with("no such") => StoreError::Corrupt(text),
+            // Not permitted, aborted, busy, locked, out of memory, read-only, interrupted, I/O, full, cannot open, locks in
+            // disorder, another schema, file too large for its system: none of it says anything of what was to be stored.
+            3..=10 | 13..=15 | 17 | 22 => StoreError::Unavailable(text),
+            1 if message.starts_with("no such") => StoreError::Corrupt(text),
             _ => StoreError::Failed(text),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_says_something_of_the_rows_refuses_them() {
+        // Busy, out of memory, interrupted, full, locks in disorder, another schema.
+        for code in [5, 7, 9, 13, 15, 17, 517] {
+            assert!(matches!(of_code(code, "x"), StoreError::Unavailable(_)), "{code}");
+        }
+        // Too large, not null, another type.
+        for code in [18, 1299, 20] {
+            assert!(matches!(of_code(code, "x"), StoreError::Failed(_)), "{code}");
+        }
     }
 }

@@ -437,6 +437,7 @@ impl Attempt<'_> {
             request: call.body.clone(),
             dialect: call.dialect,
             output_only: false,
+            forgotten: 0,
             response,
         }
     }

@@ -1,5 +1,6 @@
 //! Counting tokens for a target whose API does not: here, with tiktoken, off the workers, and said to be an estimate.
 
+use super::super::super::aside::aside;
 use super::super::super::buffers::Room;
 use super::super::super::plan;
 use super::Reply;
@@ -12,7 +13,7 @@ use crate::wire::canonical::aux::TokenCount;
 pub(super) async fn estimate(attempt: &Attempt<'_>, notes: &mut Notes, model: &str) -> Result<Reply, Failure> {
     let call = attempt.common.call;
     let (model, dialect, body) = (model.to_owned(), call.dialect, call.body.clone());
-    let counted = tokio::task::spawn_blocking(move || estimate_input(&model, dialect, &body)).await;
+    let counted = aside(move || estimate_input(&model, dialect, &body)).await;
     let input = counted.map_err(|error| defect(format!("blocking task: {error}")))?;
     notes.estimated = true;
     let mut body = Vec::with_capacity(64);

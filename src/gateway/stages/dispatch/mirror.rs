@@ -2,30 +2,39 @@
 //!
 //! A copy is a search of its own, without hedging, waiting or a mirror of its own; it has no client, so nobody can leave. It is
 //! bounded by its pool's slots, and what it holds of the client's body is paid for like any other body. Nothing of it is
-//! reported to whoever pays for the client's request.
+//! charged to whoever pays for the client's request: it has a record of its own in the ledger, of no tenant, and counts in limits
+//! and budgets of the model it goes to and of providers, without room in which it is not sent.
 
 use super::super::super::App;
 use super::super::super::buffers::Room;
 use super::super::super::context::Comparison;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
+use super::super::authenticate::Principal;
+use super::super::settle;
 use super::attempt::Common;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
 use super::search::Search;
 use super::{Live, Reply};
 use crate::balance::RetryBudget;
+use crate::limits::{Demand, Lease, Refusal};
 use crate::snapshot::{MirrorTerms, Named, PublicModel, Snapshot};
 use crate::telemetry::{Outcome, Purpose, Side};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tokio::sync::OwnedSemaphorePermit;
+
+/// Who answered it, and what that used.
+type Used = (Arc<Target>, Option<Usage>);
 
 /// A copy that may be sent.
 struct Copy {
+    /// The model whose request it is one of.
+    model: Arc<str>,
     app: Arc<App>,
     snapshot: Arc<Snapshot>,
     call: Call,
@@ -45,6 +54,7 @@ pub(super) fn send(
     snapshot: &Arc<Snapshot>,
     model: &PublicModel,
     common: &Common<'_>,
+    principal: &Principal,
 ) -> Option<Arc<Comparison>> {
     let terms = model.mirror.as_ref()?;
     if common.call.operation == Operation::CountTokens {
@@ -54,6 +64,15 @@ pub(super) fn send(
         return None;
     }
     let to = snapshot.models.get(terms.to)?;
+    // What a caller says goes to nobody whom it may not use, neither as a copy.
+    let barred = |provider| {
+        let known = principal.known.as_ref();
+        known.is_some_and(|known| known.access.provider(provider).is_err())
+    };
+    if to.providers.iter().any(|provider| barred(provider)) {
+        app.meters.routing.not_mirrored(&model.name, &to.name);
+        return None;
+    }
     let Some((slot, room)) = admitted(app, snapshot, terms, common.call.body.len()) else {
         app.meters.routing.not_mirrored(&model.name, &to.name);
         return None;
@@ -64,6 +83,7 @@ pub(super) fn send(
         Arc::clone(&to.name),
     ));
     let copy = Copy {
+        model: Arc::clone(&model.name),
         app: Arc::clone(app),
         snapshot: Arc::clone(snapshot),
         call: common.call.clone(),
@@ -95,10 +115,19 @@ fn admitted(
 impl Copy {
     async fn run(self) {
         let began = Instant::now();
-        let side = self.ask(began).await.unwrap_or(Side {
+        let Some(model) = self.snapshot.models.get(self.to) else {
+            return;
+        };
+        let Ok(lease) = self.reserve(model).await else {
+            self.app.meters.routing.not_mirrored(&self.model, &model.name);
+            return;
+        };
+        let mut spent = None;
+        let side = self.ask(began, &mut spent).await.unwrap_or(Side {
             duration: began.elapsed(),
             ..Side::default()
         });
+        self.record(model, &side, spent, lease);
         // Who sees the comparison may send the next copy.
         let comparison = Arc::clone(&self.comparison);
         drop(self);
@@ -106,7 +135,7 @@ impl Copy {
     }
 
     /// Ask until somebody answers.
-    async fn ask(&self, began: Instant) -> Option<Side> {
+    async fn ask(&self, began: Instant, spent: &mut Option<Used>) -> Option<Side> {
         let model = self.snapshot.models.get(self.to)?;
         let deadlines = model.deadlines();
         let longest = if self.call.streamed() {
@@ -136,9 +165,10 @@ impl Copy {
             chosen.who.purpose = Purpose::Mirror;
             let Finished { who, result, notes } = race::single(&common, chosen).await;
             match result {
-                Ok(Reply::Live(live)) => return Some(self.listen(*live, began).await),
+                Ok(Reply::Live(live)) => return Some(self.listen(*live, began, spent).await),
                 Ok(Reply::Whole { .. }) => {
                     self.account(who.target, notes.usage.as_ref());
+                    *spent = Some((Arc::clone(who.target), notes.usage));
                     return Some(Side {
                         ok: true,
                         duration: began.elapsed(),
@@ -153,7 +183,7 @@ impl Copy {
     }
 
     /// Take a stream to its end.
-    async fn listen(&self, live: Live, began: Instant) -> Side {
+    async fn listen(&self, live: Live, began: Instant, spent: &mut Option<Used>) -> Side {
         let Live {
             mut stream,
             target,
@@ -190,6 +220,7 @@ impl Copy {
             }
         }
         self.account(&target, stream.usage.as_ref());
+        *spent = Some((Arc::clone(&target), stream.usage));
         let output = stream.usage.map(|usage| usage.output);
         stream.release().await;
         Side {
@@ -200,6 +231,57 @@ impl Copy {
         }
     }
 
+    /// Room in the limits of the model and its providers, as little as there is: copies are few, and settled in full.
+    async fn reserve(&self, model: &PublicModel) -> Result<Option<Lease>, Refusal> {
+        if model.bounds.is_empty() {
+            return Ok(None);
+        }
+        let demand = Demand {
+            model: &model.name,
+            user: None,
+            key: None,
+            providers: &model.providers,
+            input: 0,
+            output: 0,
+            nano: 1,
+            overruled: &[],
+        };
+        let now_ms = settle::milliseconds(SystemTime::now());
+        self.app
+            .state
+            .bank
+            .reserve(&model.bounds, &demand, now_ms)
+            .await
+            .map(Some)
+    }
+
+    /// Its record in the ledger, and what it took of limits.
+    fn record(&self, model: &PublicModel, side: &Side, spent: Option<Used>, lease: Option<Lease>) {
+        let Some((target, usage)) = spent else { return };
+        settle::copy(
+            &self.app,
+            &self.snapshot,
+            settle::Copied {
+                request_id: &self.id,
+                operation: self.call.operation,
+                stream: self.call.streamed(),
+                model,
+                named: self.named(),
+                target: &target,
+                usage,
+                side,
+                lease,
+            },
+        );
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            asked: &self.call.envelope.model,
+            matched: &self.matched,
+        }
+    }
+
     /// What the copy used, and cost.
     fn account(&self, target: &Target, usage: Option<&Usage>) {
         let routing = &self.app.meters.routing;
@@ -207,7 +289,7 @@ impl Copy {
         let price = self
             .snapshot
             .tariff
-            .price(target, &Named::default(), super::super::unix_seconds());
+            .price(target, &self.named(), super::super::unix_seconds());
         if let (Some(price), Some(usage)) = (price, usage) {
             routing.cost(target.id.as_str(), Purpose::Mirror, &price, usage);
         }

@@ -104,14 +104,16 @@ async fn hedged<'a>(
             });
             return done;
         }
-        Err(failure) => failure.outcome,
+        Err(failure) => (!failure.unasked).then_some(failure.outcome),
     };
     let failed_first = done.who;
-    fallen.push(Fallen {
-        who: done.who,
-        outcome: failure,
-        took: done.who.began.elapsed(),
-    });
+    if let Some(outcome) = failure {
+        fallen.push(Fallen {
+            who: done.who,
+            outcome,
+            took: done.who.began.elapsed(),
+        });
+    }
     let learnt = match done.result {
         Err(failure) => search.failed(done.who.index, done.who.member, failure),
         Ok(_) => Ok(()),

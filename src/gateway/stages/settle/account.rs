@@ -13,9 +13,14 @@ use std::sync::Arc;
 
 /// Account for the calls of a request; what of it belongs on its access line.
 pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Record) -> Option<Box<Detours>> {
-    let now = super::super::unix_seconds();
     let price_of = |record: &Record, target: &Arc<Target>| {
-        let price = snapshot?.tariff.price(target, &record.named(), now)?;
+        let snapshot = snapshot?;
+        if target.price.is_none() && target.listed.is_none() && !target.model.is_the_clients() {
+            return None;
+        }
+        let price = snapshot
+            .tariff
+            .price(target, &record.named(), super::super::unix_seconds())?;
         Some(price.into_owned())
     };
     let price = record.target.as_ref().and_then(|target| price_of(record, target));

@@ -13,6 +13,7 @@ use crate::snapshot::{Snapshot, Tariff};
 use crate::telemetry::{Meters, NONE, Outcome, Purpose};
 use crate::units::{Cost, Price, Usage};
 use crate::upstream::Target;
+use crate::wire::Operation;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,6 +42,8 @@ struct Call {
     took: Duration,
     usage: Option<Usage>,
     estimated: bool,
+    /// Another was quicker.
+    overtaken: bool,
 }
 
 impl Call {
@@ -51,15 +54,17 @@ impl Call {
 
 /// Draw up the bill; none where nothing is counted and nothing recorded.
 pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> Option<Bill> {
-    let snapshot = ctx.snapshot.clone()?;
     let lease = ctx.lease.take();
     let ledger = app.ledger.load_full().filter(|_| is_recorded(ctx));
     if lease.is_none() && ledger.is_none() {
         return None;
     }
+    let snapshot = ctx.snapshot.clone()?;
     let now_ms = milliseconds(SystemTime::now());
     let named = ctx.record.named();
-    let began = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+    // As reserved: a price that changes meanwhile is for later requests.
+    let began_ms = now_ms.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or_default());
+    let began = i64::try_from(began_ms / 1000).unwrap_or(i64::MAX);
     let answer = ctx.record.usage;
     let call = |target: &Arc<Target>, purpose: Purpose, outcome: &'static str| Call {
         target: Arc::clone(target),
@@ -69,20 +74,16 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
         took: duration,
         usage: None,
         estimated: false,
+        overtaken: false,
     };
     let calls: Vec<Call> = ctx
         .record
         .tries
         .iter()
-        .map(|tried: &Try| Call {
-            took: tried.took,
-            usage: used(tried, answer.as_ref()),
-            estimated: tried.estimated,
-            ..call(&tried.target, tried.purpose, tried.outcome.as_str())
-        })
+        .map(|tried| fell(ctx, tried, call(&tried.target, tried.purpose, tried.outcome.as_str())))
         .collect();
     // The last target asked is among the calls that fell when nobody answered.
-    let asked = u32::try_from(calls.len()).unwrap_or(u32::MAX) < ctx.record.attempts;
+    let asked = ctx.record.answered || u32::try_from(calls.len()).unwrap_or(u32::MAX) < ctx.record.attempts;
     let record = &ctx.record;
     let outcome = outcome(record.error, record.status);
     let answered = record.target.as_ref().filter(|_| asked).map(|target| Call {
@@ -110,16 +111,33 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
     })
 }
 
+/// A call that did not answer, with what it used.
+fn fell(ctx: &RequestContext, tried: &Try, call: Call) -> Call {
+    let told = used(tried, ctx.record.usage.as_ref());
+    // The time was up, which the client may have set, and the prompt was sent.
+    let in_vain = || prompt_of(ctx).filter(|_| tried.outcome == Outcome::TotalTimeout);
+    Call {
+        took: tried.took,
+        usage: told.or_else(in_vain),
+        estimated: tried.estimated || told.is_none(),
+        overtaken: tried.outcome == Outcome::Overtaken,
+        ..call
+    }
+}
+
 /// What a client is charged with that left before the answer's usage was known, and nobody counts it: the prompt was sent.
 fn left_early(ctx: &RequestContext, answer: Option<Usage>) -> Option<Usage> {
     let left = ctx.record.status == 499 && answer.is_none() && ctx.record.uncounted.is_none();
-    match (left, ctx.prompt) {
-        (true, Some(prompt)) => Some(Usage {
-            input: Ratio::default().likely(&prompt),
-            ..Usage::default()
-        }),
-        _ => answer,
-    }
+    if left { prompt_of(ctx) } else { answer }
+}
+
+/// The prompt, where its size was told before it went out.
+fn prompt_of(ctx: &RequestContext) -> Option<Usage> {
+    let prompt = ctx.prompt?;
+    Some(Usage {
+        input: Ratio::default().likely(&prompt),
+        ..Usage::default()
+    })
 }
 
 fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duration, outcome: &'static str) -> Row {
@@ -167,6 +185,13 @@ fn outcome(error: Option<ErrorKind>, status: u16) -> &'static str {
 }
 
 impl Bill {
+    /// The request is over; what it used is counted yet.
+    pub(super) fn wait(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.over(milliseconds(SystemTime::now()));
+        }
+    }
+
     /// The provider told its usage, or nobody was asked.
     pub(super) fn close(self) {
         self.settle();
@@ -178,7 +203,34 @@ impl Bill {
             answered.usage = Some(usage);
             answered.estimated = true;
         }
+        // They read the same prompt.
+        let overtaken = self
+            .calls
+            .iter_mut()
+            .filter(|call| call.overtaken && call.usage.is_none());
+        for call in overtaken {
+            call.usage = Some(Usage {
+                input: usage.input,
+                ..Usage::default()
+            });
+            call.estimated = true;
+        }
         self.settle();
+    }
+
+    /// An answer that tells no usage has the price of a request, if it has one; of one that passes unread the cost is not known,
+    /// and never nothing. Whether it is known.
+    fn price_untold(&mut self) -> bool {
+        let ok = self.row.outcome == "ok";
+        let untold = self.answered.as_mut().filter(|call| ok && call.usage.is_none());
+        let Some(answered) = untold else { return true };
+        if self.row.operation == "passthrough" {
+            return false;
+        }
+        if self.row.operation != Operation::CountTokens.as_str() {
+            answered.usage = Some(Usage::default());
+        }
+        true
     }
 
     fn settle(mut self) {
@@ -188,9 +240,14 @@ impl Bill {
         {
             ratio.learn(prompt, usage.input);
         }
+        let known = self.price_untold();
         let all: Vec<&Call> = self.calls.iter().chain(&self.answered).collect();
         let spent: Vec<Spent<'_>> = all.iter().map(|call| self.spent(call)).collect();
-        if let Some(lease) = self.lease.take() {
+        if let Some(mut lease) = self.lease.take() {
+            if all.is_empty() && self.row.outcome == "ok" {
+                // Answered here: a request all the same.
+                lease.sent();
+            }
             let charged = lease.settle(&spent, now_ms);
             self.row.charges = charged
                 .into_iter()
@@ -201,7 +258,7 @@ impl Bill {
                 })
                 .collect();
         }
-        let (mut usage, mut cost, mut priced) = (Usage::default(), Cost::default(), true);
+        let (mut usage, mut cost, mut priced) = (Usage::default(), Cost::default(), known);
         for call in &all {
             let Some(used) = call.usage else { continue };
             usage.add(&used);
@@ -261,11 +318,12 @@ impl Bill {
     }
 }
 
-fn short(time: Duration) -> u32 {
+pub(super) fn short(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-fn milliseconds(time: SystemTime) -> u64 {
+/// Milliseconds since 1970.
+pub(in crate::gateway::stages) fn milliseconds(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
