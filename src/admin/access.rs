@@ -25,7 +25,10 @@ const MOST_COUNTED: usize = 4096;
 /// Who may use the admin API.
 pub struct Access {
     operators: HashMap<[u8; 32], Identity>,
-    networks: Vec<IpNet>,
+    /// None: from anywhere.
+    networks: Option<Vec<IpNet>>,
+    /// Operators are configured, whether or not their tokens could be read.
+    guarded: bool,
     /// Tokens of identity providers may be operators'.
     oidc: bool,
     pub(super) failures: Throttle,
@@ -44,7 +47,8 @@ impl Default for Access {
     fn default() -> Self {
         Self {
             operators: HashMap::new(),
-            networks: Vec::new(),
+            networks: None,
+            guarded: false,
             oidc: false,
             failures: Throttle::new(FAILURES),
             requests: Throttle::new(REQUESTS),
@@ -53,18 +57,22 @@ impl Default for Access {
 }
 
 impl Access {
-    /// As configured; reads the tokens. `oidc`: some identity provider's tokens carry operator roles. Every problem at once,
-    /// none with a secret in it.
-    pub fn new(admin: &Admin, oidc: bool) -> Result<Self, Vec<String>> {
+    /// As configured; reads the tokens. `oidc`: some identity provider's tokens carry operator roles. With it comes every
+    /// problem, none with a secret in it: what has one lets nobody in, and opens nothing to those who need no token otherwise.
+    pub fn new(admin: &Admin, oidc: bool) -> (Self, Vec<String>) {
         let mut access = Self {
             oidc,
+            guarded: !admin.operators.is_empty(),
+            networks: (!admin.allowed_ips.is_empty()).then(Vec::new),
             ..Self::default()
         };
         let mut problems = Vec::new();
+        let mut shared = Vec::new();
         for (name, operator) in &admin.operators {
             let place = format!("admin.operators.{name}");
             if (operator.role == Role::TeamAdmin) != operator.team.is_some() {
                 problems.push(format!("{place}: a team-admin has a `team`, and nobody else has"));
+                continue;
             }
             let token = match operator.token.read() {
                 Ok(token) => token,
@@ -77,6 +85,7 @@ impl Access {
                 problems.push(format!(
                     "{place}.token: shorter than {SHORTEST_TOKEN} characters, or far too long"
                 ));
+                continue;
             }
             let identity = Identity {
                 name: name.clone(),
@@ -84,22 +93,28 @@ impl Access {
                 team: operator.team.clone(),
                 via: "token",
             };
-            if let Some(other) = access.operators.insert(hash(token.expose()), identity) {
+            let hash = hash(token.expose());
+            if let Some(other) = access.operators.insert(hash, identity) {
                 problems.push(format!("{place}.token: the same as that of `{}`", other.name));
+                shared.push(hash);
             }
+        }
+        // Nobody can say whose it is.
+        for hash in shared {
+            access.operators.remove(&hash);
         }
         for network in &admin.allowed_ips {
             match network
                 .parse::<IpNet>()
                 .or_else(|_| network.parse::<IpAddr>().map(IpNet::from))
             {
-                Ok(network) => access.networks.push(network),
+                Ok(network) => access.networks.get_or_insert_default().push(network),
                 Err(_) => problems.push(format!(
                     "admin.allowed_ips: {network:?} is not a network such as 10.0.0.0/8"
                 )),
             }
         }
-        if problems.is_empty() { Ok(access) } else { Err(problems) }
+        (access, problems)
     }
 
     /// These operators, by their tokens.
@@ -115,7 +130,7 @@ impl Access {
 
     /// Whether anybody is an operator. If not, what needs none can be done by whoever reaches the listener.
     pub fn has_operators(&self) -> bool {
-        self.oidc || !self.operators.is_empty()
+        self.oidc || self.guarded || !self.operators.is_empty()
     }
 
     /// Whether tokens of identity providers are worth a look.
@@ -126,7 +141,8 @@ impl Access {
     /// Whether an address may connect.
     pub fn admits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.networks.is_empty() || self.networks.iter().any(|network| network.contains(&address))
+        let within = |networks: &Vec<IpNet>| networks.iter().any(|network| network.contains(&address));
+        self.networks.as_ref().is_none_or(within)
     }
 
     /// The operator whose token this is.
@@ -236,7 +252,8 @@ mod tests {
             allowed_ips: vec!["10.0.0.0/8".to_owned(), "::1".to_owned()],
             ..Admin::default()
         };
-        let access = Access::new(&admin, false).unwrap();
+        let (access, problems) = Access::new(&admin, false);
+        assert!(problems.is_empty() && !access.has_operators());
         for (address, admitted) in [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),
@@ -249,7 +266,9 @@ mod tests {
             allowed_ips: vec!["ten".to_owned()],
             ..Admin::default()
         };
-        assert!(Access::new(&wrong, false).is_err());
+        let (access, problems) = Access::new(&wrong, false);
+        assert_eq!(problems.len(), 1);
+        assert!(!access.admits("127.0.0.1".parse().unwrap()), "nobody, not everybody");
     }
 
     #[test]
@@ -263,17 +282,41 @@ mod tests {
         };
         std::fs::write(&path, token).unwrap();
         let admin: Admin = operators("owner");
-        let access = Access::new(&admin, false).unwrap();
+        let (access, _) = Access::new(&admin, false);
         assert_eq!(access.by_token(token).unwrap().name, "ann");
         assert!(access.by_token(&token[..31]).is_none());
         assert!(!format!("{access:?}").contains(token));
-        assert!(Access::new(&operators("team-admin"), false).is_err());
+        let (access, problems) = Access::new(&operators("team-admin"), false);
+        assert!(access.by_token(token).is_none() && problems.len() == 1);
         std::fs::write(&path, "short").unwrap();
-        let problems = Access::new(&admin, false).unwrap_err().join("\n");
+        let (access, problems) = Access::new(&admin, false);
+        assert!(access.by_token("short").is_none());
+        assert!(
+            access.has_operators(),
+            "an operator who is not let in opens nothing to others"
+        );
+        let problems = problems.join("\n");
         assert!(
             problems.contains("admin.operators.ann.token") && !problems.contains("short\""),
             "{problems}"
         );
+        std::fs::remove_file(&path).unwrap();
+        assert!(Access::new(&admin, false).0.has_operators());
+    }
+
+    #[test]
+    fn a_token_that_two_operators_share_is_nobodys() {
+        let path = std::env::temp_dir().join(format!("cirque-operators-{}", std::process::id()));
+        let token = "0123456789abcdef0123456789abcdef";
+        std::fs::write(&path, token).unwrap();
+        let reference = format!("file:{}", path.display());
+        let operator = |role: &str| serde_json::json!({"token": reference, "role": role});
+        let operators =
+            serde_json::json!({"ann": operator("owner"), "bob": operator("auditor"), "eve": operator("admin")});
+        let admin: Admin = serde_json::from_value(serde_json::json!({ "operators": operators })).unwrap();
+        let (access, problems) = Access::new(&admin, false);
+        assert!(access.by_token(token).is_none() && access.has_operators());
+        assert_eq!(problems.len(), 2);
         std::fs::remove_file(&path).unwrap();
     }
 }

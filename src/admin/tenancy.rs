@@ -188,7 +188,7 @@ pub struct PriceEntry {
 /// An operator who proved who that is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Name under `admin.operators`, or what an identity provider calls the person.
+    /// Name under `admin.operators`, or the identity provider's name, `/`, and what it calls the person.
     pub name: String,
     /// What that operator may do.
     pub role: Role,

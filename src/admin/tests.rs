@@ -201,7 +201,7 @@ async fn who_is_not_admitted_is_not_answered() {
         allowed_ips: vec!["192.0.2.0/24".to_owned()],
         ..crate::config::Admin::default()
     };
-    let access = Access::new(&admin, false).unwrap();
+    let (access, _) = Access::new(&admin, false);
     let state = AdminState {
         meters: Meters::new().unwrap(),
         readiness: Arc::default(),

@@ -76,8 +76,11 @@ pub fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option
         }
     }
     for pair in query.unwrap_or_default().split('&') {
-        if let Some((QUERY, value)) = pair.split_once('=') {
-            if value.contains(['%', '+']) {
+        if let Some((name, value)) = pair.split_once('=')
+            && is_in_query(name)
+        {
+            // Written in an odd way it might be read as another one further on.
+            if name != QUERY || value.contains(['%', '+']) {
                 return Err(CredentialError::Unreadable);
             }
             found.add(visible(value.as_bytes())?)?;
@@ -88,6 +91,11 @@ pub fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option
         None if found.other_scheme => Err(CredentialError::Scheme),
         None => Ok(None),
     }
+}
+
+/// Whether this is the name of [`QUERY`], percent-encoded or not.
+pub fn is_in_query(name: &str) -> bool {
+    name == QUERY || (name.contains('%') && percent_encoding::percent_decode_str(name).eq(QUERY.bytes()))
 }
 
 #[derive(Default)]
@@ -207,10 +215,13 @@ mod tests {
                 "{bad}"
             );
         }
-        assert_eq!(
-            find(&HeaderMap::new(), Some("key=a%62")),
-            Err(CredentialError::Unreadable)
-        );
+        for odd in ["key=a%62", "k%65y=a", "alt=sse&%6B%65%79=a"] {
+            assert_eq!(
+                find(&HeaderMap::new(), Some(odd)),
+                Err(CredentialError::Unreadable),
+                "{odd}"
+            );
+        }
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub fn shown(text: &str) -> Value {
             }
         }
     }
+    let keys = value.get_mut("keys").and_then(Value::as_object_mut);
+    for hash in keys
+        .into_iter()
+        .flat_map(|all| all.values_mut())
+        .filter_map(|key| key.get_mut("hash"))
+    {
+        *hash = HIDDEN.into();
+    }
     let urls = value.pointer_mut("/redis/urls").and_then(Value::as_array_mut);
     for url in urls.into_iter().flatten() {
         if let Some(hidden) = url.as_str().and_then(without_password) {
@@ -46,10 +54,16 @@ mod tests {
         let text = "
 redis: { urls: [ 'redis://me:hunter2@h:1/0', env:REDIS ] }
 providers: { a: { kind: openai, api_key: env:KEY, headers: { x-token: tiger, x-ref: file:/a } } }
+keys: { ci: { hash: 0badc0de, team: search }, b: { secret: env:B } }
 ";
         let value = shown(text);
         let all = value.to_string();
-        assert!(!all.contains("hunter2") && !all.contains("tiger"), "{all}");
+        assert!(
+            !all.contains("hunter2") && !all.contains("tiger") && !all.contains("0badc0de"),
+            "{all}"
+        );
+        assert_eq!(value["keys"]["ci"]["team"], "search");
+        assert_eq!(value["keys"]["b"]["secret"], "env:B");
         assert_eq!(value["providers"]["a"]["api_key"], "env:KEY");
         assert_eq!(value["providers"]["a"]["headers"]["x-ref"], "file:/a");
         assert_eq!(value["redis"]["urls"][1], "env:REDIS");

@@ -392,3 +392,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_token_names_must_go_together() {
+    let objects = [
+        object(Kind::Organisation, "other", json!({})),
+        object(Kind::Team, "ads", json!({"organisation": "other"})),
+        object(Kind::Team, "loose", json!({})),
+    ];
+    let directory = build(&config(&acme()), &objects);
+    let person = |organisation, team, project| {
+        let named = Named {
+            organisation,
+            team,
+            project,
+            user: Some("eve"),
+        };
+        let found = directory.person(&named);
+        found.map(|it| it.tenant.team.as_deref().unwrap_or_default().to_owned())
+    };
+    assert_eq!(person(Some("acme"), None, Some("web")).unwrap(), "search");
+    assert_eq!(person(Some("other"), Some("loose"), None).unwrap(), "loose");
+    for (organisation, team, project, kind) in [
+        (None, Some("ads"), Some("web"), TenantKind::Project),
+        (Some("acme"), Some("ads"), None, TenantKind::Team),
+        (Some("other"), None, Some("web"), TenantKind::Team),
+    ] {
+        assert_eq!(person(organisation, team, project).unwrap_err().kind, kind);
+    }
+}

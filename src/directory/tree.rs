@@ -102,8 +102,9 @@ impl Tree {
         })
     }
 
-    /// Find the tenants of a caller: those it names, else those that its project and user name. `known_user`: a user must
-    /// exist too.
+    /// Find the tenants of a caller: those it names, else those that its project and user name. `known_user`: an operator wrote
+    /// this; a user must exist too. Otherwise a project of another team than the one that is named does not exist, nor a team of
+    /// another organisation.
     pub(super) fn find(&self, outer: &Outer<'_>, known_user: bool) -> Result<Found<'_>, UnknownTenant> {
         let user = match self.get(TenantKind::User, outer.user) {
             Err(_) if !known_user => None,
@@ -115,12 +116,44 @@ impl Tree {
         let team = self.get(TenantKind::Team, outer.team.or_else(of_inner).or_else(of_user))?;
         let of_team = || team.and_then(|(_, node)| node.organisation.as_deref());
         let organisation = self.get(TenantKind::Organisation, outer.organisation.or_else(of_team))?;
+        if !known_user {
+            // What somebody else claims must go together: the limits of the team whose project it is could be evaded, and those
+            // of an organisation that has nothing to do with it used up.
+            together(
+                TenantKind::Project,
+                project,
+                project.and_then(|(_, node)| node.team.as_ref()),
+                team,
+            )?;
+            together(
+                TenantKind::Team,
+                team,
+                team.and_then(|(_, node)| node.organisation.as_ref()),
+                organisation,
+            )?;
+        }
         Ok(Found {
             organisation,
             team,
             project,
             user,
         })
+    }
+}
+
+/// Whether what an inner tenant belongs to is the outer one.
+fn together(
+    kind: TenantKind,
+    inner: Option<(&Arc<str>, &Node)>,
+    own: Option<&Arc<str>>,
+    outer: Option<(&Arc<str>, &Node)>,
+) -> Result<(), UnknownTenant> {
+    match (inner, own, outer) {
+        (Some((name, _)), Some(own), Some((outer, _))) if own != outer => Err(UnknownTenant {
+            kind,
+            name: name.to_string(),
+        }),
+        _ => Ok(()),
     }
 }
 

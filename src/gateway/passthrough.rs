@@ -6,6 +6,7 @@
 //! What it says of a target is in `passthrough/blame.rs`.
 
 mod blame;
+mod strip;
 
 use self::blame::{Ending, ending, report, speaks};
 use super::App;
@@ -71,29 +72,6 @@ impl Passing {
         }
     }
 }
-
-const PROTOCOLS: HeaderName = HeaderName::from_static("sec-websocket-protocol");
-
-/// Credentials and proxy trails of clients, which never go upstream.
-const NEVER_FORWARDED: [&str; 14] = [
-    "authorization",
-    "proxy-authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "cookie",
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "cf-connecting-ip",
-    "via",
-    "openai-organization",
-    "openai-project",
-    "true-client-ip",
-];
-
-/// Beginnings of others: what is said to this gateway, and more trails.
-const NEVER_FORWARDED_BEGINNINGS: [&str; 2] = ["x-cirque-", "x-forwarded-"];
 
 /// Response headers that reach the client.
 const RETURNED: [&str; 22] = [
@@ -197,15 +175,15 @@ pub async fn request(
     let Some(site) = ctx.passthrough.as_ref().and_then(Passing::site) else {
         return Ok(());
     };
-    strip(request);
+    strip::headers(request);
     for (name, value) in site.headers() {
         request.insert_header(name.clone(), value.clone())?;
     }
-    strip_protocol_credentials(request)?;
+    strip::protocols(request)?;
     let uri = &session.req_header().uri;
     let below = uri.path().strip_prefix("/v1").unwrap_or_default();
     let mut path = format!("{}{below}", site.base.path);
-    if let Some(query) = uri.query().map(without_key).filter(|query| !query.is_empty()) {
+    if let Some(query) = uri.query().map(strip::query).filter(|query| !query.is_empty()) {
         path.push('?');
         path.push_str(&query);
     }
@@ -226,49 +204,6 @@ pub async fn request(
                 .map_err(|fault| Error::explain(ErrorType::HTTPStatus(502), fault.to_string()))
         }
     }
-}
-
-/// Take out what is not for the provider.
-fn strip(request: &mut RequestHeader) {
-    for name in NEVER_FORWARDED {
-        request.remove_header(name);
-    }
-    let private = |name: &&HeaderName| {
-        let mut beginnings = NEVER_FORWARDED_BEGINNINGS.iter();
-        beginnings.any(|beginning| name.as_str().starts_with(beginning))
-    };
-    let names: Vec<HeaderName> = request.headers.keys().filter(private).cloned().collect();
-    for name in names {
-        request.remove_header(&name);
-    }
-}
-
-/// Browsers cannot set headers on a websocket, so OpenAI's realtime clients put credentials among the subprotocols.
-fn strip_protocol_credentials(request: &mut RequestHeader) -> pingora::Result<()> {
-    let Some(offered) = request.headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()) else {
-        return Ok(());
-    };
-    let secret = ["openai-insecure-api-key.", "openai-organization.", "openai-project."];
-    let kept: Vec<&str> = offered
-        .split(',')
-        .map(str::trim)
-        .filter(|protocol| !secret.iter().any(|prefix| protocol.starts_with(prefix)))
-        .collect();
-    let kept = kept.join(", ");
-    if kept.is_empty() {
-        request.remove_header(&PROTOCOLS);
-        return Ok(());
-    }
-    request.insert_header(PROTOCOLS, kept)
-}
-
-/// The query without `key=`, where Gemini's SDKs put a credential.
-fn without_key(query: &str) -> String {
-    let kept: Vec<&str> = query
-        .split('&')
-        .filter(|pair| pair.split('=').next() != Some("key"))
-        .collect();
-    kept.join("&")
 }
 
 /// Only what the allow-list names, and our own headers.
@@ -453,51 +388,4 @@ pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut
     let request = session.req_header();
     let (method, path) = (request.method.clone(), request.uri.path().to_owned());
     settle::run(app, ctx, &method, &path);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_among_websocket_protocols_are_removed() {
-        for (offered, sent) in [
-            (
-                "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1",
-                Some("realtime, openai-beta.realtime-v1"),
-            ),
-            ("openai-insecure-api-key.sk-1", None),
-        ] {
-            let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-            request.insert_header(PROTOCOLS, offered).unwrap();
-            strip_protocol_credentials(&mut request).unwrap();
-            assert_eq!(
-                request.headers.get(PROTOCOLS).map(|value| value.to_str().unwrap()),
-                sent
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_said_to_the_gateway_stays_here() {
-        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
-        for name in [
-            "x-cirque-metadata",
-            "x-cirque-timeout-ms",
-            "x-forwarded-client-cert",
-            "cf-connecting-ip",
-        ] {
-            request.insert_header(name, "secret").unwrap();
-        }
-        request.insert_header("x-mine", "kept").unwrap();
-        strip(&mut request);
-        let left: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-mine"]);
-    }
-
-    #[test]
-    fn a_key_in_the_query_is_removed() {
-        assert_eq!(without_key("a=1&key=SECRET&b=2&keys=3"), "a=1&b=2&keys=3");
-        assert_eq!(without_key("key=SECRET"), "");
-    }
 }

@@ -99,13 +99,11 @@ impl Housekeeping {
             .jwt
             .values()
             .any(|jwt| jwt.claims.roles.is_some() || jwt.map.iter().any(|map| map.role.is_some()));
-        let access = admin::Access::new(&config.admin, oidc).unwrap_or_else(|problems| {
-            // Checked before the process began; a secret may have gone since.
-            for problem in problems {
-                tracing::error!(problem, "an operator is not let in");
-            }
-            admin::Access::default()
-        });
+        let (access, problems) = admin::Access::new(&config.admin, oidc);
+        // Checked before the process began; a secret may have gone since.
+        for problem in problems {
+            tracing::error!(problem, "an operator is not let in");
+        }
         let Some(lasting) = &self.lasting else {
             return admin::Api::new(access, None, Arc::new(admin::NoTenancy));
         };

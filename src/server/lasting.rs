@@ -13,29 +13,25 @@
 pub(super) use self::keeping::{join, keep_limits};
 pub(super) use self::opened::Opened;
 
+mod callers;
 mod copy;
 mod keeping;
 mod opened;
 mod sink;
 
 use super::tenancy::prices;
-use crate::auth::{KeyHasher, Networks};
-use crate::config::{self, Config, TenantKind};
-use crate::directory::{Directory, FileKeys, Sources};
+use crate::auth::KeyHasher;
+use crate::config::{self, Config};
 use crate::gateway::App;
-use crate::gateway::accounts::Accounts;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
-use crate::limits::{Bank, Bound, ScopeKind};
 use crate::prices::Table;
 use crate::secret::Secret;
-use crate::snapshot::issuers::{certificate_keys, issuers};
-use crate::snapshot::{Snapshot, Stored};
+use crate::snapshot::Stored;
 use crate::storage::redis::{RedisExchange, Settings};
-use crate::storage::{self, Object, Store, StoreError};
+use crate::storage::{self, Object, Store};
 use anyhow::Context;
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -59,12 +55,16 @@ pub(super) struct Lasting {
     key_secret: Secret,
     /// What the store holds, as last read.
     held: Mutex<Held>,
-    /// One rebuild at a time, so that an older one never replaces a newer one.
-    rebuilding: tokio::sync::Mutex<()>,
     /// Budgets go on from what they had used before this start.
     restored: AtomicBool,
     /// Until then the process that this one takes over from may charge budgets, which only the store tells.
     shares_until: Option<Instant>,
+    /// Revision of the store that was taken up as a whole: callers, prices.
+    taken_up: AtomicI64,
+    /// One reading of the store at a time, so that what was read earlier never replaces what was read later.
+    reading: tokio::sync::Mutex<()>,
+    /// One rebuild at a time, so that an older one never replaces a newer one; and the file that the last one was of.
+    rebuilding: tokio::sync::Mutex<Option<Arc<callers::File>>>,
     runtime: Runtime,
 }
 
@@ -89,19 +89,19 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
                 .context("redis.urls")?,
         );
     }
+    let authorities = redis.ca_file.as_ref().map(|path| {
+        let read = std::fs::read(path);
+        read.with_context(|| format!("redis.ca_file {}", path.display()))
+    });
     let defaults = Settings::new(urls);
-    let ca = redis
-        .ca_file
-        .as_ref()
-        .map(|path| std::fs::read(path).with_context(|| format!("redis.ca_file {}", path.display())));
     let settings = Settings {
+        ca: authorities.transpose()?,
         cluster: redis.cluster,
         prefix: redis.prefix.clone().unwrap_or_else(|| defaults.prefix.clone()),
         timeout: redis.timeout.map_or(defaults.timeout, config::Interval::as_duration),
         instance_expiry: redis
             .instance_expiry
             .map_or(defaults.instance_expiry, config::Interval::as_duration),
-        ca: ca.transpose()?,
         ..defaults
     };
     RedisExchange::connect(settings)
@@ -151,10 +151,12 @@ impl Lasting {
             hasher,
             state_dir,
             key_secret: secret,
+            taken_up: AtomicI64::new(held.revision),
             held: Mutex::new(held),
-            rebuilding: tokio::sync::Mutex::new(()),
             restored: AtomicBool::new(false),
             shares_until,
+            reading: tokio::sync::Mutex::default(),
+            rebuilding: tokio::sync::Mutex::default(),
             runtime,
         });
         if let Some(ledger) = lasting.ledger.as_ref().filter(|_| leftover) {
@@ -200,54 +202,6 @@ impl Lasting {
         &self.hasher
     }
 
-    /// Take up what is new in the store. Whether there was anything.
-    pub async fn refresh(&self, config: &Config, app: &App) -> Result<bool, StoreError> {
-        let known = self.revision();
-        let newest = self.store.revision().await?;
-        if newest <= known {
-            return Ok(false);
-        }
-        let changes = self.store.changes(known).await?;
-        let secrets = self.store.secrets(storage::PROVIDER_SECRET).await?;
-        {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another task may have read later and been faster.
-            let fresh = newest >= held.revision;
-            let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
-                .into_iter()
-                .map(|object| ((object.kind, object.name.clone()), object))
-                .collect();
-            for object in changes {
-                held.revision = held.revision.max(object.revision);
-                let key = (object.kind, object.name.clone());
-                if object.deleted {
-                    objects.remove(&key);
-                } else {
-                    objects.insert(key, object);
-                }
-            }
-            held.objects = objects.into_values().collect();
-            held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-            if fresh {
-                // Of a change of secrets no object tells.
-                held.revision = held.revision.max(newest);
-                held.secrets = secrets;
-            }
-        }
-        if let Err(problems) = self.rebuild(config, app).await {
-            for problem in problems {
-                tracing::error!(problem, "callers cannot be made known");
-            }
-        }
-        {
-            let _one = self.rebuilding.lock().await;
-            self.take_secrets(config, app);
-            self.reprice(config, app);
-        }
-        self.keep_copy().await;
-        Ok(true)
-    }
-
     /// What the store was last read to hold.
     pub fn objects(&self) -> Vec<Object> {
         self.held().objects
@@ -264,117 +218,6 @@ impl Lasting {
     /// All prices that hold.
     pub fn price_table(&self, config: &Config) -> Table {
         prices::table(config, &prices::overrides(&self.held().objects))
-    }
-
-    /// Take up what the store says of secrets, if it says something else than before. What cannot be used leaves the snapshot that
-    /// runs: nothing else is built until that is mended.
-    fn take_secrets(&self, config: &Config, app: &App) {
-        let secrets = self.held().secrets;
-        if **app.state.stored_secrets.load() == secrets {
-            return;
-        }
-        app.state.stored_secrets.store(Arc::new(secrets));
-        if config::stored_secrets(config).is_empty() {
-            return;
-        }
-        match Snapshot::build(config, &app.state) {
-            Ok(snapshot) => {
-                let snapshot = Arc::new(snapshot);
-                app.snapshot.store(Arc::clone(&snapshot));
-                app.state.adopt(&snapshot);
-                tracing::info!("stored secrets taken up");
-            }
-            Err(problems) => {
-                for problem in problems {
-                    tracing::error!(problem, "stored secrets are not taken up; what runs goes on");
-                }
-            }
-        }
-    }
-
-    /// Take up what the store says of prices, if it says something else than before.
-    fn reprice(&self, config: &Config, app: &App) {
-        let overrides = prices::overrides(&self.held().objects);
-        if **app.state.price_overrides.load() == overrides {
-            return;
-        }
-        let before = app.state.price_overrides.swap(Arc::new(overrides));
-        match Snapshot::build(config, &app.state) {
-            Ok(snapshot) => {
-                let snapshot = Arc::new(snapshot);
-                app.snapshot.store(Arc::clone(&snapshot));
-                app.state.adopt(&snapshot);
-                tracing::info!("prices of the store taken up");
-            }
-            Err(problems) => {
-                app.state.price_overrides.store(before);
-                for problem in problems {
-                    tracing::error!(problem, "prices of the store are not taken up");
-                }
-            }
-        }
-    }
-
-    /// Make callers known anew, of this configuration and what the store was last read to hold.
-    pub async fn rebuild(&self, config: &Config, app: &App) -> Result<(), Vec<String>> {
-        let _one = self.rebuilding.lock().await;
-        let held = self.held();
-        let before = app.accounts.load_full();
-        let accounts = self.build(config, app, &held.objects, before.as_deref())?;
-        app.meters
-            .accounts
-            .keys
-            .set(i64::try_from(accounts.directory.key_count()).unwrap_or(i64::MAX));
-        app.accounts.store(Some(Arc::new(accounts)));
-        Ok(())
-    }
-
-    fn build(
-        &self,
-        config: &Config,
-        app: &App,
-        objects: &[Object],
-        before: Option<&Accounts>,
-    ) -> Result<Accounts, Vec<String>> {
-        let (bank, transport) = (&app.state.bank, &app.transport);
-        let (file_keys, problems) = FileKeys::read(config, &self.hasher);
-        if !problems.is_empty() {
-            return Err(problems.iter().map(ToString::to_string).collect());
-        }
-        let directory = Directory::build(&Sources {
-            config,
-            file_keys: &file_keys,
-            objects,
-        });
-        for (entry, fault) in directory.faults() {
-            tracing::warn!(
-                kind = entry.kind.as_str(),
-                name = &*entry.name,
-                fault,
-                "does not run as written"
-            );
-        }
-        let bounds = directory
-            .scopes()
-            .iter()
-            .map(|scope| bound(bank, scope_kind(scope.kind), &scope.name, &scope.limits, &scope.budgets))
-            .collect();
-        let wrong = |what: &str| vec![format!("auth.trusted_proxies: {what}")];
-        let proxies = Networks::compile(config.auth.trusted_proxies.iter().map(String::as_str)).map_err(wrong)?;
-        let issuers = issuers(config, transport, before.and_then(|before| before.issuers.as_deref()))?;
-        Ok(Accounts {
-            directory,
-            bounds,
-            hasher: Arc::clone(&self.hasher),
-            trusted_proxies: proxies,
-            issuers: issuers.map(Arc::new),
-            certificates: certificate_keys(config),
-        })
-    }
-
-    /// The newest change that is known.
-    fn revision(&self) -> storage::Revision {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).revision
     }
 
     fn held(&self) -> Held {
@@ -426,26 +269,5 @@ fn wait_for_leftovers(ledger: &Ledger) {
     std::thread::sleep(Duration::from_millis(100));
     while Instant::now() < until && ledger.stats(0).adopted > 0 {
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn bound(
-    bank: &Bank,
-    kind: ScopeKind,
-    name: &str,
-    limits: &[config::Limit],
-    budgets: &[config::Budget],
-) -> Box<[Arc<Bound>]> {
-    let rules = config::bounds(kind, name, limits, budgets);
-    rules.into_iter().map(|rule| bank.bind(Arc::new(rule))).collect()
-}
-
-fn scope_kind(kind: TenantKind) -> ScopeKind {
-    match kind {
-        TenantKind::Organisation => ScopeKind::Organisation,
-        TenantKind::Team => ScopeKind::Team,
-        TenantKind::Project => ScopeKind::Project,
-        TenantKind::User => ScopeKind::User,
-        TenantKind::Key => ScopeKind::Key,
     }
 }

@@ -147,6 +147,7 @@ impl Reloader {
                 before.keeps() != config.keeps() || before.store != config.store,
             ),
             ("redis", before.redis != config.redis),
+            ("auth.key_secret", before.auth.key_secret != config.auth.key_secret),
             ("ledger", before.ledger != config.ledger),
         ] {
             if changed {
@@ -155,6 +156,12 @@ impl Reloader {
                     "this block is read at start only; restart (or upgrade) to apply its change"
                 );
             }
+        }
+        if before.admin.operators != config.admin.operators || before.admin.allowed_ips != config.admin.allowed_ips {
+            tracing::error!(
+                block = "admin",
+                "operators and allowed_ips are read at start only: who was taken out STILL HAS ACCESS until a restart (or upgrade)"
+            );
         }
     }
 }

@@ -50,8 +50,7 @@ impl Tenants {
 #[async_trait]
 impl Tenancy for Tenants {
     async fn changed(&self) {
-        let config = self.config.load_full();
-        match self.lasting.refresh(&config, &self.app).await {
+        match self.lasting.refresh(&self.app).await {
             Ok(_) => self.lasting.announce().await,
             Err(error) => tracing::error!(%error, "a change in the store is not known here yet"),
         }
@@ -144,7 +143,8 @@ impl Tenancy for Tenants {
             _ => return None,
         };
         Some(Identity {
-            name: identity.user.clone(),
+            // Users are unique within their issuer only; no declared operator has a `/` in its name.
+            name: format!("{}/{}", identity.issuer, identity.user),
             role,
             team: identity.team.clone(),
             via: "oidc",

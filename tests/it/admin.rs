@@ -14,7 +14,8 @@ pub fn ask(gateway: &Gateway, method: &str, path: &str, body: &str) -> Response 
     ask_with(gateway, method, path, headers, body)
 }
 
-fn ask_with(gateway: &Gateway, method: &str, path: &str, headers: &str, body: &str) -> Response {
+/// As [`ask`], with these headers.
+pub fn ask_with(gateway: &Gateway, method: &str, path: &str, headers: &str, body: &str) -> Response {
     let mut client = Client::connect(gateway.admin);
     let host = if headers.contains("host:") {
         String::new()

@@ -1,10 +1,13 @@
 //! The tenancy API of the real process, and the commands that speak to it, while no operators are configured.
 
-use crate::admin::ask;
+use crate::admin::{ask, ask_with};
 use crate::support::Gateway;
+use crate::support::client::{Response, chat};
+use crate::support::gateway::Builder;
 use serde_json::Value;
 use std::process::{Command, Output};
 
+const OWNER: &str = "0123456789abcdef0123456789abcdef";
 const DEMO: &str = "providers: { d: { kind: demo } }\nmodels: { demo: { targets: [ { provider: d } ] } }\n";
 
 /// `cirque …` against an admin listener.
@@ -96,4 +99,56 @@ fn an_export_that_fails_leaves_no_file() {
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A gateway with a store, an owner, and a key whose secret is in a file.
+fn with_an_owner() -> Gateway {
+    let builder = Builder::new("");
+    let key = builder.file("key", "a-key-of-another-making-1");
+    let token = builder.file("token", OWNER);
+    let folder = key.parent().unwrap().to_owned();
+    let mut builder = builder.env("STATE_DIRECTORY", folder.to_str().unwrap());
+    builder.body = format!("{DEMO}keys: {{ written: {{ secret: \"file:{}\" }} }}\n", key.display());
+    let mut gateway = builder.start();
+    let owner = format!(
+        "operators: {{ ann: {{ role: owner, token: \"file:{}\" }} }}",
+        token.display()
+    );
+    gateway.edit(|text| text.replace("admin: {", &format!("admin: {{ {owner},")));
+    gateway.kill_and_restart();
+    gateway
+}
+
+fn as_owner(gateway: &Gateway, method: &str, path: &str, body: &str) -> Response {
+    let headers = format!("content-type: application/json\r\nauthorization: Bearer {OWNER}\r\n");
+    ask_with(gateway, method, path, &headers, body)
+}
+
+fn chat_as(gateway: &Gateway, key: &str) -> u16 {
+    let headers = format!("authorization: Bearer {key}\r\n");
+    gateway.post_with("/v1/chat/completions", &headers, chat("demo")).status
+}
+
+#[test]
+fn a_revocation_is_known_at_once_though_a_file_of_the_configuration_has_gone() {
+    let gateway = with_an_owner();
+    let made = as_owner(&gateway, "POST", "/admin/v1/keys", r#"{"name":"ci"}"#);
+    assert_eq!(made.status, 201, "{}", made.text());
+    let secret = made.json()["secret"].as_str().unwrap().to_owned();
+    assert_eq!(chat_as(&gateway, &secret), 200);
+    std::fs::remove_file(gateway.directory.join("key")).unwrap();
+    as_owner(&gateway, "POST", "/admin/v1/keys/ci/revoke", "").ok();
+    assert_eq!(chat_as(&gateway, &secret), 401);
+    assert_eq!(chat_as(&gateway, "a-key-of-another-making-1"), 200, "as it was read");
+    gateway.reload();
+    assert_eq!(gateway.metric("cirque_config_reloads_total", &["failure"]), 1.0);
+    assert_eq!(chat_as(&gateway, &secret), 401);
+}
+
+#[test]
+fn an_operator_who_is_taken_out_is_said_to_have_access_until_a_restart() {
+    let gateway = with_an_owner();
+    gateway.edit(|text| text.replace("ann:", "bob:"));
+    gateway.reload();
+    assert!(gateway.log_has("STILL HAS ACCESS"));
 }

@@ -31,6 +31,7 @@ mod fidelity;
 mod fleet;
 mod fleets;
 mod hostile;
+mod isolation;
 mod jwt;
 mod ledger;
 mod needs;

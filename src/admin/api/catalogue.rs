@@ -58,6 +58,10 @@ impl Api {
                 match self.kept(store.revision()).await {
                     Ok(revision) if revision == held.0 => {}
                     Ok(revision) => {
+                        if revision < held.0 {
+                            // It was put back to what it was before.
+                            *held = Default::default();
+                        }
                         let changes = self.kept(store.changes(held.0)).await?;
                         // Something between the two questions is asked for again the next time.
                         let newest = changes.iter().map(|object| object.revision).max();

@@ -19,6 +19,8 @@ const LONGEST_TEXT: usize = 4096;
 const MOST_ENTRIES: usize = 256;
 /// Bytes of a whole block, as JSON.
 const LARGEST: usize = 64 * 1024;
+/// What names a tenant.
+const TENANTS: [&str; 4] = ["organisation", "team", "project", "user"];
 /// Problems told at once.
 const MOST_PROBLEMS: usize = 50;
 
@@ -79,7 +81,13 @@ pub(super) fn check(asked: &Asked, view: &View, kind: Kind, name: &str, settings
     };
     let settings = settings.map_err(Failure::invalid_parts)?;
     references(asked, view, kind, &settings, &mut problems);
-    problems.extend(asked.api.tenancy.problems(kind, name, &settings));
+    let meant = asked.api.tenancy.problems(kind, name, &settings);
+    // To an operator of one team nothing is said of tenants beyond the above: neither which there are nor what they are called.
+    let may_be_told = |problem: &Problem| {
+        let place = problem.path.strip_prefix("settings.").unwrap_or(&problem.path);
+        asked.only_team().is_none() || !TENANTS.contains(&place)
+    };
+    problems.extend(meant.into_iter().filter(may_be_told));
     if problems.is_empty() {
         return Ok(settings);
     }

@@ -130,7 +130,7 @@ pub enum Unpriced {
 }
 
 /// An operator of the admin API.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operator {
     /// The token, as `env:NAME` or `file:PATH`, at least 32 characters.

@@ -6,6 +6,7 @@ use super::super::problem::{Finding, Place, nearest, quoted};
 use super::resilience::{LABEL_REMEDY, bad_label};
 use super::{Names, listeners_with_places, stores, tenancy};
 use crate::auth::glob;
+use crate::auth::jwt::{ClaimPath, MOST_KEPT};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ const ALGORITHMS: [&str; 9] = [
 ];
 const ROLES: [&str; 5] = ["owner", "admin", "team-admin", "auditor", "read-only"];
 const LONGEST_LEEWAY: Duration = Duration::from_secs(5 * 60);
+/// Longest `iss`, in bytes.
+const LONGEST_ISSUER: usize = 1024;
 /// Longest name or value of a claim, in bytes.
 const LONGEST_CLAIM: usize = 256;
 /// Most elements of one list.
@@ -51,6 +54,13 @@ fn provider(config: &Config, jwt: &Jwt, names: &Names, at: &Place, out: &mut Vec
     // With keys from elsewhere it is only compared, and may be any text.
     if jwt.jwks_url.is_none() && jwt.jwks_file.is_none() {
         url(&jwt.issuer, at.key("issuer"), out);
+    } else if jwt.issuer.is_empty() || jwt.issuer.len() > LONGEST_ISSUER || jwt.issuer.contains(char::is_control) {
+        let message = "empty, longer than 1024 bytes, or with a control character";
+        out.push(Finding::new(
+            at.key("issuer"),
+            message,
+            "write `iss` as its tokens have it",
+        ));
     }
     if let Some(text) = &jwt.jwks_url {
         url(text, at.key("jwks_url"), out);
@@ -149,16 +159,22 @@ fn claims(claims: &ClaimNames, at: &Place, out: &mut Vec<Finding>) {
             claim_name(name, at.key(key), out);
         }
     }
-    for (index, name) in claims.keep.iter().enumerate() {
+    if claims.keep.len() > MOST_KEPT {
+        let message = format!("{} claims, at most {MOST_KEPT} are kept", claims.keep.len());
+        out.push(Finding::new(
+            at.key("keep"),
+            message,
+            "keep what rules and reports need",
+        ));
+    }
+    for (index, name) in claims.keep.iter().enumerate().take(MOST_KEPT) {
         claim_name(name, at.key("keep").index(index), out);
     }
 }
 
 fn claim_name(name: &str, at: Place, out: &mut Vec<Finding>) {
-    let plain = !name.is_empty() && name.len() <= LONGEST_CLAIM && !name.contains(char::is_control);
-    // An odd number of quotes: one is not closed.
-    let quotes = name.matches('"').count().is_multiple_of(2);
-    if !plain || !quotes || name.starts_with('.') || name.ends_with('.') || name.contains("..") {
+    let plain = name.len() <= LONGEST_CLAIM && !name.contains(char::is_control);
+    if !plain || ClaimPath::parse(name).is_err() {
         let remedy =
             "write `team`, `realm_access.roles`, or `'\"https://acme.example/team\"'` for one with dots in its name";
         out.push(Finding::new(at, "not the name of a claim", remedy));

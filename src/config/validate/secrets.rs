@@ -10,6 +10,8 @@ use std::collections::HashMap;
 
 /// Shortest token of an operator, in characters.
 const SHORTEST_TOKEN: usize = 32;
+/// Longest.
+const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Secrets of `keys`, by name, and what is wrong with those that open nothing.
 pub(super) fn keys(config: &Config, out: &mut Vec<Finding>) -> Vec<(String, Secret)> {
@@ -56,10 +58,7 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
         let at = root.key("auth").key("key_secret");
         at_least(reference, token::SHORTEST_HASH_SECRET, at, out);
     }
-    for (name, operator) in &config.admin.operators {
-        let at = root.key("admin").key("operators").key(name).key("token");
-        at_least(&operator.token, SHORTEST_TOKEN, at, out);
-    }
+    operators(config, out);
     for (index, key) in config.secrets.keys.iter().enumerate() {
         let at = root.key("secrets").key("keys").index(index);
         if let Some(secret) = fetch(key, &at, out)
@@ -98,21 +97,85 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
     }
 }
 
-fn at_least(reference: &SecretRef, length: usize, at: Place, out: &mut Vec<Finding>) {
-    if let Some(secret) = fetch(reference, &at, out)
-        && secret.expose().len() < length
-    {
+/// Tokens of operators, each its own: of two with the same nobody could say who is asking.
+fn operators(config: &Config, out: &mut Vec<Finding>) {
+    let mut owners: Vec<(Secret, &str)> = Vec::new();
+    for (name, operator) in &config.admin.operators {
+        let at = Place::root().key("admin").key("operators").key(name).key("token");
+        let Some(token) = at_least(&operator.token, SHORTEST_TOKEN, at.clone(), out) else {
+            continue;
+        };
+        if token.expose().len() > LONGEST_TOKEN {
+            let message = format!("{} has more than {LONGEST_TOKEN} characters", operator.token);
+            out.push(Finding::new(at, message, "`openssl rand -hex 32` prints 64"));
+        } else if let Some((_, owner)) = owners.iter().find(|(known, _)| known.expose() == token.expose()) {
+            let message = format!("the same as that of the operator {}", quoted(owner));
+            out.push(Finding::new(at, message, "give each operator a token of its own"));
+        } else {
+            owners.push((token, name));
+        }
+    }
+}
+
+/// The secret, if it is long enough.
+fn at_least(reference: &SecretRef, length: usize, at: Place, out: &mut Vec<Finding>) -> Option<Secret> {
+    let secret = fetch(reference, &at, out)?;
+    if secret.expose().len() < length {
         let remedy = format!("use at least {length} characters: `openssl rand -hex 32` prints 64");
         out.push(Finding::new(
             at,
             format!("{reference} has fewer than {length} characters"),
             remedy,
         ));
+        return None;
     }
+    Some(secret)
 }
 
 fn fetch(reference: &SecretRef, at: &Place, out: &mut Vec<Finding>) -> Option<Secret> {
     let read = reference.read();
     read.map_err(|message| out.push(Finding::new(at.clone(), message, super::unread_remedy(reference))))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operator_has_a_token_of_its_own_of_a_sane_length() {
+        let folder = std::env::temp_dir().join(format!("cirque-tokens-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut text = "providers: { p: { kind: demo } }\nmodels: { m: { targets: [ { provider: p } ] } }\n\
+                        admin:\n  operators:\n"
+            .to_owned();
+        let token = "0123456789abcdef0123456789abcdef";
+        for (name, token) in [
+            ("ann", token),
+            ("bob", token),
+            ("cid", "short"),
+            ("dan", &token.repeat(300)),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, token).unwrap();
+            text += &format!("    {name}: {{ role: owner, token: \"file:{}\" }}\n", path.display());
+        }
+        let config = crate::config::parse(&text, "test").unwrap();
+        let mut found = Vec::new();
+        others(&config, &mut found);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let told: Vec<String> = found
+            .into_iter()
+            .map(|finding| finding.unplaced().to_string())
+            .collect();
+        for (told, (place, message)) in told.iter().zip([
+            ("admin.operators.bob.token", "the same as that of the operator"),
+            ("admin.operators.cid.token", "has fewer than 32 characters"),
+            ("admin.operators.dan.token", "has more than 8192 characters"),
+        ]) {
+            assert!(told.contains(place) && told.contains(message), "{told}");
+            assert!(!told.contains("0123"), "{told}");
+        }
+        assert_eq!(told.len(), 3);
+    }
 }

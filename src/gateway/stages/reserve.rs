@@ -18,7 +18,7 @@ use super::super::downstream::Downstream;
 use super::authenticate::{Principal, forbidden};
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
-use crate::snapshot::{Found, Named, Snapshot};
+use crate::snapshot::{Found, Named, PublicModel, Snapshot};
 use crate::units::Tokens;
 use crate::wire::Call;
 use std::pin::pin;
@@ -267,7 +267,14 @@ impl<'a> Seeking<'a, '_> {
         }
         let cheaper = rule.downgrade_to.as_ref().filter(|_| !refusal.outage);
         let cheaper = cheaper.and_then(|to| self.snapshot.model(to));
-        let Some(model) = cheaper else { return Ok(false) };
+        // Whoever writes a budget may be bound to a team's models: it leads to no other.
+        let may_ask = |model: &&PublicModel| {
+            let known = self.principal.known.as_ref();
+            known.is_none_or(|known| known.access.model(&model.name).is_ok())
+        };
+        let Some(model) = cheaper.filter(may_ask) else {
+            return Ok(false);
+        };
         let cheaper = Found { model, matched: "" };
         self.app
             .meters

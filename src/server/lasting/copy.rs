@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -114,15 +114,18 @@ fn write(state_dir: &Path, secret: &str, held: Held) -> std::io::Result<()> {
         objects: held.objects.into_iter().map(entry).collect(),
         secrets: held.secrets.into_iter().map(sealed).collect(),
     };
-    std::fs::create_dir_all(state_dir)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state_dir)?;
     let next = state_dir.join(format!("{NAME}.new"));
+    // Never into a file that is there already, whose mode or place may be somebody else's choice.
+    match std::fs::remove_file(&next) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&next)?;
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&next)?;
     file.write_all(&serde_json::to_vec(&copy)?)?;
     file.sync_all()?;
     std::fs::rename(next, state_dir.join(NAME))
@@ -139,5 +142,30 @@ impl Lasting {
         if let Ok(Err(error)) = written {
             tracing::warn!(%error, "no copy of what the store holds can be kept");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_copy_is_ours_alone_whatever_lay_there() {
+        let folder = std::env::temp_dir().join(format!("cirque-copy-{}", std::process::id()));
+        let state = folder.join("state");
+        write(&state, "secret-to-hash-with", Held::default()).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&state.join(NAME))), (0o700, 0o600));
+        // Something put there before, readable for all and somewhere else.
+        let elsewhere = folder.join("elsewhere");
+        std::fs::write(&elsewhere, "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, state.join(format!("{NAME}.new"))).unwrap();
+        write(&state, "secret-to-hash-with", Held::default()).unwrap();
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "");
+        assert_eq!(mode(&state.join(NAME)), 0o600);
+        let (secret, held) = read(&state).unwrap();
+        assert_eq!((secret.expose(), held.objects.len()), ("secret-to-hash-with", 0));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

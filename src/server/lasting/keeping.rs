@@ -30,7 +30,7 @@ impl Lasting {
     /// All of it, until the process stops.
     pub async fn keep(self: Arc<Self>, app: Arc<App>, running: Arc<ArcSwap<Config>>) {
         tokio::join!(
-            self.follow(&app, &running),
+            self.follow(&app),
             self.renew(&app),
             self.maintain(&running),
             keep_copies(&self),
@@ -38,11 +38,10 @@ impl Lasting {
     }
 
     /// Changes in the store: told by Redis, or found by asking.
-    async fn follow(&self, app: &App, running: &ArcSwap<Config>) {
+    async fn follow(&self, app: &App) {
         let mut told = self.exchange.as_ref().map(|exchange| exchange.changes());
         loop {
-            let config = running.load_full();
-            let read = self.refresh(&config, app).await;
+            let read = self.refresh(app).await;
             app.meters.accounts.store_up.set(i64::from(read.is_ok()));
             let shares = self.shares_until.is_some_and(|until| Instant::now() < until);
             if read.is_ok() && (shares || !self.restored.load(Ordering::Relaxed)) && self.has_sent() {

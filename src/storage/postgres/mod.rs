@@ -9,7 +9,7 @@ use crate::storage::StoreError;
 use crate::storage::migrations;
 use crate::storage::sql::{Access, Backend, Bulk, Dialect, Record, Session, Type, Value, month_after};
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column as _, Postgres, Row as _, Transaction, TypeInfo, ValueRef};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -55,14 +55,33 @@ pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions, StoreError> {
         ]))
 }
 
+/// Whether another machine is spoken to without knowing that it is the right one, or without encryption.
+fn is_exposed(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let here = options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    let verified = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    !here && !verified
+}
+
 impl PostgresBackend {
     /// A pool that connects when it is first used.
     pub(crate) fn new(url: &Secret, connections: u32) -> Result<Self, StoreError> {
+        let options = options(url)?;
+        if is_exposed(&options) {
+            tracing::warn!(
+                "the connection to PostgreSQL may be unencrypted, and its server anybody: add `?sslmode=verify-full` to its URL"
+            );
+        }
         let pool = PgPoolOptions::new()
             .max_connections(connections.max(2))
             .acquire_timeout(Duration::from_secs(2))
             .idle_timeout(Duration::from_secs(300))
-            .connect_lazy_with(options(url)?);
+            .connect_lazy_with(options);
         Ok(Self {
             pool,
             ready: OnceCell::new(),
@@ -381,6 +400,27 @@ mod tests {
         }
         for code in ["22003", "22021", "23502", "54000"] {
             assert!(matches!(of_code(code, "x"), StoreError::Failed(_)), "{code}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_machine_is_believed_with_its_certificate_only() {
+        for (url, exposed) in [
+            ("postgres://u:p@db.example/x", true),
+            ("postgres://u:p@db.example/x?sslmode=require", true),
+            ("postgres://u:p@db.example/x?sslmode=verify-full", false),
+            ("postgres://u:p@10.0.0.1/x?sslmode=verify-ca", false),
+            ("postgres://u:p@127.0.0.1/x", false),
+            ("postgres://u:p@localhost/x", false),
+            ("postgres:///x?host=/run/postgresql", false),
+        ] {
+            let options = options(&Secret::new(url.to_owned())).unwrap();
+            assert_eq!(is_exposed(&options), exposed, "{url}");
         }
     }
 }

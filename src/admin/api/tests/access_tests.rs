@@ -353,3 +353,43 @@ fn files_are_no_json() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_a_team_admin_may_not_name_is_not_told_apart_from_what_is_not_there() {
+    let world = World::peopled();
+    let mut answers = Vec::new();
+    for team in ["zebra", "zebr"] {
+        let sent = json!({"name": "k", "settings": {"team": team}});
+        let (status, answer) = world.ask("team-admin", "POST", "/admin/v1/keys", sent.clone()).await;
+        assert_eq!(status, 400, "{answer}");
+        answers.push(answer);
+        let (_, told) = world.ask("admin", "POST", "/admin/v1/keys", sent).await;
+        assert_eq!(told.to_string().contains("did you mean"), team == "zebr", "{told}");
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(!answers[1].to_string().contains("zebra"), "{}", answers[1]);
+}
+
+#[tokio::test]
+async fn who_changes_a_target_is_noted_and_an_outage_of_the_log_does_not_hold_it_up() {
+    let world = World::peopled();
+    let path = "/admin/v1/targets/openai/gpt-4o/isolate";
+    assert_eq!(world.ask("admin", "POST", path, Value::Null).await.0, 200);
+    let noted: Vec<_> = world.store.held.lock().unwrap().audit.clone();
+    let told: Vec<_> = noted
+        .iter()
+        .map(|entry| (&*entry.actor, &*entry.action, &*entry.subject, &*entry.outcome))
+        .collect();
+    let entry = |outcome| ("admin", "target.isolate", "target/openai/gpt-4o", outcome);
+    assert_eq!(told, [entry("begun"), entry("done")]);
+    assert_eq!(world.ask("auditor", "POST", path, Value::Null).await.0, 403);
+    world.store.down.store(true, Ordering::Relaxed);
+    assert_eq!(world.ask("admin", "POST", path, Value::Null).await.0, 200);
+    world.store.down.store(false, Ordering::Relaxed);
+    assert_eq!(world.store.held.lock().unwrap().audit.len(), 2);
+    // What only looks is not noted.
+    world
+        .ask("admin", "POST", "/admin/v1/route/explain", json!({"body": {}}))
+        .await;
+    assert_eq!(world.store.held.lock().unwrap().audit.len(), 2);
+}

@@ -115,7 +115,15 @@ impl Tenancy for Process {
             path: "settings.models[0]".to_owned(),
             message: "not a pattern".to_owned(),
         };
-        bad.then_some(problem).into_iter().collect()
+        let near = Problem {
+            path: "team".to_owned(),
+            message: "no team \"zebr\"; did you mean \"zebra\"?".to_owned(),
+        };
+        let nearly = settings["team"] == json!("zebr");
+        bad.then_some(problem)
+            .into_iter()
+            .chain(nearly.then_some(near))
+            .collect()
     }
 
     fn prices(&self, _: i64) -> Vec<PriceEntry> {

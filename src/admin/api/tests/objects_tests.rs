@@ -442,3 +442,22 @@ async fn prices_are_listed_and_overridden() {
     );
     assert_eq!(world.get("read-only", "/admin/v1/prices/openai/gpt-4o").await.0, 404);
 }
+
+#[tokio::test]
+async fn a_store_that_was_put_back_is_read_anew() {
+    let world = World::new();
+    world.store.put(Kind::Team, "old", json!({}));
+    world.store.put(Kind::Team, "lost", json!({}));
+    assert_eq!(world.get("admin", "/admin/v1/teams/lost").await.0, 200);
+    {
+        let mut held = world.store.held.lock().unwrap();
+        held.objects.remove(&(Kind::Team, "lost".to_owned()));
+        held.revision = 1;
+    }
+    assert_eq!(world.get("admin", "/admin/v1/teams/lost").await.0, 404);
+    let change = json!({"settings": {"description": "changed after that"}});
+    let (status, answer) = world.ask("admin", "PATCH", "/admin/v1/teams/old", change).await;
+    assert_eq!(status, 200, "{answer}");
+    let (_, shown) = world.get("admin", "/admin/v1/teams/old").await;
+    assert_eq!(shown["settings"]["description"], "changed after that");
+}
