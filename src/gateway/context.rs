@@ -35,6 +35,8 @@ pub struct RequestContext {
     pub seen: Option<Seen>,
     /// Who is calling.
     pub principal: Principal,
+    /// It is known who that is, or nobody needs to be anybody. Requests of others are not recorded.
+    pub identified: bool,
     /// Providers that may not answer it.
     pub barred: Vec<Arc<str>>,
     /// What it holds of limits and budgets, until it is settled.
@@ -65,6 +67,7 @@ impl RequestContext {
             unfit: Vec::new(),
             seen: None,
             principal: Principal::default(),
+            identified: false,
             barred: Vec::new(),
             lease: None,
             standings: Standings::default(),

@@ -6,7 +6,10 @@
 //! What it says of a target is in `passthrough/blame.rs`.
 
 mod blame;
+mod discretion;
 mod strip;
+
+pub use self::discretion::conceal;
 
 use self::blame::{Ending, ending, report, speaks};
 use super::App;
@@ -49,6 +52,10 @@ pub struct Passing {
     verdict: Option<Verdict>,
     /// Why nobody could be asked.
     nobody: Option<NoPick>,
+    /// The answer is an error.
+    failed: bool,
+    /// The end of what of it was passed on.
+    tail: Vec<u8>,
 }
 
 impl Passing {
@@ -62,6 +69,8 @@ impl Passing {
             auth_failed: false,
             verdict: None,
             nobody: None,
+            failed: false,
+            tail: Vec::new(),
         }
     }
 
@@ -212,7 +221,8 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
         return Ok(());
     };
     let status = response.status;
-    if status.is_client_error() || status.is_server_error() {
+    passing.failed = status.is_client_error() || status.is_server_error();
+    if passing.failed {
         let now = SystemTime::now();
         if let (401, Some(site)) = (status.as_u16(), passing.site()) {
             site.credential.refused(now);

@@ -9,6 +9,7 @@ use super::wire::Watched;
 use super::{passthrough, respond};
 use crate::error::GatewayError;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::FutureExt;
 use pingora::Error;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -16,6 +17,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The proxy application.
 pub struct Gateway {
@@ -74,6 +76,17 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
     ) -> pingora::Result<()> {
         passthrough::response(response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut RequestContext,
+    ) -> pingora::Result<Option<Duration>> {
+        passthrough::conceal(ctx, body);
+        Ok(None)
     }
 
     fn fail_to_connect(

@@ -315,6 +315,20 @@ impl Bank {
         }
     }
 
+    /// Make the count of a rule that was in use before a restart and is not yet again, so that it is shown.
+    pub fn recall(&self, bound: &Bound, now_ms: u64) {
+        let rule = &bound.rule;
+        let known = || {
+            self.restored
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains_key(&rule.id)
+        };
+        if rule.each.is_none() && known() {
+            bound.handle.get_or_init(|| self.handle(rule, now_ms));
+        }
+    }
+
     /// Every count there is.
     pub(super) fn all(&self) -> Vec<Arc<Count>> {
         let mut all: Vec<_> = self.counts.iter().map(|entry| Arc::clone(&entry)).collect();

@@ -62,14 +62,18 @@ impl Tenancy for Tenants {
 
     fn standings(&self, now_s: i64) -> Vec<Standing> {
         let now_ms = u64::try_from(now_s).unwrap_or_default().saturating_mul(1000);
-        let used = self.app.state.bank.standings(now_ms);
-        let known: HashSet<Arc<str>> = used.iter().map(|standing| Arc::clone(&standing.id)).collect();
-        let mut all: Vec<Standing> = used.iter().map(standing).collect();
         let accounts = self.app.accounts.load_full();
         let snapshot = self.app.snapshot.load_full();
         let of_tenants = accounts.iter().flat_map(|accounts| &accounts.bounds).flatten();
         let of_models = snapshot.models.iter().flat_map(|model| &model.bounds);
         let mut idle: Vec<&Arc<Bound>> = of_tenants.chain(of_models).collect();
+        // What was used before this process began, of what nobody used since.
+        for bound in &idle {
+            self.app.state.bank.recall(bound, now_ms);
+        }
+        let used = self.app.state.bank.standings(now_ms);
+        let known: HashSet<Arc<str>> = used.iter().map(|standing| Arc::clone(&standing.id)).collect();
+        let mut all: Vec<Standing> = used.iter().map(standing).collect();
         // A provider's stand with every model that it may answer for.
         idle.sort_by(|a, b| a.rule().id.cmp(&b.rule().id));
         idle.dedup_by(|a, b| a.rule().id == b.rule().id);

@@ -165,18 +165,41 @@ impl Site {
     /// Whether a text holds the credential of this site: some servers repeat a request's headers in their errors.
     pub fn is_betrayed_by(&self, text: &[u8]) -> bool {
         let shows = |value: &HeaderValue| {
-            let secret = value.as_bytes();
-            let secret = secret.strip_prefix(b"Bearer ").unwrap_or(secret);
+            let secret = secret(value);
             secret.len() >= SHORTEST_SECRET && memchr::memmem::find(text, secret).is_some()
         };
         let fixed = self.headers.values().filter(|value| value.is_sensitive());
         fixed.chain(&self.credential.current()).any(shows)
     }
 
+    /// Write asterisks over it.
+    pub fn conceal(&self, text: &mut [u8]) {
+        let fixed = self.headers.values().filter(|value| value.is_sensitive());
+        for value in fixed.chain(&self.credential.current()) {
+            let secret = secret(value);
+            // One of asterisks alone would be found again for ever.
+            if secret.len() < SHORTEST_SECRET || secret.iter().all(|byte| *byte == b'*') {
+                continue;
+            }
+            while let Some(at) = memchr::memmem::find(text, secret) {
+                text.iter_mut()
+                    .skip(at)
+                    .take(secret.len())
+                    .for_each(|byte| *byte = b'*');
+            }
+        }
+    }
+
     /// Headers every request to this site carries: host, user agent, credential, configured ones.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+}
+
+/// The part of a header's value that is the credential.
+fn secret(value: &HeaderValue) -> &[u8] {
+    let all = value.as_bytes();
+    all.strip_prefix(b"Bearer ").unwrap_or(all)
 }
 
 fn insert(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) -> Result<(), String> {

@@ -14,6 +14,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
 mod admin;
 mod admin_api;
 mod attempts;

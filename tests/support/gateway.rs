@@ -69,6 +69,8 @@ pub struct Builder {
     pub environment: Vec<(String, String)>,
     directory: PathBuf,
     descriptors: Option<u32>,
+    open: bool,
+    admin: String,
 }
 
 impl Builder {
@@ -88,7 +90,21 @@ impl Builder {
             environment: vec![("UP_KEY".to_owned(), "sk-ours".to_owned())],
             directory,
             descriptors: None,
+            open: true,
+            admin: String::new(),
         }
+    }
+
+    /// Nobody is let in who is not known.
+    pub fn closed(mut self) -> Self {
+        self.open = false;
+        self
+    }
+
+    /// More of the `admin` block, such as `operators: { … }`.
+    pub fn admin(mut self, more: &str) -> Self {
+        self.admin = format!(", {more}");
+        self
     }
 
     /// How many file descriptors the process may have open.
@@ -126,9 +142,12 @@ impl Builder {
         let config = self.directory.join("cirque.yaml");
         let socket = self.directory.join("upgrade.sock");
         let text = format!(
-            "listen: {listen}\nadmin: {{ listen: \"{admin}\" }}\ninsecure: {{ open_access: true }}\n\
-             server: {{ threads: 2, drain_timeout: 60s, upgrade_socket: {} }}\nlog: {{ format: json, level: debug }}\n{}",
+            "listen: {listen}\nadmin: {{ listen: \"{admin}\"{} }}\ninsecure: {{ open_access: {} }}\n\
+             server: {{ threads: 2, drain_timeout: 60s, upgrade_socket: {}, state_dir: {} }}\nlog: {{ format: json, level: debug }}\n{}",
+            self.admin,
+            self.open,
             socket.display(),
+            self.directory.join("state").display(),
             self.body
         );
         std::fs::write(&config, text).unwrap();

@@ -146,7 +146,7 @@ mod tests {
     fn each_operator_has_a_token_of_its_own_of_a_sane_length() {
         let folder = std::env::temp_dir().join(format!("cirque-tokens-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let mut text = "providers: { p: { kind: demo } }\nmodels: { m: { targets: [ { provider: p } ] } }\n\
+        let mut text = "listen: 127.0.0.1:8080\nproviders: { p: { kind: demo } }\nmodels: { m: { targets: [ { provider: p } ] } }\n\
                         admin:\n  operators:\n"
             .to_owned();
         let token = "0123456789abcdef0123456789abcdef";

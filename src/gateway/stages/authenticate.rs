@@ -83,6 +83,7 @@ pub async fn run(
     }
     let Some(accounts) = app.accounts.load_full() else {
         if snapshot.open_access {
+            ctx.identified = true;
             return Ok(());
         }
         return Err(unauthenticated(
@@ -102,6 +103,13 @@ pub async fn run(
         app.meters.accounts.credential_refused(reason);
         error
     })?;
+    // What is refused from here on is somebody's, and recorded as theirs.
+    ctx.identified = true;
+    ctx.principal = Principal {
+        accounts: Some(accounts),
+        known: known.clone(),
+        identity,
+    };
     if let Some(known) = &known {
         let question = Question {
             model: None,
@@ -123,11 +131,6 @@ pub async fn run(
         .retry_after(Duration::from_secs(10)));
     }
     ctx.metadata = metadata(&down.request().headers)?;
-    ctx.principal = Principal {
-        accounts: Some(accounts),
-        known,
-        identity,
-    };
     Ok(())
 }
 

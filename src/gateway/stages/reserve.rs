@@ -18,7 +18,7 @@ use super::super::downstream::Downstream;
 use super::authenticate::{Principal, forbidden};
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
-use crate::snapshot::{Found, Named, PublicModel, Snapshot};
+use crate::snapshot::{Found, Named, Snapshot};
 use crate::units::Tokens;
 use crate::wire::Call;
 use std::pin::pin;
@@ -101,24 +101,40 @@ pub async fn unread(
         return Err(unpriced());
     }
     let tenant = principal.known.as_ref().map(|known| &known.tenant);
-    let demand = Demand {
-        model: model.map_or("", |model| &*model.name),
-        user: tenant.and_then(|tenant| tenant.user.as_deref()),
-        key: tenant.and_then(|tenant| tenant.key.as_deref()),
-        providers: model.map(|model| &*model.providers).unwrap_or_default(),
-        input: 0,
-        output: 0,
-        // The least there is: no room for it means that there is none at all.
-        nano: u64::from(model.is_some()),
-        overruled: &[],
-    };
-    match take(app, down, own.chain(of_model), &demand).await? {
-        Ok(lease) => {
-            ctx.standings = lease.standings();
-            ctx.lease = Some(lease);
-            Ok(())
+    let mut providers = model.map(|model| model.providers.to_vec()).unwrap_or_default();
+    providers.retain(|provider| !ctx.barred.contains(provider));
+    loop {
+        let demand = Demand {
+            model: model.map_or("", |model| &*model.name),
+            user: tenant.and_then(|tenant| tenant.user.as_deref()),
+            key: tenant.and_then(|tenant| tenant.key.as_deref()),
+            providers: &providers,
+            input: 0,
+            output: 0,
+            // The least there is: no room for it means that there is none at all.
+            nano: u64::from(model.is_some()),
+            overruled: &[],
+        };
+        let refusal = match take(app, down, own.clone().chain(of_model), &demand).await? {
+            Ok(mut lease) => {
+                if model.is_none() {
+                    // Answered here, by nobody else: it counts all the same.
+                    lease.sent();
+                }
+                ctx.standings = lease.standings();
+                ctx.lease = Some(lease);
+                return Ok(());
+            }
+            Err(refusal) => refusal,
+        };
+        let before = providers.len();
+        let barred = &refusal.rule.providers;
+        providers.retain(|provider| !barred.contains(provider));
+        // Without those whose own limit it is, if that leaves anybody.
+        if providers.is_empty() || providers.len() == before {
+            return Err(refusal::error(app, ctx, &refusal));
         }
-        Err(refusal) => Err(refusal::error(app, ctx, &refusal)),
+        ctx.barred.extend(barred.iter().cloned());
     }
 }
 
@@ -268,7 +284,7 @@ impl<'a> Seeking<'a, '_> {
         let cheaper = rule.downgrade_to.as_ref().filter(|_| !refusal.outage);
         let cheaper = cheaper.and_then(|to| self.snapshot.model(to));
         // Whoever writes a budget may be bound to a team's models: it leads to no other.
-        let may_ask = |model: &&PublicModel| {
+        let may_ask = |model: &&crate::snapshot::PublicModel| {
             let known = self.principal.known.as_ref();
             known.is_none_or(|known| known.access.model(&model.name).is_ok())
         };

@@ -402,11 +402,6 @@ mod tests {
             assert!(matches!(of_code(code, "x"), StoreError::Failed(_)), "{code}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn another_machine_is_believed_with_its_certificate_only() {

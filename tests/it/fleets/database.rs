@@ -98,3 +98,38 @@ fn postgresql_gone_under_load_fails_no_request_and_loses_no_row() {
         || (chat(fleet[1].address, &key, Chat::new(930_000)).status == 401).then_some(()),
     );
 }
+
+#[test]
+fn a_start_without_the_database_learns_later_what_budgets_had_used() {
+    let Some(mut server) = Postgres::start() else { return };
+    let (url, provider) = (rows::fresh(&server.url()), Provider::start());
+    let body = format!(
+        "{}keys: {{ k: {{ secret: env:KEY, budgets: [ {{ usd: \"0.02\", period: total }} ] }} }}\n",
+        provider.config()
+    );
+    let mut fleet = fleet_on(1, &url, &body);
+    let instance = &mut fleet[0];
+    let mut number = 0;
+    within(Duration::from_secs(20), "the budget is used up", || {
+        number += 1;
+        (chat(instance.address, KEY, Chat::new(number)).status == 429).then_some(())
+    });
+    instance.signal("TERM");
+    instance.ended();
+    server.kill();
+    instance.again();
+    assert_eq!(
+        chat(instance.address, KEY, Chat::new(1_000)).status,
+        200,
+        "not known yet"
+    );
+    server.up();
+    within(
+        Duration::from_secs(20),
+        "it is known that the budget is used up",
+        || {
+            number += 1;
+            (chat(instance.address, KEY, Chat::new(number)).status == 429).then_some(())
+        },
+    );
+}

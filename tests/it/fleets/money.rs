@@ -243,3 +243,34 @@ fn what_a_killed_instance_had_reserved_returns() {
     fleet[0].wait_metric("cirque_instances", 1.0);
     provider.gate.open();
 }
+
+#[test]
+fn who_joins_serves_at_once_and_who_leaves_tells_what_it_spent() {
+    if !redis::installed() {
+        return;
+    }
+    let (redis, provider) = (Redis::start(), Provider::start());
+    let mut fleet = fleet(2, &redis.url(), &provider, "budgets: [ { usd: \"1\", period: total } ]");
+    assert_eq!(chat(fleet[0].address, KEY, Chat::new(0)).status, 200);
+    for round in 1..4 {
+        // Told and gone before the next report would be due.
+        let answer = chat(fleet[1].address, KEY, Chat::new(round));
+        assert_eq!(answer.status, 200, "round {round}: {}", answer.text);
+        fleet[1].signal("TERM");
+        fleet[1].ended();
+        fleet[1].again();
+    }
+    let told = (10 * PRICE.0 + 50 * PRICE.1) * 4;
+    assert_eq!(provider.said(), told);
+    // Idle shares return after five seconds.
+    let mut used = String::new();
+    let met = (0..150).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let names: Vec<String> = redis.command(&["KEYS", "*:w:*"]);
+        used = names
+            .first()
+            .map_or(String::new(), |name| redis.command(&["HGET", name, "u"]));
+        used == told.to_string()
+    });
+    assert!(met, "Redis says {used}, the provider {told}");
+}

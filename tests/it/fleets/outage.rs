@@ -126,3 +126,19 @@ fn a_hanging_redis_is_waited_for_once() {
         (pass(&fleet[0], MONEY, 1).0 == 1).then_some(())
     });
 }
+
+#[test]
+fn authorities_of_redis_are_read() {
+    let provider = Provider::start();
+    let body = format!(
+        "{}keys: {{ k: {{ secret: env:KEY }} }}\nredis: {{ urls: [ \"rediss://127.0.0.1:1\" ], ca_file: /nowhere/redis-ca.pem }}\n",
+        provider.config()
+    );
+    let (directory, ..) = super::instance::written(&body);
+    let told = super::instance::command(&directory.join("cirque.yaml"), &["serve"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(!told.status.success() && said.contains("redis.ca_file"), "{said}");
+    drop(std::fs::remove_dir_all(directory));
+}

@@ -6,7 +6,7 @@ mod attacks;
 mod claims;
 mod connections;
 mod keys;
-mod signing;
+pub(crate) mod signing;
 
 use async_trait::async_trait;
 use bytes::Bytes;

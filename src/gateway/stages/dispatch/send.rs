@@ -52,7 +52,8 @@ impl Attempt<'_> {
             Err(_) => return Err(self.late(Outcome::FirstByteTimeout)),
         };
         if let Some(headers) = exchange.headers() {
-            notes.upstream_request_id = request_id(headers);
+            // Some servers repeat what they were sent in the strangest places.
+            notes.upstream_request_id = request_id(headers).filter(|id| !site.is_betrayed_by(id.as_bytes()));
         }
         Ok(exchange)
     }

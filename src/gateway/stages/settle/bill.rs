@@ -173,7 +173,7 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
 
 /// Whether there is a row for it: not for who is nobody, who could fill the ledger, nor for paths that are none.
 fn is_recorded(ctx: &RequestContext) -> bool {
-    !matches!(ctx.record.asked, Asked::Other) && ctx.record.error != Some(ErrorKind::Unauthenticated)
+    ctx.identified && !matches!(ctx.record.asked, Asked::Other) && ctx.record.error != Some(ErrorKind::Unauthenticated)
 }
 
 fn outcome(error: Option<ErrorKind>, status: u16) -> &'static str {
