@@ -28,7 +28,6 @@ fn gateway(upstream: &Upstream, store: &str, api_key: &str) -> Gateway {
             "insecure:",
             &format!("{store}secrets: {{ keys: [ \"file:{folder}/one.key\" ] }}\ninsecure:"),
         );
-        let text = text.replace("server: {", &format!("server: {{ state_dir: \"{folder}/state\","));
         let (before, after) = text.split_once("admin: {").unwrap();
         format!("{before}admin: {{ {operators},{after}").replace("api_key: env:UP_KEY", &format!("api_key: {api_key}"))
     });
