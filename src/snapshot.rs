@@ -16,6 +16,7 @@ pub mod routes;
 mod shown;
 mod tariff;
 mod terms;
+mod vault;
 
 use self::build::Builder;
 use self::credentials::TokenKey;
@@ -23,6 +24,7 @@ use self::routes::Routes;
 pub use self::tariff::{Named, Tariff};
 pub use self::terms::price as target_price;
 pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms, OutputTerms, RetryTerms, Sticks};
+pub use self::vault::{Stored, keyring};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
 use crate::config::Config;
@@ -54,6 +56,8 @@ pub struct State {
     pub bank: Arc<Bank>,
     /// Prices that the store holds, as the text of a price file; empty: none.
     pub price_overrides: ArcSwap<String>,
+    /// Secrets that the store holds, sealed.
+    pub stored_secrets: ArcSwap<Stored>,
     /// How many tokens a byte is, by model.
     pub estimates: Estimator,
     breakers: DashMap<TargetId, Arc<Breaker>>,
@@ -77,6 +81,7 @@ impl State {
             meters,
             bank: Bank::new(exchange),
             price_overrides: ArcSwap::default(),
+            stored_secrets: ArcSwap::default(),
             estimates: Estimator::default(),
             retries: RetryBudget::default(),
             breakers: DashMap::new(),

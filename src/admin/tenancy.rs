@@ -7,10 +7,12 @@ use crate::config::{Config, Role};
 use crate::ledger::Row;
 use crate::secret::Secret;
 use crate::storage::Kind;
+use crate::storage::sealed::Keyring;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What the tenancy routes ask of the process.
 #[async_trait]
@@ -41,6 +43,16 @@ pub trait Tenancy: Send + Sync {
 
     /// The configuration that runs, as written: secrets as references, never their values.
     fn config(&self) -> Value;
+
+    /// What seals secrets in the store; nothing when no key is configured. An error says what is wrong with the keys. Blocks.
+    fn keyring(&self) -> Result<Option<Keyring>, String> {
+        Ok(None)
+    }
+
+    /// Which providers use which stored secrets: names of providers by the secret's.
+    fn secret_uses(&self) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::new()
+    }
 
     /// Who a bearer token of an identity provider is, if it is an operator's. `None` also when it is none.
     async fn operator(&self, bearer: &str, now_s: i64) -> Option<Identity>;

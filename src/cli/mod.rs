@@ -10,6 +10,7 @@ pub mod migrate;
 pub mod prices;
 pub mod route;
 pub mod schema;
+mod secret;
 mod tenants;
 mod usage;
 
@@ -78,6 +79,9 @@ enum Command {
     /// About organisations of a running gateway.
     #[command(subcommand)]
     Organisation(tenants::TenantCommand),
+    /// About credentials of providers that a gateway's store keeps sealed (`store:NAME`).
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
     /// How much of the budgets of a running gateway is spent.
     #[command(subcommand)]
     Budget(budget::StandingCommand),
@@ -151,6 +155,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Project(command) => return tenants::tenant("projects", &command),
         Command::User(command) => return tenants::tenant("users", &command),
         Command::Organisation(command) => return tenants::tenant("organisations", &command),
+        Command::Secret(command) => return secret::run(&command),
         Command::Budget(command) => return budget::budgets(&command),
         Command::Limit(command) => return budget::limits(&command),
         Command::Usage(args) => return usage::usage(&args),

@@ -62,6 +62,9 @@ fn commands_do_what_they_say() {
         ("usage recompute --from 2026-01-01 --to 2027-01-01 --dry-run", done),
         ("audit list --limit 5", done),
         ("audit verify", done),
+        ("secret list", done),
+        ("secret reseal", refused),
+        ("secret delete nothing", refused),
     ] {
         assert_eq!(run(address, &secret, command), expected, "{command}");
     }

@@ -43,7 +43,7 @@ pub use prices::{
 };
 pub use problem::{Problem, Problems};
 pub use rules::{compile_routes, compile_rules};
-pub use scalars::{ByteSize, Interval, SecretRef, read_header_value};
+pub use scalars::{ByteSize, Interval, SecretRef, is_stored_name, named_secret, read_header_value};
 pub use schema::json_schema;
 pub use shown::shown;
-pub use validate::{Names, check_secrets, enabled, key_secrets, tenant, warnings};
+pub use validate::{Names, check_secrets, enabled, key_secrets, stored_secrets, tenant, warnings};

@@ -27,7 +27,7 @@ pub use resilience::{
     Breaker, Continuation, ContinueBy, Hedge, Mirror, Need, Price, PriceTier, Queue, Retry, RetryBudget,
 };
 pub use routes::{Rule, Switch};
-pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Store, Unpriced};
+pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Secrets, Store, Unpriced};
 pub use tenancy::{Hours, Key, Organisation, Project, Shared, Team, Tenant, TenantKind, User};
 
 /// One Cirque configuration file.
@@ -91,9 +91,13 @@ pub struct Config {
     #[serde(default)]
     pub prices: Prices,
     /// Where keys, tenants, usage and the audit log are kept. Default: SQLite in the state directory as soon as something is to
-    /// be kept, that is unless `insecure.open_access` is on and none of `keys`, `auth`, `admin.operators` and `ledger` is written.
+    /// be kept, that is unless `insecure.open_access` is on and none of `keys`, `auth`, `admin.operators`, `secrets` and `ledger` is
+    /// written.
     #[serde(default)]
     pub store: Option<Store>,
+    /// What seals the secrets of providers that the store keeps (`store:NAME`, `cirque secret set NAME`).
+    #[serde(default)]
+    pub secrets: Secrets,
     /// What instances share limits, budgets and revocations through. Default: each instance counts alone.
     #[serde(default)]
     pub redis: Option<Redis>,
@@ -111,6 +115,7 @@ impl Config {
         !self.insecure.open_access
             || self.store.is_some()
             || self.ledger.enabled == Some(true)
+            || !self.secrets.keys.is_empty()
             || !(self.keys.is_empty() && self.auth.jwt.is_empty() && self.admin.operators.is_empty())
     }
 

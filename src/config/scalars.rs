@@ -22,7 +22,7 @@ const LARGEST_SECRET: u64 = 64 * 1024;
 
 pub(super) const INTERVAL_PATTERN: &str = "^[1-9][0-9]*(ms|s|m|h)$";
 pub(super) const SIZE_PATTERN: &str = "^[1-9][0-9]*(B|KiB|MiB|GiB|TiB|kB|KB|MB|GB|TB)?$";
-pub(super) const SECRET_PATTERN: &str = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$";
+pub(super) const SECRET_PATTERN: &str = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|store:[A-Za-z0-9][A-Za-z0-9._-]{0,127})$";
 
 /// A duration of at least 1 ms and at most 30 days: `250ms`, `30s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,23 +133,31 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// Where a secret is: `env:NAME` or `file:PATH`. Never the secret itself, so `Debug` may show it.
+/// Where a secret is: `env:NAME`, `file:PATH` or `store:NAME`. Never the secret itself, so `Debug` may show it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SecretRef {
     /// `env:NAME`
     Env(String),
     /// `file:PATH`; systemd credentials work through it.
     File(PathBuf),
+    /// `store:NAME`: sealed in the store (`cirque secret set NAME`). Of providers only, because the rest is needed to open the store.
+    Store(String),
 }
 
 impl SecretRef {
-    /// Read `env:NAME` or `file:PATH`. The error never repeats the text: it may be the key itself.
+    /// Read `env:NAME`, `file:PATH` or `store:NAME`. The error never repeats the text: it may be the key itself.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(name) = text.strip_prefix("env:") {
             if !is_env_name(name) {
                 return Err("what follows `env:` is not the name of an environment variable".to_owned());
             }
             return Ok(Self::Env(name.to_owned()));
+        }
+        if let Some(name) = text.strip_prefix("store:") {
+            if !is_stored_name(name) {
+                return Err("what follows `store:` is not the name of a stored secret".to_owned());
+            }
+            return Ok(Self::Store(name.to_owned()));
         }
         match text.strip_prefix("file:") {
             Some(path) if path.is_empty() || path.contains(char::is_control) => {
@@ -174,6 +182,8 @@ impl SecretRef {
         let value = match self {
             Self::Env(name) => read_env(name)?,
             Self::File(path) => read_file(path)?,
+            // Providers' are looked up by the snapshot, which has the store's.
+            Self::Store(_) => return Err(format!("{self} is not to be had here: {NOT_STORED}")),
         };
         let secret = Secret::new(value);
         if secret.expose().is_empty() {
@@ -181,6 +191,26 @@ impl SecretRef {
         }
         Ok(secret)
     }
+
+    /// The name of a secret that the store keeps.
+    pub fn stored(&self) -> Option<&str> {
+        match self {
+            Self::Store(name) => Some(name),
+            Self::Env(_) | Self::File(_) => None,
+        }
+    }
+}
+
+/// What is wrong with `store:NAME` where it is not a provider's.
+pub(super) const NOT_STORED: &str = "only secrets of providers can be kept in the store";
+
+/// Whether a secret in the store may be called so: 1 to 128 ASCII letters, digits, `.`, `_` and `-`, a letter or digit first.
+pub fn is_stored_name(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn is_env_name(name: &str) -> bool {
@@ -219,6 +249,7 @@ impl fmt::Display for SecretRef {
         match self {
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Store(name) => write!(f, "the stored secret {name}"),
         }
     }
 }
@@ -228,21 +259,27 @@ impl serde::Serialize for SecretRef {
         match self {
             Self::Env(name) => serializer.collect_str(&format_args!("env:{name}")),
             Self::File(path) => serializer.collect_str(&format_args!("file:{}", path.display())),
+            Self::Store(name) => serializer.collect_str(&format_args!("store:{name}")),
         }
     }
 }
 
-/// The value of one entry of `providers.<name>.headers`: fetched where it is `env:NAME` or `file:PATH`, else as written.
+/// The secret that a text names: nothing where it is a value as written, as those of headers and URLs of Redis may be.
+pub fn named_secret(text: &str) -> Result<Option<SecretRef>, String> {
+    is_reference(text).then(|| SecretRef::parse(text)).transpose()
+}
+
+/// A value that is a secret's where it names one, else as written.
 pub fn read_header_value(text: &str) -> Result<Secret, String> {
-    if is_reference(text) {
-        return SecretRef::parse(text)?.read();
+    match named_secret(text)? {
+        Some(reference) => reference.read(),
+        None => Ok(Secret::new(text.to_owned())),
     }
-    Ok(Secret::new(text.to_owned()))
 }
 
 /// Whether a header value names a secret instead of being one.
 pub(super) fn is_reference(text: &str) -> bool {
-    text.starts_with("env:") || text.starts_with("file:")
+    text.starts_with("env:") || text.starts_with("file:") || text.starts_with("store:")
 }
 
 /// Reads a string with `parse`, and an unsigned integer with `number`.
@@ -295,7 +332,7 @@ impl<'de> Deserialize<'de> for ByteSize {
 impl<'de> Deserialize<'de> for SecretRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Text {
-            expects: "env:NAME or file:PATH",
+            expects: "env:NAME, file:PATH or store:NAME",
             parse: Self::parse,
             number: None,
         })
@@ -349,10 +386,10 @@ impl JsonSchema for SecretRef {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "Where a secret is, never the secret itself: env:NAME or file:PATH.",
+            "description": "Where a secret is, never the secret itself: env:NAME, file:PATH, or of providers store:NAME.",
             "pattern": SECRET_PATTERN,
             "format": SECRET_FORMAT,
-            "examples": ["env:OPENAI_API_KEY", "file:/run/credentials/cirque.service/openai"],
+            "examples": ["env:OPENAI_API_KEY", "file:/run/credentials/cirque.service/openai", "store:openai"],
         })
     }
 }

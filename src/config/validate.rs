@@ -17,18 +17,20 @@ mod providers;
 mod resilience;
 mod routes;
 mod secrets;
+mod stored;
 mod stores;
 mod tenancy;
 
 use super::model::{Config, Listen, ListenItem, Provider};
 use super::problem::{Finding, Place, Problem, Step};
-use super::scalars::{SecretRef, is_reference};
+use super::scalars::SecretRef;
 use crate::secret::Secret;
 use std::path::Path;
 
 pub use names::Names;
 pub use object::tenant;
 pub use providers::enabled;
+pub use stored::uses as stored_secrets;
 
 /// Everything that makes the configuration unusable.
 pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
@@ -46,6 +48,7 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     tenancy::check(config, names, &mut out);
     counts::check(config, names, &mut out);
     stores::check(config, &mut out);
+    stored::check(config, &mut out);
     out
 }
 
@@ -84,11 +87,11 @@ pub(super) fn secret_findings(config: &Config) -> Vec<Finding> {
     let mut out = Vec::new();
     for (name, provider) in config.providers.iter().filter(|(_, provider)| enabled(provider)) {
         let place = provider_place(name);
-        let keys = credentials::secrets(provider, &place);
-        let headers = provider.headers.iter().filter(|(_, value)| is_reference(value));
-        let headers = headers
-            .filter_map(|(header, value)| Some((place.key("headers").key(header), SecretRef::parse(value).ok()?)));
-        for (place, secret) in keys.into_iter().chain(headers) {
+        for (place, secret) in stored::of(provider, &place) {
+            // What the store holds is known to who opens it only.
+            if secret.stored().is_some() {
+                continue;
+            }
             // A service account's key is JSON: it has lines.
             let document = place.0.last() == Some(&Step::Key("service_account".to_owned()));
             let read = if document {
@@ -111,6 +114,7 @@ fn unread_remedy(secret: &SecretRef) -> String {
     match secret {
         SecretRef::Env(name) => format!("set {name} in the environment of the process"),
         SecretRef::File(_) => "create the file, readable by the user the process runs as".to_owned(),
+        SecretRef::Store(_) => stored::REMEDY.to_owned(),
     }
 }
 

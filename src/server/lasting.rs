@@ -7,24 +7,28 @@
 //!            the store be gone at a start)
 //! ledger ─► store          Redis ◄─► bank          each on a runtime of its own: nothing here runs on a client's worker
 //! ```
-//! Opened at start and only if something is to be kept ([`Config::keeps`]); what a reload changes of it is said to need a restart.
+//! Opened at start, before the first snapshot is built, and only if something is to be kept ([`Config::keeps`]); what a reload
+//! changes of it is said to need a restart.
 
 pub(super) use self::keeping::{join, keep_limits};
+pub(super) use self::opened::Opened;
 
 mod callers;
 mod copy;
 mod keeping;
+mod opened;
 mod sink;
 
 use super::tenancy::prices;
-use crate::auth::{KeyHasher, token};
+use crate::auth::KeyHasher;
 use crate::config::{self, Config};
 use crate::gateway::App;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
 use crate::prices::Table;
 use crate::secret::Secret;
+use crate::snapshot::Stored;
 use crate::storage::redis::{RedisExchange, Settings};
-use crate::storage::{self, Object, Place, Store, StoreError};
+use crate::storage::{self, Object, Store};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -69,6 +73,7 @@ pub(super) struct Lasting {
 struct Held {
     revision: storage::Revision,
     objects: Vec<Object>,
+    secrets: Stored,
 }
 
 /// Redis, if it is configured: needed before there are counts.
@@ -106,32 +111,21 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
 }
 
 impl Lasting {
-    /// Open what the configuration says is to be kept, and make the callers known. `upgrade`: a running process is taken over from.
-    pub fn open(
+    /// Make the callers known of what was opened. `upgrade`: a running process is taken over from.
+    pub fn begin(
+        opened: Opened,
         config: &Config,
         app: &Arc<App>,
         exchange: Option<Arc<RedisExchange>>,
         upgrade: bool,
-    ) -> anyhow::Result<Option<Arc<Self>>> {
-        if !config.keeps() {
-            return Ok(None);
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("lasting")
-            .enable_all()
-            .build()
-            .context("a runtime for the store")?;
-        let state_dir = storage::state_dir(config.server.state_dir.as_deref());
-        let place = place(config, &state_dir)?;
-        let store = runtime
-            .block_on(storage::open(&place))
-            .map_err(|error| opening(&place, &error))?;
-        let kept = runtime.block_on(read(&*store));
-        let (secret, held) = match kept {
-            Ok(kept) => kept,
-            Err(error) => from_copy(&state_dir, &error)?,
-        };
+    ) -> anyhow::Result<Arc<Self>> {
+        let Opened {
+            store,
+            held,
+            key_secret: secret,
+            state_dir,
+            runtime,
+        } = opened;
         let hashed_with = match &config.auth.key_secret {
             Some(reference) => reference
                 .read()
@@ -175,7 +169,7 @@ impl Lasting {
             .block_on(lasting.rebuild(config, app))
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         lasting.runtime.block_on(lasting.keep_copy());
-        Ok(Some(lasting))
+        Ok(lasting)
     }
 
     /// The process ends: what waits in memory goes to the spool, and to the store if that is quick; what is leased returns.
@@ -228,68 +222,6 @@ impl Lasting {
 
     fn held(&self) -> Held {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Where the store is.
-pub(super) fn place(config: &Config, state_dir: &std::path::Path) -> anyhow::Result<Place> {
-    Ok(match &config.store {
-        None | Some(config::Store::Sqlite { path: None }) => Place::Sqlite {
-            path: state_dir.join("cirque.db"),
-        },
-        Some(config::Store::Sqlite { path: Some(path) }) => Place::Sqlite { path: path.clone() },
-        Some(config::Store::Postgres { url, connections }) => Place::Postgres {
-            url: url.read().map_err(anyhow::Error::msg).context("store.url")?,
-            connections: connections.unwrap_or(storage::CONNECTIONS),
-        },
-    })
-}
-
-fn opening(place: &Place, error: &StoreError) -> anyhow::Error {
-    let what = match place {
-        Place::Sqlite { path } => format!(
-            "the store {} cannot be opened; give the process a directory it may write (server.state_dir)",
-            path.display()
-        ),
-        Place::Postgres { .. } => {
-            "the store in PostgreSQL cannot be used; `cirque migrate` brings its schema up to date".to_owned()
-        }
-    };
-    anyhow::anyhow!("{what}: {error}")
-}
-
-/// What keys are hashed with, and what the store holds.
-async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
-    let proposed = token::generate_hash_secret().map_err(|error| StoreError::Failed(error.to_string()))?;
-    let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
-    let objects = store.changes(0).await?;
-    let revision = store.revision().await?;
-    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
-    Ok((
-        Secret::new(secret),
-        Held {
-            // What was changed in between is read again.
-            revision: if objects.is_empty() {
-                revision.min(newest)
-            } else {
-                newest
-            },
-            objects,
-        },
-    ))
-}
-
-/// The store is gone: keys work from the copy of what it held.
-fn from_copy(state_dir: &std::path::Path, error: &StoreError) -> anyhow::Result<(Secret, Held)> {
-    if !matches!(error, StoreError::Unavailable(_)) {
-        anyhow::bail!("the store cannot be read: {error}");
-    }
-    match copy::read(state_dir) {
-        Ok(copy) => {
-            tracing::error!(%error, objects = copy.1.objects.len(), "the store does not answer; keys work as it last held them");
-            Ok(copy)
-        }
-        Err(why) => anyhow::bail!("the store does not answer ({error}), and there is no copy of what it held: {why}"),
     }
 }
 

@@ -14,7 +14,7 @@ mod signals;
 mod tenancy;
 mod tls;
 
-use self::lasting::Lasting;
+use self::lasting::{Lasting, Opened};
 use crate::admin::{self, Readiness};
 use crate::config::{self, Config, Problems};
 use crate::gateway::door::Gate;
@@ -22,7 +22,7 @@ use crate::gateway::wire::Door;
 use crate::gateway::{App, Unrouted, proxy::Gateway};
 use crate::limits::Exchange;
 use crate::notify::Notifier;
-use crate::snapshot::{Snapshot, State};
+use crate::snapshot::{Snapshot, State, Stored};
 use crate::storage::redis::RedisExchange;
 use crate::telemetry::{AccessLog, LineFormat, LogHandle, Meters, TokenCounter, logging};
 use crate::upstream::Transport;
@@ -69,8 +69,12 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     logging::install_panic_hook(meters.panics.clone());
     let descriptors = descriptors::raise_limit();
     let exchange = lasting::exchange(&config)?;
-    let app = build_app(&config, &meters, descriptors, exchange.clone())?;
-    let lasting = Lasting::open(&config, &app, exchange.clone(), options.upgrade)?;
+    let opened = Opened::open(&config)?;
+    let secrets = opened.as_ref().map(Opened::secrets).unwrap_or_default();
+    let app = build_app(&config, &meters, descriptors, exchange.clone(), secrets)?;
+    let lasting = opened
+        .map(|opened| Lasting::begin(opened, &config, &app, exchange.clone(), options.upgrade))
+        .transpose()?;
     if let Some(exchange) = &exchange {
         lasting::join(&app, exchange).context("limits shared through Redis")?;
     }
@@ -155,9 +159,11 @@ fn build_app(
     meters: &Arc<Meters>,
     descriptors: u64,
     exchange: Option<Arc<RedisExchange>>,
+    secrets: Stored,
 ) -> anyhow::Result<Arc<App>> {
     let exchange = exchange.map(|exchange| exchange as Arc<dyn Exchange>);
     let state = Arc::new(State::sharing(Arc::clone(meters), exchange));
+    state.stored_secrets.store(Arc::new(secrets));
     let snapshot = Snapshot::build(config, &state).map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
     state.adopt(&snapshot);
     meters.config_loaded(true, true);

@@ -14,11 +14,13 @@ use crate::gateway::App;
 use crate::ledger::Row;
 use crate::ledger::export::{Csv, Formulas, Parquet};
 use crate::limits::{self, Bound, CountStanding, Window};
+use crate::snapshot;
+use crate::storage::sealed::Keyring;
 use crate::storage::{Kind, Object};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -121,6 +123,14 @@ impl Tenancy for Tenants {
 
     fn config(&self) -> Value {
         self.written.load().as_ref().clone()
+    }
+
+    fn keyring(&self) -> Result<Option<Keyring>, String> {
+        snapshot::keyring(&self.config.load())
+    }
+
+    fn secret_uses(&self) -> BTreeMap<String, Vec<String>> {
+        config::stored_secrets(&self.config.load())
     }
 
     async fn operator(&self, bearer: &str, _: i64) -> Option<Identity> {

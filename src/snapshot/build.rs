@@ -4,6 +4,7 @@
 
 use super::counted::{self, compared, output_cap};
 use super::tariff::Tariff;
+use super::vault::Vault;
 use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
 use crate::balance::queue::Queue;
 use crate::balance::{self, Member, Pool};
@@ -23,8 +24,7 @@ use crate::upstream::address::{AddressBook, AddressKey, Probe};
 use crate::upstream::site::SiteParts;
 use crate::upstream::{Backend, BaseUrl, BreakerTerms, Deadlines, ModelName, Site, Target};
 use crate::wire::Operation;
-use http::header::HeaderName;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -35,6 +35,7 @@ pub(super) struct Builder<'a> {
     config: &'a Config,
     state: &'a State,
     tariff: Arc<Tariff>,
+    vault: Vault,
     pub problems: Vec<String>,
     /// Enabled providers; `None` for the demo.
     sites: BTreeMap<&'a str, Option<Arc<Site>>>,
@@ -44,11 +45,13 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// Nothing built yet.
     pub fn new(config: &'a Config, state: &'a State, tariff: Arc<Tariff>) -> Self {
+        let (vault, problem) = Vault::new(config, state);
         Self {
             config,
             state,
             tariff,
-            problems: Vec::new(),
+            vault,
+            problems: problem.into_iter().collect(),
             sites: BTreeMap::new(),
             books: Vec::new(),
         }
@@ -98,23 +101,9 @@ impl<'a> Builder<'a> {
         };
         let book = self.state.book(key);
         self.books.push(Arc::clone(&book));
-        let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state)?;
+        let (credential, token_endpoint) = credentials::credential(provider, self.config, self.state, &self.vault)?;
         self.books.extend(token_endpoint);
-        let mut headers = HeaderMap::new();
-        if let Some(reference) = &provider.api_key {
-            let secret = reference.read()?;
-            dialect
-                .authorize(secret.expose(), &mut headers)
-                .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
-        }
-        for (name, value) in &provider.headers {
-            let secret = config::read_header_value(value).map_err(|problem| format!("headers.{name}: {problem}"))?;
-            let header =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
-            let value =
-                HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
-            headers.insert(header, value);
-        }
+        let headers = credentials::headers(provider, &*dialect, &self.vault)?;
         let stream_usage = provider.stream_usage.unwrap_or(dialect.stream_usage());
         Site::new(SiteParts {
             name: name.into(),
@@ -125,7 +114,8 @@ impl<'a> Builder<'a> {
             http2: provider.http2,
             headers,
             credential,
-            quarantine: credentials::fingerprint(provider)?.map(|credential| self.state.quarantine(name, credential)),
+            quarantine: credentials::fingerprint(provider, &self.vault)?
+                .map(|credential| self.state.quarantine(name, credential)),
         })
     }
 

@@ -1,37 +1,64 @@
-//! From a provider's configured credential to the one its requests carry, when that is more than a header.
+//! From a provider's configured credential to the one its requests carry.
 //!
-//! Reads the secrets. An API key is not handled here: the dialect knows its header, and it never changes. Token sources
+//! Reads the secrets. Of an API key the dialect knows the header, and it never changes. Token sources
 //! are shared by providers with the same settings and outlive a reload, so that reloading fetches no new token.
 
 use super::State;
 use super::build::{deadlines, upstream_url};
+use super::vault::Vault;
 use crate::balance::KeyHash;
 use crate::config::{self, Config, SecretRef};
+use crate::providers::Provider;
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::{AwsKeys, Credential, Grant, TokenSource};
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
 use std::sync::{Arc, Weak};
 
 /// Token sources by what decides their tokens and how they are reached. A source lives as long as a snapshot uses it.
 pub(super) type TokenKey = ([u8; 32], AddressKey);
+
+/// The headers that a provider's requests carry: those of its key, and its own.
+pub(super) fn headers(provider: &config::Provider, dialect: &dyn Provider, vault: &Vault) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    if let Some(reference) = &provider.api_key {
+        let secret = vault.read(reference)?;
+        dialect
+            .authorize(secret.expose(), &mut headers)
+            .map_err(|_| "api_key: the credential has characters that no header can carry".to_owned())?;
+    }
+    for (name, value) in &provider.headers {
+        let secret = vault
+            .header(value)
+            .map_err(|problem| format!("headers.{name}: {problem}"))?;
+        let header =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("headers.{name}: not a header name"))?;
+        let value =
+            HeaderValue::from_str(secret.expose()).map_err(|_| format!("headers.{name}: not a header value"))?;
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}
 
 /// The credential of a provider, and the addresses that have to be kept resolved for it: those of its token endpoint.
 pub(super) fn credential(
     provider: &config::Provider,
     config: &Config,
     state: &State,
+    vault: &Vault,
 ) -> Result<(Credential, Option<Arc<AddressBook>>), String> {
     if let Some(aws) = &provider.aws {
-        return Ok((Credential::Aws(Arc::new(aws_keys(aws, provider)?)), None));
+        return Ok((Credential::Aws(Arc::new(aws_keys(aws, provider, vault)?)), None));
     }
     let (grant, url) = if let Some(reference) = &provider.service_account {
-        let document = reference
-            .read_document()
+        let document = vault
+            .read_document(reference)
             .map_err(|problem| format!("service_account: {problem}"))?;
         Grant::google(&document).map_err(|problem| format!("service_account: {reference}: {problem}"))?
     } else if let Some(entra) = &provider.entra {
         let url = config::token_url(entra).ok_or("entra: tenant_id is missing")?;
         let scope = entra.scope.as_deref().unwrap_or(config::DEFAULT_SCOPE);
-        let secret = read(&entra.client_secret, "entra.client_secret")?;
+        let secret = read(vault, &entra.client_secret, "entra.client_secret")?;
         (Grant::client_credentials(&url, &entra.client_id, secret, scope), url)
     } else {
         return Ok((Credential::Fixed, None));
@@ -41,20 +68,20 @@ pub(super) fn credential(
     Ok((Credential::Token(source), Some(addresses)))
 }
 
-fn aws_keys(aws: &config::AwsKeys, provider: &config::Provider) -> Result<AwsKeys, String> {
+fn aws_keys(aws: &config::AwsKeys, provider: &config::Provider, vault: &Vault) -> Result<AwsKeys, String> {
     let region = provider.region.as_deref().ok_or("region is missing")?;
-    let id = read(&aws.access_key_id, "aws.access_key_id")?;
-    let key = read(&aws.secret_access_key, "aws.secret_access_key")?;
+    let id = read(vault, &aws.access_key_id, "aws.access_key_id")?;
+    let key = read(vault, &aws.secret_access_key, "aws.secret_access_key")?;
     let token = aws
         .session_token
         .as_ref()
-        .map(|token| read(token, "aws.session_token"))
+        .map(|token| read(vault, token, "aws.session_token"))
         .transpose()?;
     Ok(AwsKeys::new(&id, &key, token.as_ref(), region))
 }
 
-fn read(reference: &SecretRef, key: &str) -> Result<crate::secret::Secret, String> {
-    reference.read().map_err(|problem| format!("{key}: {problem}"))
+fn read(vault: &Vault, reference: &SecretRef, key: &str) -> Result<crate::secret::Secret, String> {
+    vault.read(reference).map_err(|problem| format!("{key}: {problem}"))
 }
 
 fn token_source(grant: Grant, url: &str, config: &Config, state: &State) -> Result<Arc<TokenSource>, String> {
@@ -100,7 +127,7 @@ impl State {
 }
 
 /// What the configured secrets of a provider hash to, to tell one credential from the next; nothing where it has none.
-pub(super) fn fingerprint(provider: &config::Provider) -> Result<Option<u64>, String> {
+pub(super) fn fingerprint(provider: &config::Provider, vault: &Vault) -> Result<Option<u64>, String> {
     let aws = provider.aws.iter().flat_map(|keys| {
         [
             Some(&keys.access_key_id),
@@ -112,12 +139,12 @@ pub(super) fn fingerprint(provider: &config::Provider) -> Result<Option<u64>, St
     let secrets: Vec<&SecretRef> = aws.chain(entra).chain([provider.api_key.as_ref()]).flatten().collect();
     let mut hash = KeyHash::default();
     if let Some(account) = &provider.service_account {
-        hash = hash.part(account.read_document()?.expose().as_bytes());
+        hash = hash.part(vault.read_document(account)?.expose().as_bytes());
     } else if secrets.is_empty() {
         return Ok(None);
     }
     for secret in secrets {
-        hash = hash.part(secret.read()?.expose().as_bytes());
+        hash = hash.part(vault.read(secret)?.expose().as_bytes());
     }
     Ok(Some(hash.finish()))
 }
@@ -142,7 +169,7 @@ mod tests {
     }
 
     fn of(config: &Config, state: &State) -> Result<(Credential, Option<Arc<AddressBook>>), String> {
-        credential(&config.providers["p"], config, state)
+        credential(&config.providers["p"], config, state, &Vault::new(config, state).0)
     }
 
     /// A file that is gone with the test.

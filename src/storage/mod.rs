@@ -20,6 +20,7 @@ use crate::ledger::{Charge, Row};
 use async_trait::async_trait;
 use sealed::Sealed;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Grows by at least one with every change of an object; the same on all instances that share a store.
@@ -197,15 +198,20 @@ pub struct Verified {
     pub broken: Option<i64>,
 }
 
+/// The kind of secrets that providers use as `store:NAME`.
+pub const PROVIDER_SECRET: &str = "provider";
+
 /// A secret that is kept, without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretName {
-    /// What it is for: `provider`.
+    /// What it is for: [`PROVIDER_SECRET`].
     pub kind: String,
     /// Whose.
     pub name: String,
     /// Id of the key it is sealed with.
     pub sealing_key: String,
+    /// When it was set or sealed again, in seconds since 1970.
+    pub changed_at: i64,
 }
 
 /// A place for what lasts.
@@ -267,7 +273,7 @@ pub trait Store: Send + Sync {
         Err(StoreError::Failed("this store has no backups of its own".to_owned()))
     }
 
-    /// Keep a secret, sealed (`sealed::Keyring`), in place of the one before.
+    /// Keep a secret, sealed (`sealed::Keyring`), in place of the one before. The revision grows, as with every change.
     async fn put_secret(&self, _kind: &str, _name: &str, _sealed: &Sealed) -> Result<(), StoreError> {
         Err(StoreError::Failed("this store keeps no secrets".to_owned()))
     }
@@ -280,6 +286,11 @@ pub trait Store: Send + Sync {
     /// Which secrets are kept.
     async fn secret_names(&self) -> Result<Vec<SecretName>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// All of one kind, by their names, as they were sealed.
+    async fn secrets(&self, _kind: &str) -> Result<BTreeMap<String, Sealed>, StoreError> {
+        Ok(BTreeMap::new())
     }
 
     /// Forget a secret. Whether there was one.

@@ -1,12 +1,11 @@
 //! Secrets at rest: what the database holds of a provider's credential is its ciphertext.
 //!
 //! Not for virtual keys (kept as keyed hashes, never to be read back) and not a place: the store keeps what is sealed here and
-//! takes nothing else ([`Sealed`] is made by a [`Keyring`] only). AES-256-GCM with a random nonce of 96 bits (a key may seal
+//! takes nothing else (a [`Sealed`] that no [`Keyring`] made does not open). AES-256-GCM with a random nonce of 96 bits (a key may seal
 //! 2^32 values); kind and name are authenticated with it, so that a ciphertext moved to another name does not open. The one
 //! idea: several keys may open, the first one seals; rotating is putting a new one first and sealing everything again.
 
 use crate::secret::Secret;
-use base64::Engine as _;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
@@ -43,6 +42,33 @@ impl Sealed {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Nonce, ciphertext and tag: what may be kept anywhere.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As it was kept. What was not made by a [`Keyring`] does not open.
+    pub fn kept(key: String, bytes: Vec<u8>) -> Self {
+        Self { key, bytes }
+    }
+}
+
+/// Largest value: as of a secret in a file.
+const LARGEST: usize = 64 * 1024;
+
+/// What keeps a value from being sealed: a provider could not use it. Says nothing of it.
+pub fn unfit(value: &Secret) -> Option<&'static str> {
+    let text = value.expose();
+    let document = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if text.is_empty() {
+        return Some("the value is empty");
+    }
+    if text.len() > LARGEST {
+        return Some("the value is larger than 64 KiB, which no credential is");
+    }
+    (text.contains(char::is_control) && !document())
+        .then_some("the value has several lines or control characters and is no JSON document: send one line")
 }
 
 /// Keys that open; the first one seals.
@@ -62,7 +88,7 @@ impl Keyring {
     pub fn new(secrets: &[Secret]) -> Result<Self, SealError> {
         let mut keys = Vec::with_capacity(secrets.len());
         for secret in secrets {
-            let bytes = key_bytes(secret)?;
+            let bytes = secret.bytes_32().ok_or(SealError::BadKey)?;
             let key = UnboundKey::new(&AES_256_GCM, &*bytes).map_err(|_| SealError::BadKey)?;
             keys.push((key_id(&bytes), LessSafeKey::new(key)));
         }
@@ -104,6 +130,11 @@ impl Keyring {
         Ok(Secret::new(text.to_owned()))
     }
 
+    /// Id of the key that seals.
+    pub fn sealing_key(&self) -> Option<&str> {
+        self.keys.first().map(|(id, _)| id.as_str())
+    }
+
     /// Whether a value should be sealed again, because another key seals now.
     pub fn outdated(&self, sealed: &Sealed) -> bool {
         self.keys.first().is_none_or(|(id, _)| *id != sealed.key)
@@ -114,32 +145,6 @@ impl Keyring {
 fn place(kind: &str, name: &str) -> Vec<u8> {
     let length = u64::try_from(kind.len()).unwrap_or(u64::MAX).to_be_bytes();
     [&length, kind.as_bytes(), name.as_bytes()].concat()
-}
-
-fn key_bytes(secret: &Secret) -> Result<Zeroizing<[u8; 32]>, SealError> {
-    let text = secret.expose();
-    let mut bytes = Zeroizing::new([0; 32]);
-    if text.len() == 64 {
-        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| SealError::BadKey)?;
-            let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            *byte = u8::from_str_radix(digits, 16)
-                .ok()
-                .filter(|_| plain)
-                .ok_or(SealError::BadKey)?;
-        }
-        return Ok(bytes);
-    }
-    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
-        if let Ok(decoded) = engine.decode(text).map(Zeroizing::new)
-            && decoded.len() == bytes.len()
-        {
-            bytes.copy_from_slice(&decoded);
-            return Ok(bytes);
-        }
-    }
-    Err(SealError::BadKey)
 }
 
 fn key_id(key: &[u8; 32]) -> String {
@@ -193,6 +198,7 @@ mod tests {
 
     #[test]
     fn keys_are_32_bytes_of_hex_or_base64() {
+        use base64::Engine as _;
         use base64::engine::general_purpose::STANDARD;
         let written = Secret::new(STANDARD.encode([7; 32]));
         let sealed = Keyring::new(&[written]).unwrap().seal("k", "n", &secret()).unwrap();

@@ -41,6 +41,7 @@ mod overload;
 mod passthrough;
 mod reload;
 mod rules;
+mod secrets;
 mod stop;
 mod stores;
 mod strategies;

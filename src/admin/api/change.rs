@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest wait for this process to take a change up: it is in the store by then.
-const TAKE_UP: Duration = Duration::from_secs(5);
+pub(super) const TAKE_UP: Duration = Duration::from_secs(5);
 
 /// Read what was sent as a struct of `views`.
 pub(super) fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Failure> {

@@ -20,6 +20,7 @@ mod operators;
 mod prices;
 mod query;
 mod recompute;
+mod secrets;
 mod settings;
 mod standings;
 mod table;

@@ -2,7 +2,9 @@
 //!
 //! Not the handlers: each room lists its own rows beside them.
 
-use super::{Answer, Asked, Failure, audit, keys, objects, openapi, operators, prices, recompute, standings, usage};
+use super::{
+    Answer, Asked, Failure, audit, keys, objects, openapi, operators, prices, recompute, secrets, standings, usage,
+};
 use crate::admin::AdminState;
 use crate::admin::tenancy::Identity;
 use crate::config::Role;
@@ -187,6 +189,7 @@ pub(in crate::admin) fn routes() -> Vec<Route> {
     all.extend(usage::routes());
     all.extend(recompute::routes());
     all.extend(prices::routes());
+    all.extend(secrets::routes());
     all.extend(audit::routes());
     all.extend(operators::routes());
     all.extend(openapi::routes());

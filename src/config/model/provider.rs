@@ -108,8 +108,8 @@ pub struct Provider {
     /// Where its API is rooted, for example `https://api.openai.com/v1`. Default: the vendor's own.
     #[serde(default)]
     pub base_url: Option<String>,
-    /// `env:NAME` or `file:PATH`. Leave out for servers that take none, and where `aws`, `service_account` or `entra` is
-    /// given.
+    /// `env:NAME`, `file:PATH` or `store:NAME`. Leave out for servers that take none, and where `aws`, `service_account` or `entra`
+    /// is given.
     #[serde(default)]
     pub api_key: Option<SecretRef>,
     /// Which of OpenAI's two APIs answers clients of other dialects. Default chat. Only openai, azure and compatible
@@ -132,7 +132,7 @@ pub struct Provider {
     /// Only vertex: Google Cloud location, for example `europe-west4`. Default `global`.
     #[serde(default)]
     pub location: Option<String>,
-    /// Only vertex: `env:NAME` or `file:PATH` of the JSON key of a service account, or of the credentials that
+    /// Only vertex: `env:NAME`, `file:PATH` or `store:NAME` of the JSON key of a service account, or of the credentials that
     /// `gcloud auth application-default login` writes. Instead of `api_key`.
     #[serde(default)]
     pub service_account: Option<SecretRef>,
@@ -149,7 +149,7 @@ pub struct Provider {
     /// Speak HTTP/2 to it (TLS by ALPN, plaintext by prior knowledge). Default false: HTTP/1.1 with pooled connections.
     #[serde(default)]
     pub http2: bool,
-    /// Headers added to every request to it; values may be `env:NAME` or `file:PATH`.
+    /// Headers added to every request to it; values may be `env:NAME`, `file:PATH` or `store:NAME`.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// PEM file with the certificate authorities to trust instead of the system's.
@@ -189,11 +189,11 @@ pub enum OpenAiApi {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AwsKeys {
-    /// `env:NAME` or `file:PATH` of the access key id.
+    /// `env:NAME`, `file:PATH` or `store:NAME` of the access key id.
     pub access_key_id: SecretRef,
-    /// `env:NAME` or `file:PATH` of the secret access key.
+    /// `env:NAME`, `file:PATH` or `store:NAME` of the secret access key.
     pub secret_access_key: SecretRef,
-    /// `env:NAME` or `file:PATH` of the session token that belongs to temporary keys. Read at load: reload before it
+    /// `env:NAME`, `file:PATH` or `store:NAME` of the session token that belongs to temporary keys. Read at load: reload before it
     /// expires.
     #[serde(default)]
     pub session_token: Option<SecretRef>,
@@ -208,7 +208,7 @@ pub struct Entra {
     pub tenant_id: Option<String>,
     /// Application (client) id.
     pub client_id: String,
-    /// `env:NAME` or `file:PATH` of the client secret.
+    /// `env:NAME`, `file:PATH` or `store:NAME` of the client secret.
     pub client_secret: SecretRef,
     /// What the token is for. Default `https://cognitiveservices.azure.com/.default`.
     #[serde(default)]

@@ -28,6 +28,17 @@ pub enum Store {
     },
 }
 
+/// What seals secrets in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// Keys of 32 bytes each, in hexadecimal or base64, as `env:NAME` or `file:PATH`. The first one seals, all of them open: to
+    /// rotate, put a new one first, reload every instance, run `cirque secret reseal`, and take the old one out.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub keys: Vec<SecretRef>,
+}
+
 /// Redis or Valkey, through which instances share limits, budgets and revocations.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -59,6 +59,15 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
         at_least(reference, token::SHORTEST_HASH_SECRET, at, out);
     }
     operators(config, out);
+    for (index, key) in config.secrets.keys.iter().enumerate() {
+        let at = root.key("secrets").key("keys").index(index);
+        if let Some(secret) = fetch(key, &at, out)
+            && secret.bytes_32().is_none()
+        {
+            let message = format!("{key} is not 32 bytes in hexadecimal or base64");
+            out.push(Finding::new(at, message, "make one with `openssl rand -hex 32`"));
+        }
+    }
     if let Some(Store::Postgres { url, .. }) = &config.store {
         let at = root.key("store").key("url");
         let schemes = ["postgres://", "postgresql://"];

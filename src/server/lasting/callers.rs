@@ -36,26 +36,34 @@ impl Lasting {
         let _one = self.reading.lock().await;
         let known = self.revision();
         let newest = self.store.revision().await?;
-        if newest < known {
-            // It was put back to what it was before: what was read since is no more.
-            tracing::warn!(
-                known,
-                newest,
-                "the store is older than what was read of it: all of it is read again"
-            );
-            let all = self.store.changes(0).await?;
-            *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held::default();
-            self.hold(all);
-            self.taken_up.store(NOTHING, Ordering::Relaxed);
-        } else if newest > known {
-            let changes = self.store.changes(known).await?;
+        if newest != known {
+            let put_back = newest < known;
+            if put_back {
+                // What was read since is no more.
+                tracing::warn!(
+                    known,
+                    newest,
+                    "the store is older than what was read of it: all of it is read again"
+                );
+            }
+            let changes = self.store.changes(if put_back { 0 } else { known }).await?;
+            // After the objects: of a change of secrets no object tells.
+            let secrets = self.store.secrets(storage::PROVIDER_SECRET).await?;
+            if put_back {
+                *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held::default();
+                self.taken_up.store(NOTHING, Ordering::Relaxed);
+            }
             self.hold(changes);
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.revision = held.revision.max(newest);
+            held.secrets = secrets;
         }
         let revision = self.revision();
         if self.taken_up.load(Ordering::Relaxed) == revision {
             return Ok(false);
         }
         if let Some(file) = self.redo(app).await {
+            self.take_secrets(&file.config, app);
             self.reprice(&file.config, app);
         }
         self.taken_up.store(revision, Ordering::Relaxed);
@@ -85,6 +93,32 @@ impl Lasting {
         }
         held.objects = objects.into_values().collect();
         held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+    }
+
+    /// Take up what the store says of secrets, if it says something else than before. What cannot be used leaves the snapshot that
+    /// runs: nothing else is built until that is mended.
+    fn take_secrets(&self, config: &Config, app: &App) {
+        let secrets = self.held().secrets;
+        if **app.state.stored_secrets.load() == secrets {
+            return;
+        }
+        app.state.stored_secrets.store(Arc::new(secrets));
+        if config::stored_secrets(config).is_empty() {
+            return;
+        }
+        match Snapshot::build(config, &app.state) {
+            Ok(snapshot) => {
+                let snapshot = Arc::new(snapshot);
+                app.snapshot.store(Arc::clone(&snapshot));
+                app.state.adopt(&snapshot);
+                tracing::info!("stored secrets taken up");
+            }
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(problem, "stored secrets are not taken up; what runs goes on");
+                }
+            }
+        }
     }
 
     /// Take up what the store says of prices, if it says something else than before.

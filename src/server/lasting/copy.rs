@@ -1,11 +1,15 @@
 //! A copy on disk of what the store holds, for a start while the store is gone.
 //!
-//! Digests of keys and documents, no keys; what keys are hashed with is in it, so it is readable by this user alone. Written
-//! whole and renamed; believed for a day.
+//! Digests of keys and documents, no keys; secrets of providers as the store has them: sealed. What keys are hashed with is in it,
+//! so it is readable by this user alone. Written whole and renamed; believed for a day.
 
 use super::{Held, Lasting};
 use crate::secret::Secret;
+use crate::snapshot::Stored;
+use crate::storage::sealed::Sealed;
 use crate::storage::{KeyHashRow, Kind, Object};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -24,6 +28,9 @@ struct Copy {
     key_secret: String,
     revision: i64,
     objects: Vec<Entry>,
+    /// Name, id of the sealing key, base64.
+    #[serde(default)]
+    secrets: Vec<(String, String, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,11 +61,17 @@ pub(super) fn read(state_dir: &Path) -> Result<(Secret, Held), String> {
     let text = std::fs::read(&path).map_err(|error| error.to_string())?;
     let copy: Copy = serde_json::from_slice(&text).map_err(|_| "it is damaged".to_owned())?;
     let objects = copy.objects.into_iter().filter_map(object).collect();
+    let mut secrets = Stored::new();
+    for (name, key, bytes) in copy.secrets {
+        let bytes = STANDARD.decode(bytes).map_err(|_| "it is damaged".to_owned())?;
+        secrets.insert(name, Sealed::kept(key, bytes));
+    }
     Ok((
         Secret::new(copy.key_secret),
         Held {
             revision: copy.revision,
             objects,
+            secrets,
         },
     ))
 }
@@ -94,10 +107,12 @@ fn write(state_dir: &Path, secret: &str, held: Held) -> std::io::Result<()> {
         created_at: object.created_at,
         updated_at: object.updated_at,
     };
+    let sealed = |(name, sealed): (String, Sealed)| (name, sealed.key().to_owned(), STANDARD.encode(sealed.bytes()));
     let copy = Copy {
         key_secret: secret.to_owned(),
         revision: held.revision,
         objects: held.objects.into_iter().map(entry).collect(),
+        secrets: held.secrets.into_iter().map(sealed).collect(),
     };
     std::fs::DirBuilder::new()
         .recursive(true)

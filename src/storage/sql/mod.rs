@@ -26,6 +26,7 @@ use super::{
 };
 use crate::ledger::{Charge, Row};
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -147,6 +148,10 @@ impl<B: Backend> Store for SqlStore<B> {
 
     async fn secret_names(&self) -> Result<Vec<SecretName>, StoreError> {
         self.asked(SOON, self.list_secrets()).await
+    }
+
+    async fn secrets(&self, kind: &str) -> Result<BTreeMap<String, Sealed>, StoreError> {
+        self.asked(SOON, self.read_secrets(kind)).await
     }
 
     async fn delete_secret(&self, kind: &str, name: &str) -> Result<bool, StoreError> {

@@ -57,11 +57,20 @@ fn hash(record: &Record, from: usize) -> Result<KeyHashRow, StoreError> {
     })
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The revision of a change: takes the lock that orders changes.
+pub(super) async fn advance(session: &mut dyn Session) -> Result<Revision, StoreError> {
+    let sql = "UPDATE clock SET revision = revision + 1 RETURNING revision";
+    let next = session.fetch(sql, Vec::new()).await?;
+    let next = next.first();
+    next.ok_or_else(|| StoreError::Corrupt("the clock is missing".to_owned()))?
+        .int(0)
 }
 
 impl<B: Backend> SqlStore<B> {
@@ -125,16 +134,7 @@ impl<B: Backend> SqlStore<B> {
             return self.read_revision().await;
         }
         let mut session = self.backend.begin(Access::Write).await?;
-        let next = session
-            .fetch(
-                "UPDATE clock SET revision = revision + 1 RETURNING revision",
-                Vec::new(),
-            )
-            .await?;
-        let next = next
-            .first()
-            .ok_or_else(|| StoreError::Corrupt("the clock is missing".to_owned()))?;
-        let (revision, now) = (next.int(0)?, now());
+        let (revision, now) = (advance(&mut *session).await?, now());
         for change in changes {
             write(&mut *session, change, revision, now).await?;
         }

@@ -23,6 +23,7 @@ pub struct Held {
     pub rows: Vec<Row>,
     pub audit: Vec<AuditEntry>,
     pub repriced: u64,
+    pub secrets: BTreeMap<String, sealed::Sealed>,
 }
 
 /// How this store chains its entries.
@@ -273,6 +274,32 @@ impl Store for Memory {
         let held = self.up()?;
         let entries = held.audit.iter().filter(|entry| entry.number > after);
         Ok(entries.take(limit as usize).cloned().collect())
+    }
+
+    async fn put_secret(&self, _: &str, name: &str, sealed: &sealed::Sealed) -> Result<(), StoreError> {
+        let mut held = self.up()?;
+        held.revision += 1;
+        held.secrets.insert(name.to_owned(), sealed.clone());
+        Ok(())
+    }
+
+    async fn secrets(&self, _: &str) -> Result<BTreeMap<String, sealed::Sealed>, StoreError> {
+        Ok(self.up()?.secrets.clone())
+    }
+
+    async fn secret_names(&self) -> Result<Vec<SecretName>, StoreError> {
+        let held = self.up()?;
+        let names = held.secrets.iter().map(|(name, sealed)| SecretName {
+            kind: PROVIDER_SECRET.to_owned(),
+            name: name.clone(),
+            sealing_key: sealed.key().to_owned(),
+            changed_at: 7,
+        });
+        Ok(names.collect())
+    }
+
+    async fn delete_secret(&self, _: &str, name: &str) -> Result<bool, StoreError> {
+        Ok(self.up()?.secrets.remove(name).is_some())
     }
 
     async fn maintain(&self, _: i64, _: u32, _: u32) -> Result<Maintained, StoreError> {

@@ -5,6 +5,7 @@ mod access_tests;
 mod document_tests;
 mod memory;
 mod objects_tests;
+mod secrets_tests;
 mod usage_tests;
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::admin::{AdminState, Control, Unknown, router};
 use crate::ledger::{Row, RowId, Tenant};
 use crate::secret::Secret;
 use crate::storage::Kind;
+use crate::storage::sealed::Keyring;
 use crate::telemetry::Meters;
 use crate::units::{Cost, Usage};
 use async_trait::async_trait;
@@ -21,7 +23,7 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use memory::Memory;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
@@ -46,6 +48,8 @@ struct Process {
     changed: AtomicU64,
     /// Rows of requests that were priced, where there were several.
     together: Mutex<Vec<Vec<u16>>>,
+    /// First bytes of the keys that seal.
+    sealing: Mutex<Vec<u8>>,
 }
 
 #[async_trait]
@@ -154,6 +158,19 @@ impl Tenancy for Process {
 
     fn config(&self) -> Value {
         json!({"listen": "127.0.0.1:0"})
+    }
+
+    fn keyring(&self) -> Result<Option<Keyring>, String> {
+        let keys = self.sealing.lock().unwrap();
+        let keys: Vec<Secret> = keys
+            .iter()
+            .map(|byte| Secret::new(format!("{byte:02x}").repeat(32)))
+            .collect();
+        Ok((!keys.is_empty()).then(|| Keyring::new(&keys).unwrap()))
+    }
+
+    fn secret_uses(&self) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::from([("used".to_owned(), vec!["openai".to_owned(), "azure".to_owned()])])
     }
 
     async fn operator(&self, bearer: &str, _: i64) -> Option<Identity> {

@@ -45,6 +45,7 @@ CREATE TABLE secrets (
     name TEXT COLLATE "C" NOT NULL,
     sealing_key TEXT COLLATE "C" NOT NULL,
     sealed BYTEA NOT NULL,
+    changed_at BIGINT NOT NULL,
     PRIMARY KEY (kind, name)
 );
 

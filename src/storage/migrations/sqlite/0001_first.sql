@@ -45,6 +45,7 @@ CREATE TABLE secrets (
     name TEXT NOT NULL,
     sealing_key TEXT NOT NULL,
     sealed BLOB NOT NULL,
+    changed_at INTEGER NOT NULL,
     PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
 
