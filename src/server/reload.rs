@@ -74,6 +74,10 @@ impl Reloader {
     }
 
     async fn try_reload(&self) -> Result<usize, Vec<String>> {
+        let _alone = match &self.lasting {
+            Some(lasting) => Some(lasting.alone().await),
+            None => None,
+        };
         let path = self.path.clone();
         let app = Arc::clone(&self.app);
         // Files, environment and `enabled_if` probes block.

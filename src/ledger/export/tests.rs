@@ -18,7 +18,7 @@ fn row(number: u64) -> Row {
             ..Tenant::default()
         }),
         tags: ["a,b".into(), "=x".into()].into(),
-        metadata: (number % 2 == 0).then(|| r#"{"k":"v"}"#.into()),
+        metadata: number.is_multiple_of(2).then(|| r#"{"k":"v"}"#.into()),
         request_id: "=HYPERLINK(\"http://x\")".into(),
         operation: "chat",
         model: Some("m".into()),
@@ -28,7 +28,7 @@ fn row(number: u64) -> Row {
         status: 200,
         outcome: "ok",
         cache: "off",
-        stream: number % 3 == 0,
+        stream: number.is_multiple_of(3),
         latency_ms: 12,
         ttft_ms: None,
         usage: Usage {
@@ -37,7 +37,7 @@ fn row(number: u64) -> Row {
             ..Usage::default()
         },
         estimated: false,
-        cost: (number % 2 == 0).then(|| Cost {
+        cost: number.is_multiple_of(2).then(|| Cost {
             input: 1_234,
             output: 2_500_000_000,
             ..Cost::default()

@@ -71,6 +71,12 @@ impl Lasting {
         Ok(true)
     }
 
+    /// While this is held nothing of the store is taken up: for a reload, from reading the file to swapping what runs, so that
+    /// neither undoes the other.
+    pub async fn alone(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.reading.lock().await
+    }
+
     /// The newest that was read of the store.
     pub(super) fn revision(&self) -> storage::Revision {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).revision

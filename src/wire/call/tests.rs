@@ -1,6 +1,7 @@
 //! Envelopes, good and bad, in every dialect.
 
 use super::*;
+use crate::units::ServiceTier;
 
 fn read(body: &str) -> Result<Call, GatewayError> {
     Call::read(Operation::Chat, Bytes::from(body.to_owned()), 64)
