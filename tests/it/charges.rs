@@ -147,11 +147,7 @@ fn the_list_of_models_counts_as_a_request() {
     let upstream = Upstream::ok();
     let keys = "keys: { k: { secret: env:KEY, limits: [ { requests: 1 } ] } }\n";
     let builder = Builder::new(format!("{}{keys}", priced(&upstream, "", "")));
-    let state = builder.file("state", "").with_file_name("");
-    let gateway = builder
-        .env("KEY", "file-key-0123456789-0123456789")
-        .env("STATE_DIRECTORY", state.to_str().unwrap())
-        .start();
+    let gateway = builder.env("KEY", "file-key-0123456789-0123456789").start();
     let list = || {
         let mut client = gateway.client();
         client

@@ -11,8 +11,6 @@ const FREE: &str = "a-key-that-may-use-everything";
 fn gateway(model: &str, restriction: &str, both: &str) -> (Gateway, Upstream, Upstream) {
     let (a, b) = (Upstream::ok(), Upstream::ok());
     let mut builder = Builder::new("").env("BOUND", BOUND).env("FREE", FREE);
-    let state = builder.file("state", "").with_file_name("lasting");
-    builder = builder.env("STATE_DIRECTORY", state.to_str().unwrap());
     builder.body = format!(
         "providers:\n  a: {{ kind: openai, base_url: \"{}\" }}\n  b: {{ kind: openai, base_url: \"{}\" }}\n\
          models:\n  m: {{ targets: [ {{ provider: a, model: gpt-4o }} ]{model} }}\n  \
