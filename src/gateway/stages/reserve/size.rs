@@ -153,20 +153,25 @@ impl<'a> Seeking<'a, '_> {
     /// What can be told of the prompt without reading it: its JSON frame stands for that of its messages.
     fn prompt(&self, seen: Option<Seen>) -> Prompt {
         let body = &self.call.body;
-        let media_bytes = if body.len() <= MAY_HOLD_MEDIA {
-            0
-        } else {
+        // One walk through a large body instead of a search for each mark.
+        let seen = (body.len() > MAY_HOLD_MEDIA).then(|| {
             let look = || needs::look(body, self.call.dialect, self.snapshot.limits.json_depth);
-            seen.unwrap_or_else(look).media_bytes
-        };
-        let media = MEDIA
-            .iter()
+            seen.unwrap_or_else(look)
+        });
+        let may_hold_media = seen.is_none_or(|seen| seen.needs.vision || seen.needs.audio || seen.needs.files);
+        let marks = MEDIA.iter().filter(|_| may_hold_media);
+        let media = marks
             .map(|mark| memchr::memmem::find_iter(body, mark).count())
             .sum::<usize>();
+        let media_bytes = seen.map_or(0, |seen| seen.media_bytes);
+        let tools = match seen {
+            Some(seen) => seen.needs.tools,
+            None => TOOLS.iter().any(|mark| memchr::memmem::find(body, mark).is_some()),
+        };
         Prompt {
             text_bytes: body.len().saturating_sub(media_bytes) as u64,
             messages: 0,
-            tools: TOOLS.iter().any(|mark| memchr::memmem::find(body, mark).is_some()),
+            tools,
             media: media as u64,
         }
     }
