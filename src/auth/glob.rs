@@ -1,8 +1,9 @@
 //! Names and patterns with `*`: what a block allows or denies of models, operations and providers.
 //!
-//! Not regular expressions: `*` is any text, also none, and everything else is itself, case and all. The one idea: most lists are
-//! plain names, so those are looked up in a sorted list and only patterns are tried one by one, without backtracking further than
-//! to the last `*`.
+//! Not what a pattern means, which is [`crate::glob`]'s. The one idea: most lists are plain names, so those are looked up in a sorted
+//! list and only patterns are tried one by one.
+
+pub use crate::glob::fits;
 
 /// Most `*` in one pattern.
 const MOST_STARS: usize = 8;
@@ -59,24 +60,6 @@ pub fn wrong_with(text: &str) -> Option<&'static str> {
         return Some("a control character, or a space at an end");
     }
     (text.matches('*').count() > MOST_STARS).then_some("more than 8 `*` in a pattern")
-}
-
-/// Whether a name fits a pattern.
-pub fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(rest) = parts.next().and_then(|head| name.strip_prefix(head)) else {
-        return false;
-    };
-    let Some(tail) = parts.next_back() else {
-        return rest.is_empty(); // no `*`: the head was all of it
-    };
-    // Of the parts between, the leftmost place is always as good as any later one.
-    let mut rest = rest;
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = rest.get(at + part.len()..).unwrap_or_default();
-    }
-    rest.ends_with(tail)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A text with `*` in it, as operators write names of many: `spiffe://acme/*`, `search-*`.
 //!
-//! `*` stands for any run of characters, also none and also `/`; nothing else is special. Matching is linear in both texts
-//! (after a mismatch only the last `*` takes one character more), so a hostile name cannot make it slow beyond their product.
+//! Not what it means, which is [`crate::glob`]'s; only which of several is meant first.
+
+use crate::glob;
 
 /// A text or a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,33 +21,12 @@ impl Pattern {
 
     /// How many characters have to be just so: the more, the more exact.
     pub fn exactness(&self) -> usize {
-        self.0.bytes().filter(|byte| *byte != b'*').count()
+        glob::exactness(&self.0)
     }
 
     /// Whether this text is meant. Upper and lower case differ.
     pub fn fits(&self, text: &str) -> bool {
-        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
-        let (mut at, mut seen) = (0, 0);
-        // Where to go on after a mismatch: behind the last `*`, and the first character it has not taken.
-        let mut retry: Option<(usize, usize)> = None;
-        while let Some(byte) = text.get(seen) {
-            match pattern.get(at) {
-                Some(b'*') => {
-                    at += 1;
-                    retry = Some((at, seen));
-                }
-                Some(wanted) if wanted == byte => {
-                    at += 1;
-                    seen += 1;
-                }
-                _ => {
-                    let Some((behind, taken)) = retry else { return false };
-                    (at, seen) = (behind, taken + 1);
-                    retry = Some((behind, taken + 1));
-                }
-            }
-        }
-        pattern.iter().skip(at).all(|rest| *rest == b'*')
+        glob::fits(&self.0, text)
     }
 }
 

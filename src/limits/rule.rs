@@ -4,6 +4,7 @@
 //! a request is decided from names alone, without a lock.
 
 use super::demand::Demand;
+use crate::glob;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,35 +170,19 @@ pub enum OnOutage {
     FailOpen,
 }
 
-/// Names, or patterns with one `*` each; none: everything.
+/// Names, or patterns with `*`; none: everything.
 #[derive(Debug, Clone, Default)]
-pub struct Patterns(Box<[Pattern]>);
-
-#[derive(Debug, Clone)]
-enum Pattern {
-    Name(Box<str>),
-    Around(Box<str>, Box<str>),
-}
+pub struct Patterns(Box<[Box<str>]>);
 
 impl Patterns {
     /// From what the configuration holds.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
-        let pattern = |text: &str| match text.split_once('*') {
-            Some((before, after)) => Pattern::Around(before.into(), after.into()),
-            None => Pattern::Name(text.into()),
-        };
-        Self(patterns.into_iter().map(|text| pattern(text.as_ref())).collect())
+        Self(patterns.into_iter().map(|text| text.as_ref().into()).collect())
     }
 
     /// Whether it is one of them.
     pub fn matches(&self, name: &str) -> bool {
-        self.0.is_empty()
-            || self.0.iter().any(|pattern| match pattern {
-                Pattern::Name(exact) => **exact == *name,
-                Pattern::Around(before, after) => name
-                    .strip_prefix(&**before)
-                    .is_some_and(|rest| rest.ends_with(&**after)),
-            })
+        self.0.is_empty() || self.0.iter().any(|pattern| glob::fits(pattern, name))
     }
 }
 
@@ -247,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_hold_a_name_or_what_is_around_a_star() {
+    fn patterns_hold_names_and_what_is_around_stars() {
         let patterns = Patterns::new(["gpt-4o", "claude-*-latest"]);
         for (name, expected) in [
             ("gpt-4o", true),
@@ -260,5 +245,8 @@ mod tests {
         }
         assert!(Patterns::default().matches("anything"));
         assert!(!Patterns::new(["aba*aba"]).matches("aba"), "the ends may not overlap");
+        // As many `*` as the configuration takes: a budget that counts nothing would be none.
+        assert!(Patterns::new(["claude-*-4-*"]).matches("claude-opus-4-1"));
+        assert!(!Patterns::new(["claude-*-4-*"]).matches("claude-opus-5"));
     }
 }

@@ -3,6 +3,8 @@
 //! Not a list of models. The one idea: a name is tried as it is before anything is taken from it, and only what vendors are
 //! known to add is taken: a region before it, a date behind it.
 
+use crate::glob;
+
 /// A name with `*` for any text, in any number of places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Box<str>);
@@ -20,26 +22,12 @@ impl Pattern {
 
     /// How many characters of it are fixed: of two that match, the one that says more is meant.
     pub fn weight(&self) -> usize {
-        self.0.bytes().filter(|byte| *byte != b'*').count()
+        glob::exactness(&self.0)
     }
 
     /// Whether a name is of this form. Time is bounded by the product of the lengths.
     pub fn matches(&self, name: &str) -> bool {
-        let Some((first, rest)) = self.0.split_once('*') else {
-            return *self.0 == *name;
-        };
-        let Some(mut left) = name.strip_prefix(first) else {
-            return false;
-        };
-        let mut parts = rest.split('*').peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                return left.len() >= part.len() && left.ends_with(part);
-            }
-            let Some(at) = left.find(part) else { return false };
-            left = left.get(at + part.len()..).unwrap_or_default();
-        }
-        true
+        glob::fits(&self.0, name)
     }
 }
 
