@@ -4,7 +4,7 @@
 //!
 //! | rank | module | what |
 //! |--:|---|---|
-//! | 0 | [`error`], [`glob`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
+//! | 0 | [`clock`], [`error`], [`glob`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
 //! | 2 | [`auth`], [`balance`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
@@ -16,6 +16,7 @@ pub mod admin;
 pub mod auth;
 pub mod balance;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod error;

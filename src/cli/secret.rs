@@ -5,6 +5,7 @@
 
 use super::client::{AdminArgs, Client, Trouble, cell, print, print_json, run as running, segment, table, with_query};
 use super::migrate::place_of;
+use crate::clock;
 use crate::config::{Config, Located, is_stored_name};
 use crate::secret::Secret;
 use crate::snapshot::keyring;
@@ -17,7 +18,6 @@ use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most that is read of standard input: more than any value may have.
 const LARGEST: u64 = 128 * 1024;
@@ -192,9 +192,8 @@ fn keep(config: &Config, name: &str, value: &Secret) -> anyhow::Result<()> {
 
 /// Noted as the admin API does: before, and after.
 async fn noted(store: &dyn Store, name: &str, sealed: &Sealed) -> anyhow::Result<()> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut note = AuditNote {
-        at_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        at_ms: i64::try_from(clock::now_ms()).unwrap_or(i64::MAX),
         actor: "cli".to_owned(),
         role: "owner".to_owned(),
         from: "this machine".to_owned(),

@@ -21,6 +21,7 @@ mod sink;
 
 use super::tenancy::prices;
 use crate::auth::KeyHasher;
+use crate::clock;
 use crate::config::{self, Config};
 use crate::gateway::App;
 use crate::ledger::{Ledger, OnFull, SpoolSettings};
@@ -187,7 +188,7 @@ impl Lasting {
         }
         if let Some(exchange) = &self.exchange {
             // Not `tick`, which does nothing while another is under way: what was spent has to be told before it returns.
-            app.state.bank.close(keeping::now_ms()).await;
+            app.state.bank.close(clock::now_ms()).await;
             exchange.leave().await;
         }
     }

@@ -1,12 +1,12 @@
 //! What is counted for all requests of a model: its own limits and budgets, and those of the providers that may answer.
 
 use super::PublicModel;
+use crate::clock;
 use crate::config::{self, Config};
 use crate::limits::{Bank, Bound, ScopeKind};
 use crate::upstream::Target;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Give every model its limits; `kept` are the blocks they were built from, in their order.
 pub(super) fn bind(config: &Config, bank: &Bank, models: &mut [PublicModel], kept: &[&config::Model]) {
@@ -51,24 +51,16 @@ fn candidates(model: &PublicModel, models: &[PublicModel]) -> Vec<Arc<str>> {
     names
 }
 
-/// Seconds since 1970.
-fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    i64::try_from(since).unwrap_or(i64::MAX)
-}
-
 /// One figure to compare targets by; what has no price comes last.
 pub(super) fn compared(target: &Target) -> u64 {
-    let listed = || Some(target.listed.as_ref()?.at(now())?.price.compared());
+    let listed = || Some(target.listed.as_ref()?.at(clock::now())?.price.compared());
     let own = target.price.as_ref().map(|price| price.compared());
     own.or_else(listed).unwrap_or(u64::MAX)
 }
 
 /// The most that any of these writes, where that is known of all.
 pub(super) fn output_cap(targets: &[Arc<Target>]) -> Option<u64> {
-    let of = |target: &Arc<Target>| target.listed.as_ref()?.at(now())?.facts.max_output;
+    let of = |target: &Arc<Target>| target.listed.as_ref()?.at(clock::now())?.facts.max_output;
     let most = targets.iter().map(of).try_fold(0, |most, cap| Some(most.max(cap?)));
     most.filter(|cap| *cap > 0)
 }

@@ -34,6 +34,7 @@ pub use views::Origin;
 
 use super::access::Access;
 use super::tenancy::{Identity, NoTenancy, Tenancy};
+use crate::clock;
 use crate::config::Role;
 use crate::storage::{Store, StoreError};
 use axum::Json;
@@ -47,7 +48,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Longest wait for one answer of the store: four of them are within the listener's own bound on an answer.
@@ -84,11 +85,8 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// Over a store, if there is one, and the process.
     pub fn new(access: Access, store: Option<Arc<dyn Store>>, tenancy: Arc<dyn Tenancy>) -> Self {
-        let clock: Clock = Arc::new(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
-        Self::with_clock(access, store, tenancy, clock)
+        let now = || i64::try_from(clock::now_ms()).unwrap_or(i64::MAX);
+        Self::with_clock(access, store, tenancy, Arc::new(now))
     }
 
     /// As [`Api::new`], with a clock of one's own.

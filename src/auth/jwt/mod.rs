@@ -34,11 +34,12 @@ pub use issuer::Terms;
 pub use keys::{Algorithm, Key, KeySet, LARGEST_DOCUMENT};
 pub use source::{Fetch, KeyReport, KeySource};
 
+use crate::clock;
 use cache::Verified;
 use issuer::{Checked, Issuer};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The issuers whose tokens are taken, and the tokens that were verified.
 pub struct Issuers {
@@ -83,7 +84,7 @@ impl Issuers {
         if token.len() > LARGEST {
             return Err(JwtError::TooLarge);
         }
-        let now = seconds(now);
+        let now = clock::seconds(now);
         let fingerprint = cache::fingerprint(token);
         let is_current = |issuer: usize, generation: u64| {
             let issuer = self.issuers.get(issuer);
@@ -121,19 +122,13 @@ impl Issuers {
 
     /// Fetch the keys that it is time for, all at once. For housekeeping: cheap when nothing is due, so every second or so.
     pub async fn refresh(&self, now: SystemTime) {
-        let now = seconds(now);
+        let now = clock::seconds(now);
         futures::future::join_all(self.issuers.iter().map(|issuer| issuer.source.refresh(now))).await;
     }
 
     /// How the issuers' keys are.
     pub fn report(&self, now: SystemTime) -> Vec<KeyReport> {
-        let now = seconds(now);
+        let now = clock::seconds(now);
         self.issuers.iter().map(|issuer| issuer.source.report(now)).collect()
     }
-}
-
-/// Since 1970.
-fn seconds(now: SystemTime) -> i64 {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

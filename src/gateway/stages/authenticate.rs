@@ -12,6 +12,7 @@ use crate::auth::certificate::{ClientCertificate, Presented};
 use crate::auth::jwt::{Identity, JwtError};
 use crate::auth::{Credential, Denied, Question, credential, network, token};
 use crate::balance::KeyHash;
+use crate::clock;
 use crate::directory::{self, Named, ScopeBlock, UNKNOWN_KEY};
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::Bound;
@@ -76,7 +77,7 @@ pub async fn run(
     ctx: &mut RequestContext,
     operation: &str,
 ) -> Result<(), GatewayError> {
-    if presented(down).is_some() && lacks_certificate(down, super::unix_seconds()) {
+    if presented(down).is_some() && lacks_certificate(down, clock::now()) {
         return Err(unauthenticated(
             "this listener needs a client certificate that is valid now",
         ));
@@ -97,7 +98,7 @@ pub async fn run(
         down.is_for(client);
     }
     let now = SystemTime::now();
-    let seconds = super::unix_seconds();
+    let seconds = clock::now();
     let found = find(snapshot, &accounts, down, now, seconds).await;
     let (known, identity) = found.map_err(|(reason, error)| {
         app.meters.accounts.credential_refused(reason);

@@ -43,6 +43,7 @@ use super::super::downstream::{Downstream, sleep_until};
 use super::super::live::LiveStream;
 use super::authenticate::Principal;
 use crate::balance::{KeyHash, Permit};
+use crate::clock;
 use crate::error::GatewayError;
 use crate::providers::Reason;
 use crate::snapshot::{Found, PublicModel, Snapshot, Sticks};
@@ -336,7 +337,7 @@ fn accept(common: &Common<'_>, ctx: &mut RequestContext, answer: Turned<'_>) -> 
     record.uncounted = notes.uncounted;
     record.estimated = notes.estimated;
     if let (Some(usage), false) = (&record.usage, ctx.lease.is_none()) {
-        let now = super::unix_seconds();
+        let now = clock::now();
         let price = common.snapshot.tariff.price(who.target, &record.named(), now);
         record.cost = price.map(|price| common.snapshot.tariff.billed(price.of(usage).total()));
     }

@@ -9,9 +9,3 @@ pub mod relay;
 pub mod reserve;
 pub mod rules;
 pub mod settle;
-
-/// Seconds since 1970.
-fn unix_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
-}

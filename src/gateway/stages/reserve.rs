@@ -16,6 +16,7 @@ use super::super::App;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::authenticate::{Principal, forbidden};
+use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
 use crate::snapshot::{Found, Named, Snapshot};
@@ -23,10 +24,11 @@ use crate::units::Tokens;
 use crate::wire::Call;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Attempts to find room for one request: exact count, providers left out, cheaper models.
 const MOST_ROUNDS: usize = 12;
+
 /// A call that looks for room.
 struct Seeking<'a, 'b> {
     app: &'a App,
@@ -145,7 +147,7 @@ async fn take<'r>(
     bounds: impl Iterator<Item = &'r Arc<Bound>>,
     demand: &Demand<'_>,
 ) -> Result<Result<Lease, Refusal>, GatewayError> {
-    match app.state.bank.try_reserve(bounds, demand, now_ms()) {
+    match app.state.bank.try_reserve(bounds, demand, clock::now_ms()) {
         Attempt::Granted(lease) => Ok(Ok(lease)),
         Attempt::Refused(refusal) => Ok(Err(refusal)),
         Attempt::Short(short) => {
@@ -317,9 +319,4 @@ fn unpriced() -> GatewayError {
         "this model has no price here, and a budget applies that only takes models with one; its operator has to add it",
     )
     .code("model_without_price")
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

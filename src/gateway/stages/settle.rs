@@ -4,7 +4,6 @@ mod account;
 mod bill;
 mod copied;
 
-pub(super) use self::bill::milliseconds;
 pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;

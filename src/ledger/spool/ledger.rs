@@ -6,13 +6,14 @@
 use super::sender::Sender;
 use super::writer::{Disk, Medium, Writer, keep_syncing};
 use super::{Count, Shared};
+use crate::clock;
 use crate::ledger::{Row, RowId, Sink};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// How the spool is kept.
 #[derive(Debug, Clone)]
@@ -232,8 +233,5 @@ impl Drop for Ledger {
 
 /// A name for an instance's directory: sorts by time.
 pub(super) fn name() -> String {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{}-{}", RowId::new(now.as_millis() as u64), std::process::id())
+    format!("{}-{}", RowId::new(clock::now_ms()), std::process::id())
 }

@@ -1,6 +1,7 @@
 //! What goes on beside requests: taking up changes, moving shares of limits, telling alerts, dropping what is old.
 
 use super::Lasting;
+use crate::clock;
 use crate::config::{Config, Interval};
 use crate::gateway::App;
 use crate::limits::{AlertKind, Bank, Exchange, Measure};
@@ -9,7 +10,7 @@ use crate::units::usd;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How often shares of limits are looked after.
 const TICK: Duration = Duration::from_millis(200);
@@ -78,7 +79,7 @@ impl Lasting {
     /// Whether the store has what earlier processes left and, but for the last moment, what this one recorded.
     fn has_sent(&self) -> bool {
         self.ledger.as_ref().is_none_or(|ledger| {
-            let stats = ledger.stats(now_ms());
+            let stats = ledger.stats(clock::now_ms());
             stats.adopted == 0 && stats.oldest_unsent_ms < RECENT_MS
         })
     }
@@ -93,7 +94,7 @@ impl Lasting {
             }
             let meters = &app.meters.accounts;
             if let Some(ledger) = &self.ledger {
-                let stats = ledger.stats(now_ms());
+                let stats = ledger.stats(clock::now_ms());
                 let signed = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
                 meters.records_waiting.set(signed(stats.queued + stats.spooled_rows));
                 meters.spool_bytes.set(signed(stats.spooled_bytes));
@@ -114,7 +115,7 @@ impl Lasting {
                 ledger.keep_days.unwrap_or(KEEP.0),
                 ledger.keep_audit_days.unwrap_or(KEEP.1),
             );
-            let now = i64::try_from(now_ms()).unwrap_or(i64::MAX);
+            let now = i64::try_from(clock::now_ms()).unwrap_or(i64::MAX);
             match self.store.maintain(now, keep.0, keep.1).await {
                 Ok(done) if done.rows > 0 || done.audit > 0 => {
                     tracing::info!(
@@ -151,14 +152,14 @@ pub(in crate::server) fn join(app: &App, exchange: &RedisExchange) -> anyhow::Re
         std::thread::sleep(Duration::from_millis(5));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(app.state.bank.tick(now_ms()));
+    runtime.block_on(app.state.bank.tick(clock::now_ms()));
     Ok(())
 }
 
 /// Shares of limits, and alerts: also without a store, for limits of models and providers.
 pub(in crate::server) async fn keep_limits(app: Arc<App>, exchange: Option<Arc<dyn Exchange>>) {
     loop {
-        app.state.bank.tick(now_ms()).await;
+        app.state.bank.tick(clock::now_ms()).await;
         for alert in app.state.bank.alerts() {
             let rule = &alert.rule;
             let scope = rule.scope.kind.as_str();
@@ -196,9 +197,4 @@ pub(in crate::server) async fn keep_limits(app: Arc<App>, exchange: Option<Arc<d
         }
         tokio::time::sleep(TICK).await;
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

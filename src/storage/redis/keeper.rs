@@ -8,6 +8,7 @@ use super::count::written;
 use super::link::Found;
 use super::script::{self, Failure};
 use super::{Session, Shared};
+use crate::clock;
 use futures::StreamExt;
 use redis::Client;
 use std::collections::HashMap;
@@ -257,10 +258,8 @@ async fn clear_waiting(shared: &Shared, session: &Session) {
 }
 
 fn prune(shared: &Shared, now: Instant) {
-    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let unix = unix.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
     let mut book = shared.book();
-    book.prune(now, unix);
+    book.prune(now, clock::now());
     tracing::debug!(target: "cirque::redis", counts = book.len(), "counts known");
 }
 

@@ -5,9 +5,9 @@
 
 use super::session::{Access, Backend, Record, Session, Value};
 use super::{SqlStore, exact};
+use crate::clock;
 use crate::storage::{Change, KeyHashRow, Kind, Object, Revision, StoreError};
 use std::collections::HashMap;
-use std::time::SystemTime;
 
 const KINDS: [(Kind, &str); 6] = [
     (Kind::Organisation, "organisation"),
@@ -55,13 +55,6 @@ fn hash(record: &Record, from: usize) -> Result<KeyHashRow, StoreError> {
         shown: record.text(from + 1)?.to_owned(),
         until: record.maybe_int(from + 2)?,
     })
-}
-
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The revision of a change: takes the lock that orders changes.
@@ -134,7 +127,7 @@ impl<B: Backend> SqlStore<B> {
             return self.read_revision().await;
         }
         let mut session = self.backend.begin(Access::Write).await?;
-        let (revision, now) = (advance(&mut *session).await?, now());
+        let (revision, now) = (advance(&mut *session).await?, clock::now());
         for change in changes {
             write(&mut *session, change, revision, now).await?;
         }

@@ -1,8 +1,9 @@
 //! Sealed secrets: what is written here was sealed elsewhere (`sealed.rs`) and is handed back as it is.
 
-use super::objects::{advance, now};
+use super::objects::advance;
 use super::session::{Access, Backend, Value};
 use super::{SqlStore, exact};
+use crate::clock;
 use crate::storage::sealed::Sealed;
 use crate::storage::{SecretName, StoreError};
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ impl<B: Backend> SqlStore<B> {
             exact(name)?,
             exact(&sealed.key)?,
             Value::Blob(Some(sealed.bytes.clone())),
-            now().into(),
+            clock::now().into(),
         ];
         let mut session = self.backend.begin(Access::Write).await?;
         advance(&mut *session).await?;

@@ -18,6 +18,7 @@ use super::race::{self, Finished};
 use super::search::Search;
 use super::{Live, Reply};
 use crate::balance::RetryBudget;
+use crate::clock;
 use crate::limits::{Demand, Lease, Refusal};
 use crate::snapshot::{MirrorTerms, Named, PublicModel, Snapshot};
 use crate::telemetry::{Outcome, Purpose, Side};
@@ -25,7 +26,7 @@ use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::{Call, Operation};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Who answered it, and what that used.
@@ -246,7 +247,7 @@ impl Copy {
             nano: 1,
             overruled: &[],
         };
-        let now_ms = settle::milliseconds(SystemTime::now());
+        let now_ms = clock::now_ms();
         self.app
             .state
             .bank
@@ -286,10 +287,7 @@ impl Copy {
     fn account(&self, target: &Target, usage: Option<&Usage>) {
         let routing = &self.app.meters.routing;
         routing.call(target.id.as_str(), Purpose::Mirror, usage);
-        let price = self
-            .snapshot
-            .tariff
-            .price(target, &self.named(), super::super::unix_seconds());
+        let price = self.snapshot.tariff.price(target, &self.named(), clock::now());
         if let (Some(price), Some(usage)) = (price, usage) {
             routing.cost(target.id.as_str(), Purpose::Mirror, &price, usage);
         }

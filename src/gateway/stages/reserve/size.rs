@@ -6,7 +6,8 @@
 use super::super::super::aside::aside;
 use super::super::super::context::RequestContext;
 use super::super::super::downstream::Downstream;
-use super::{Seeking, now_ms};
+use super::Seeking;
+use crate::clock;
 use crate::error::GatewayError;
 use crate::limits::{Measure, Prompt, Refusal};
 use crate::snapshot::PublicModel;
@@ -178,7 +179,7 @@ impl<'a> Seeking<'a, '_> {
 
     /// The most that it can cost at any of the candidates.
     pub(super) fn at_most(&self, ctx: &RequestContext, size: Size) -> Most {
-        let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
+        let now = i64::try_from(clock::now_ms() / 1000).unwrap_or(i64::MAX);
         let mut most = 0;
         let mut unpriced = false;
         for (model, target) in self

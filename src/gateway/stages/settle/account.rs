@@ -5,6 +5,7 @@
 
 use super::super::super::App;
 use super::super::super::context::{Record, Try};
+use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Detours, Outcome, Purpose, TriedCall};
 use crate::units::Usage;
@@ -18,9 +19,7 @@ pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Recor
         if target.price.is_none() && target.listed.is_none() && !target.model.is_the_clients() {
             return None;
         }
-        let price = snapshot
-            .tariff
-            .price(target, &record.named(), super::super::unix_seconds())?;
+        let price = snapshot.tariff.price(target, &record.named(), clock::now())?;
         Some(price.into_owned())
     };
     let price = record.target.as_ref().and_then(|target| price_of(record, target));

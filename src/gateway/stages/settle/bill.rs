@@ -6,6 +6,7 @@
 use super::super::super::App;
 use super::super::super::context::{Asked, RequestContext, Try};
 use super::account::used;
+use crate::clock;
 use crate::error::ErrorKind;
 use crate::ledger::{Charge, Ledger, Row, RowId};
 use crate::limits::{Lease, Prompt, Ratio, Spent};
@@ -16,7 +17,7 @@ use crate::upstream::Target;
 use crate::wire::Operation;
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// What a request owes.
 pub(super) struct Bill {
@@ -60,7 +61,7 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
         return None;
     }
     let snapshot = ctx.snapshot.clone()?;
-    let now_ms = milliseconds(SystemTime::now());
+    let now_ms = clock::now_ms();
     let named = ctx.record.named();
     // As reserved: a price that changes meanwhile is for later requests.
     let began_ms = now_ms.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or_default());
@@ -188,7 +189,7 @@ impl Bill {
     /// The request is over; what it used is counted yet.
     pub(super) fn wait(&mut self) {
         if let Some(lease) = &mut self.lease {
-            lease.over(milliseconds(SystemTime::now()));
+            lease.over(clock::now_ms());
         }
     }
 
@@ -234,7 +235,7 @@ impl Bill {
     }
 
     fn settle(mut self) {
-        let now_ms = milliseconds(SystemTime::now());
+        let now_ms = clock::now_ms();
         if let (Some((ratio, prompt)), Some(answered)) = (&self.lesson, &self.answered)
             && let (Some(usage), false) = (answered.usage, answered.estimated)
         {
@@ -320,10 +321,4 @@ impl Bill {
 
 pub(super) fn short(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// Milliseconds since 1970.
-pub(in crate::gateway::stages) fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -3,7 +3,8 @@
 //! Who pays for the request does not pay for its copy, which the operator wants; but nothing that is spent goes unrecorded.
 
 use super::super::super::App;
-use super::bill::{milliseconds, short};
+use super::bill::short;
+use crate::clock;
 use crate::ledger::{Charge, Row, RowId};
 use crate::limits::{Lease, Spent};
 use crate::snapshot::{Named, PublicModel, Snapshot};
@@ -12,7 +13,6 @@ use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::Operation;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// A copy that was answered.
 pub struct Copied<'a> {
@@ -42,7 +42,7 @@ pub fn copy(app: &App, snapshot: &Snapshot, copied: Copied<'_>) {
     if copied.lease.is_none() && ledger.is_none() {
         return;
     }
-    let now_ms = milliseconds(SystemTime::now());
+    let now_ms = clock::now_ms();
     let took = copied.side.duration;
     let at_ms = now_ms.saturating_sub(u64::from(short(took)));
     let seconds = i64::try_from(at_ms / 1000).unwrap_or(i64::MAX);
