@@ -6,7 +6,7 @@
 //! |--:|---|---|
 //! | 0 | [`clock`], [`error`], [`glob`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`auth`], [`balance`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 2 | [`auth`], [`balance`], [`cache`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
 //! | 4 | [`directory`], [`snapshot`] | tenants and keys; everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
@@ -15,6 +15,7 @@
 pub mod admin;
 pub mod auth;
 pub mod balance;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
 mod auth;
+mod cache;
 mod limit;
 mod pool;
 mod provider;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use auth::{Auth, CertificateName, ClaimNames, ClaimRule, ClientCertificates, Jwt};
+pub use cache::{CacheMode, CachePolicy, CacheScope, CacheStore, SemanticStore, VectorStore};
 pub use limit::{Budget, Each, Limit, OnOutage, Period};
 pub use pool::{Model, Sticky, StickyBy, Strategy, Target};
 pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
@@ -101,6 +103,9 @@ pub struct Config {
     /// What instances share limits, budgets and revocations through. Default: each instance counts alone.
     #[serde(default)]
     pub redis: Option<Redis>,
+    /// Where answers are kept. What may be kept is said by the `cache` of models, tenants, keys and rules.
+    #[serde(default)]
+    pub cache: CacheStore,
     /// Usage records.
     #[serde(default)]
     pub ledger: Ledger,

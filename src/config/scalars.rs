@@ -71,12 +71,6 @@ impl fmt::Display for Interval {
     }
 }
 
-impl serde::Serialize for Interval {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// A number of bytes, at least 1 and at most 1 TiB: `64KiB`, `32MiB`, `1GiB`, `10MB`, or a plain integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(u64);

@@ -70,3 +70,16 @@ keys: { ci: { hash: 0badc0de, team: search }, b: { secret: env:B } }
         assert_eq!(shown("{"), Value::Null);
     }
 }
+
+// Written as they are read.
+macro_rules! written_as_shown {
+    ($($name:ty),*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+written_as_shown!(crate::config::scalars::Interval, crate::config::scalars::ByteSize);

@@ -1,6 +1,6 @@
 //! `models:` as written: the pool of targets behind a public model, and how it chooses among them.
 
-use super::{Budget, Continuation, Hedge, Limit, Mirror, Need, Price, Queue, Retry, Timeouts};
+use super::{Budget, CachePolicy, Continuation, Hedge, Limit, Mirror, Need, Price, Queue, Retry, Timeouts};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -112,6 +112,9 @@ pub struct Model {
     #[serde(default)]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub assumed_output_tokens: Option<u64>,
+    /// What may be kept of answers and served again. Default: nothing.
+    #[serde(default)]
+    pub cache: Option<CachePolicy>,
 }
 
 /// One deployment in a pool.

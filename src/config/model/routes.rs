@@ -1,5 +1,6 @@
 //! `routes:` as written: which model really answers, by conditions on the request.
 
+use super::CachePolicy;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub struct Rule {
     /// Parameters that are set where the client wrote none.
     #[serde(default)]
     pub default: BTreeMap<String, serde_json::Value>,
+    /// What may be kept of the answer and served again; goes before what model, tenants and key say.
+    #[serde(default)]
+    pub cache: Option<CachePolicy>,
     /// Parameters that are taken out.
     #[serde(default)]
     pub remove: Vec<String>,

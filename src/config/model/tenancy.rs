@@ -6,6 +6,7 @@
 //! Each block says what it allows, limits and adds; a key has what all of its blocks allow in common. The same structs are
 //! what the admin API takes and gives, so that what runs from a file and what was made at run time read alike.
 
+use super::cache::CachePolicy;
 use super::limit::{Budget, Limit};
 use crate::config::moment::Moment;
 use crate::config::scalars::SecretRef;
@@ -66,6 +67,9 @@ macro_rules! tenant {
             /// Money.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub budgets: Vec<Budget>,
+            /// What may be kept of answers and served again. The narrowest block wins, member by member.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub cache: Option<CachePolicy>,
             /// Parameters that a request gets if it does not set them, in the client's dialect. The narrowest block wins.
             #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
             #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -90,6 +94,7 @@ macro_rules! tenant {
                     denied_ips: &self.denied_ips,
                     limits: &self.limits,
                     budgets: &self.budgets,
+                    cache: self.cache.as_ref(),
                     defaults: &self.defaults,
                 }
             }
@@ -128,6 +133,8 @@ pub struct Shared<'a> {
     pub limits: &'a [Limit],
     /// `budgets`
     pub budgets: &'a [Budget],
+    /// `cache`
+    pub cache: Option<&'a CachePolicy>,
     /// `defaults`
     pub defaults: &'a BTreeMap<String, serde_json::Value>,
 }

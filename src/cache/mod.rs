@@ -1,0 +1,16 @@
+//! The cache: what may be kept of answers, under which name, where, and how it is found again.
+//!
+//! Not the walk (`gateway::stages::cached`) and not the wire form that a kept answer is served in. The one idea: the partition,
+//! a hash over everything that decides an answer and over whose it is, is the only way to an answer; nothing is ever looked for
+//! outside of it.
+
+pub mod entry;
+pub mod key;
+pub mod policy;
+pub mod semantic;
+pub mod shared;
+
+pub use entry::{Answer, Entry, Form, Owner, Selection, State};
+pub use key::{Key, NoDigest, Partition};
+pub use policy::{Mode, Pace, Policy, Scope};
+pub use shared::{News, Outage, Shared, Wrong};

@@ -1,0 +1,7 @@
+//! Finding an answer by the likeness of its question: retrieve candidates, gate them by their words, verify what is left.
+//!
+//! ```text
+//! question ─tokens─► static vector ─index─► near ones ─vetoes─► verifier (a sentence encoder, off the workers) ─► hit
+//!                                   none ─► miss      any ─► miss                    unsure, late, full ─► miss
+//! ```
+//! Only within one exact partition. The one idea: a near vector proposes, and never decides.
