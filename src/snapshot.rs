@@ -9,6 +9,7 @@
 //! snapshot stays.
 
 mod build;
+mod cached;
 mod counted;
 mod credentials;
 pub mod issuers;
@@ -19,6 +20,7 @@ mod terms;
 mod vault;
 
 use self::build::Builder;
+pub use self::cached::apply as apply_cache_policy;
 use self::credentials::TokenKey;
 use self::routes::Routes;
 pub use self::tariff::{Named, Tariff};
@@ -27,6 +29,7 @@ pub use self::terms::{ContinuationTerms, Fit, HedgeTerms, LineTerms, MirrorTerms
 pub use self::vault::{Stored, keyring};
 use crate::balance::queue::Queue;
 use crate::balance::{Breaker, Pool, Quarantine, RetryBudget};
+use crate::cache;
 use crate::config::Config;
 use crate::ids::TargetId;
 use crate::ledger::Tenant;
@@ -207,6 +210,8 @@ pub struct PublicModel {
     pub providers: Box<[Arc<str>]>,
     /// How much is written at most by who does not say.
     pub output: OutputTerms,
+    /// What may be kept and served of it where neither tenants nor rules say anything.
+    pub cache: cache::Policy,
     /// How many tokens a byte of a prompt is.
     pub ratio: Arc<Ratio>,
     /// By target: what it can take; empty when each takes anything.
@@ -323,6 +328,8 @@ pub struct Snapshot {
     pub retry_budget: (u32, u32),
     /// Clients need no key.
     pub open_access: bool,
+    /// Kept answers can be found by likeness.
+    pub semantic_cache: bool,
     /// When it was built, Unix seconds.
     pub loaded_at: u64,
     /// Address books in use, to be resolved and probed.
@@ -376,6 +383,7 @@ impl Snapshot {
                 config.retry_budget.at_least.unwrap_or(3),
             ),
             open_access: config.insecure.open_access,
+            semantic_cache: config.cache.semantic.is_some(),
             loaded_at,
             books: builder.books,
         })

@@ -9,8 +9,10 @@ pub mod key;
 pub mod policy;
 pub mod semantic;
 pub mod shared;
+pub mod wish;
 
 pub use entry::{Answer, Entry, Form, Owner, Selection, State};
 pub use key::{Key, NoDigest, Partition};
 pub use policy::{Mode, Pace, Policy, Scope};
 pub use shared::{News, Outage, Shared, Wrong};
+pub use wish::Wish;

@@ -175,6 +175,8 @@ impl Source {
             teams: self.declared("teams"),
             projects: self.declared("projects"),
             users: self.declared("users"),
+            // What is broken in it is said where it is written.
+            semantic_cache: self.is_written("cache", "semantic"),
             ..Names::default()
         };
         names.add_aliases(&config);
@@ -237,6 +239,12 @@ impl Source {
         block
             .map(|node| node.keys().map(str::to_owned).collect())
             .unwrap_or_default()
+    }
+
+    /// Whether a block has a key with something behind it.
+    fn is_written(&self, block: &str, key: &str) -> bool {
+        let found = self.root.as_ref().and_then(|root| root.get(block)?.get(key));
+        found.is_some_and(|node| !matches!(&node.data, Data::Scalar(value) if value.is_null()))
     }
 
     /// A place in terms of the reduced tree → in terms of the text: list elements before it may have been taken out.

@@ -4,6 +4,7 @@
 //! the file; each speaks in [`Place`]s.
 
 mod auth;
+mod cache;
 mod counts;
 mod credentials;
 mod fallbacks;
@@ -49,6 +50,7 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     counts::check(config, names, &mut out);
     stores::check(config, &mut out);
     stored::check(config, &mut out);
+    cache::check(config, names, &mut out);
     out
 }
 
@@ -66,6 +68,7 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     auth::warn(config, &mut out);
     tenancy::warn(config, jiff::Timestamp::now().as_second(), &mut out);
     stores::warn(config, &mut out);
+    cache::warn(config, &mut out);
     out
 }
 
@@ -157,6 +160,7 @@ pub(super) fn missing_files(config: &Config) -> Vec<Finding> {
     for (index, path) in config.prices.files.iter().enumerate() {
         check(Place::root().key("prices").key("files").index(index), path);
     }
+    cache::missing_models(config, &mut out);
     out
 }
 

@@ -204,6 +204,7 @@ impl Builder {
             tags: shared.tags.iter().map(|tag| self.word(tag)).collect(),
             metadata: shared.metadata.clone(),
             defaults: shared.defaults.clone(),
+            cache: shared.cache.cloned().map(Arc::new),
             ..Node::default()
         };
         for (outer, name) in document.names() {

@@ -5,7 +5,7 @@
 
 use super::Origin;
 use crate::auth::Access;
-use crate::config::{Budget, Limit, TenantKind};
+use crate::config::{Budget, CachePolicy, Limit, TenantKind};
 use crate::ledger;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Principal {
     pub defaults: Arc<BTreeMap<String, Value>>,
     /// Names and values; of several blocks the narrowest won.
     pub metadata: Arc<BTreeMap<String, String>>,
+    /// What its blocks say of the cache; of several the narrowest won, member by member. None: nothing.
+    pub cache: Option<Arc<CachePolicy>>,
     /// Where its key is kept; none: it has no key.
     pub origin: Option<Origin>,
     /// When the first of its blocks expires, in seconds since 1970. [`Access::check`] refuses from then on.

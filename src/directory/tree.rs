@@ -11,7 +11,7 @@ use super::{Origin, UnknownTenant};
 use crate::auth::glob::Globs;
 use crate::auth::hours::Hours;
 use crate::auth::{Access, Block, Networks};
-use crate::config::{Shared, TenantKind};
+use crate::config::{CachePolicy, Shared, TenantKind};
 use crate::ledger;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +26,7 @@ pub(super) struct Node {
     pub(super) tags: Vec<Arc<str>>,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) defaults: BTreeMap<String, Value>,
+    pub(super) cache: Option<Arc<CachePolicy>>,
     /// The outer tenants it names.
     pub(super) organisation: Option<Arc<str>>,
     pub(super) team: Option<Arc<str>>,
@@ -66,6 +67,7 @@ pub(super) struct Stem {
     scopes: Arc<[Arc<ScopeBlock>]>,
     defaults: Arc<BTreeMap<String, Value>>,
     metadata: Arc<BTreeMap<String, String>>,
+    cache: Option<Arc<CachePolicy>>,
 }
 
 impl Tree {
@@ -195,6 +197,7 @@ impl Default for Stem {
             scopes: Arc::from([]),
             defaults: Arc::default(),
             metadata: Arc::default(),
+            cache: None,
         }
     }
 }
@@ -216,6 +219,11 @@ impl Stem {
         }
         merge(&mut self.defaults, &node.defaults);
         merge(&mut self.metadata, &node.metadata);
+        match (&mut self.cache, &node.cache) {
+            (Some(outer), Some(own)) => Arc::make_mut(outer).overlay(own),
+            (outer @ None, Some(own)) => *outer = Some(own.clone()),
+            (_, None) => {}
+        }
     }
 
     /// The caller with these outer blocks and, if it is a key, its own.
@@ -226,6 +234,7 @@ impl Stem {
             scopes: self.scopes.clone(),
             defaults: self.defaults.clone(),
             metadata: self.metadata.clone(),
+            cache: self.cache.clone(),
         };
         if let Some((node, _)) = own {
             grown.grow(node);
@@ -238,6 +247,7 @@ impl Stem {
             scopes: grown.scopes,
             defaults: grown.defaults,
             metadata: grown.metadata,
+            cache: grown.cache,
             origin: own.map(|(_, origin)| origin),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::stages::admit::Admission;
 use super::stages::authenticate::Principal;
+use crate::config::CachePolicy;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::limits::{Lease, Prompt, Standings};
@@ -45,6 +46,8 @@ pub struct RequestContext {
     pub standings: Standings,
     /// What was told of its prompt's size before it went out.
     pub prompt: Option<Prompt>,
+    /// What the rules say of the cache.
+    pub rule_cache: Option<Arc<CachePolicy>>,
     /// What the client put into `x-cirque-metadata`, checked: for its usage record.
     pub metadata: Option<Box<str>>,
     /// Facts gathered on the way.
@@ -72,6 +75,7 @@ impl RequestContext {
             lease: None,
             standings: Standings::default(),
             prompt: None,
+            rule_cache: None,
             metadata: None,
             record: Record::default(),
             passthrough: None,

@@ -2,6 +2,7 @@
 //!
 //! Reads secrets and certificate files. Collects every problem rather than stopping at the first.
 
+use super::cached;
 use super::counted::{self, compared, output_cap};
 use super::tariff::Tariff;
 use super::vault::Vault;
@@ -230,6 +231,7 @@ impl<'a> Builder<'a> {
             mirror: None,
             bounds: Box::default(),
             providers: Box::default(),
+            cache: cached::of_model(self.config, model),
             ratio: self.state.estimates.model(name),
             arms,
             fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },

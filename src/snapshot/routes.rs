@@ -41,6 +41,7 @@ struct Effect {
     refuse: Option<Arc<str>>,
     edits: Edits,
     priority: Option<u8>,
+    cache: Option<Arc<config::CachePolicy>>,
 }
 
 /// A request, as far as rules may ask about it.
@@ -90,6 +91,8 @@ pub struct Decision<'a> {
     pub edits: Vec<&'a Edits>,
     /// The request's priority.
     pub priority: Option<u8>,
+    /// What they say of the cache; of several the later goes before the earlier.
+    pub cache: Option<Arc<config::CachePolicy>>,
     /// What was found in the body on the way; worth keeping.
     pub seen: Option<Seen>,
 }
@@ -145,6 +148,7 @@ impl Routes {
                 decision.applied.push(step.rule);
                 decision.priority = effect.priority.or(decision.priority);
                 decision.refuse = effect.refuse.as_ref();
+                overlay(&mut decision.cache, effect.cache.as_ref());
                 if !effect.edits.is_empty() {
                     decision.edits.push(&effect.edits);
                 }
@@ -221,6 +225,16 @@ fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>) -> Effect
         refuse: rule.refuse.as_deref().map(Into::into),
         edits: edits(rule),
         priority: rule.priority,
+        cache: rule.cache.clone().map(Arc::new),
+    }
+}
+
+/// Put what a rule says of the cache over what those before it said.
+fn overlay(policy: &mut Option<Arc<config::CachePolicy>>, later: Option<&Arc<config::CachePolicy>>) {
+    match (policy.as_mut(), later) {
+        (Some(earlier), Some(later)) => Arc::make_mut(earlier).overlay(later),
+        (None, Some(later)) => *policy = Some(Arc::clone(later)),
+        (_, None) => {}
     }
 }
 

@@ -143,6 +143,55 @@ pub struct CachePolicy {
 // No member can be NaN: each has its bounds.
 impl Eq for CachePolicy {}
 
+macro_rules! members {
+    ($($member:ident),* $(,)?) => {
+        impl CachePolicy {
+            /// Put a narrower block over this one: what it gives counts, what it leaves out stays.
+            pub fn overlay(&mut self, narrower: &Self) {
+                // Taken apart, so that a new member is not forgotten.
+                let Self { $($member),* } = narrower;
+                $(if $member.is_some() {
+                    self.$member = *$member;
+                })*
+            }
+        }
+    };
+}
+
+members!(
+    mode,
+    scope,
+    ttl,
+    stale_while_revalidate,
+    stale_if_error,
+    max_temperature,
+    tools,
+    tool_calls,
+    length,
+    time_bound,
+    personal,
+    by_target,
+    threshold,
+    time_limit,
+    sample,
+    singleflight,
+    tokens_per_second,
+    max_request,
+    max_answer,
+);
+
+impl CachePolicy {
+    /// Whether it looks for answers at all.
+    pub fn turns_on(&self) -> bool {
+        self.mode.is_some_and(|mode| mode != CacheMode::Off)
+    }
+
+    /// Whether it looks for answers by likeness, which needs `cache.semantic`.
+    pub fn needs_semantic(&self) -> bool {
+        matches!(self.mode, Some(CacheMode::Semantic | CacheMode::Shadow))
+    }
+}
+
 /// How answers are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

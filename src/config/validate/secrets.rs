@@ -68,10 +68,13 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
             out.push(Finding::new(at, message, "make one with `openssl rand -hex 32`"));
         }
     }
-    if let Some(Store::Postgres { url, .. }) = &config.store {
-        let at = root.key("store").key("url");
+    let store = match &config.store {
+        Some(Store::Postgres { url, .. }) => Some((root.key("store").key("url"), url.clone())),
+        _ => None,
+    };
+    for (at, url) in store.into_iter().chain(super::cache::vectors_url(config)) {
         let schemes = ["postgres://", "postgresql://"];
-        if let Some(secret) = fetch(url, &at, out)
+        if let Some(secret) = fetch(&url, &at, out)
             && !schemes.iter().any(|scheme| secret.expose().starts_with(scheme))
         {
             let remedy = "write `postgres://USER:PASSWORD@HOST/DATABASE`";

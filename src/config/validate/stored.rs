@@ -76,6 +76,7 @@ fn elsewhere(config: &Config, root: &Place) -> Vec<(Place, SecretRef)> {
     if let Some(Store::Postgres { url, .. }) = &config.store {
         all.push((root.key("store").key("url"), url.clone()));
     }
+    all.extend(super::cache::vectors_url(config));
     let urls = config.redis.iter().flat_map(|redis| redis.urls.iter().enumerate());
     all.extend(urls.filter_map(|(index, url)| {
         let reference = named_secret(url).ok()??;

@@ -35,7 +35,7 @@ pub(super) fn check(config: &Config, out: &mut Vec<Finding>) {
     operators(config, &root.key("admin"), out);
 }
 
-fn plain_path(path: &Path, at: Place, out: &mut Vec<Finding>) {
+pub(super) fn plain_path(path: &Path, at: Place, out: &mut Vec<Finding>) {
     let text = path.to_string_lossy();
     if text.is_empty() || text.contains(char::is_control) {
         out.push(Finding::new(at, "not a path", "write a path, or remove the key"));

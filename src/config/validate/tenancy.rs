@@ -90,6 +90,9 @@ pub(super) fn one(tenant: &Tenant, names: &Names, place: &Place, out: &mut Vec<F
     networks(&shared, place, out);
     hours(&shared, place, out);
     defaults(&shared, place, out);
+    if let Some(policy) = shared.cache {
+        super::cache::policy(policy, names, &place.key("cache"), out);
+    }
     counts::limits(shared.limits, names, &place.key("limits"), out);
     counts::budgets(shared.budgets, names, &place.key("budgets"), out);
 }

@@ -8,6 +8,7 @@ use super::super::downstream::Downstream;
 use super::super::overload::Priority;
 use super::admit;
 use super::authenticate::Principal;
+use crate::config::CachePolicy;
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::routes::{Asked, Caller, Routes};
 use crate::snapshot::{Found, Snapshot};
@@ -27,6 +28,7 @@ struct Ruled {
     refuse: Option<Arc<str>>,
     priority: Option<u8>,
     seen: Option<Seen>,
+    cache: Option<Arc<CachePolicy>>,
     /// The call as they change it.
     call: Option<Call>,
 }
@@ -79,6 +81,7 @@ pub async fn run<'a>(
     };
     routes.count(&ruled.applied, &app.meters.routing);
     ctx.record.rule = ruled.rule;
+    ctx.rule_cache = ruled.cache;
     // What was seen is of the body as it came.
     ctx.seen = ruled.seen.filter(|_| ruled.call.is_none());
     if let Some(text) = ruled.refuse {
@@ -143,6 +146,7 @@ fn judge(
         refuse: decision.refuse.cloned(),
         priority: decision.priority,
         seen: decision.seen,
+        cache: decision.cache,
         // It is read anew once, however many rules changed it.
         call: edited.map(|body| call.edited(body, depth)).transpose()?,
     })
