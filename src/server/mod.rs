@@ -174,6 +174,7 @@ fn build_app(
     Ok(Arc::new(App {
         snapshot: ArcSwap::from_pointee(snapshot),
         accounts: ArcSwapOption::empty(),
+        cache: ArcSwapOption::empty(),
         ledger: ArcSwapOption::empty(),
         state,
         transport: Arc::new(Transport::new(keepalive)),

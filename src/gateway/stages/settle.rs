@@ -7,6 +7,7 @@ mod copied;
 pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;
+use super::cached;
 use super::super::context::{Asked, RequestContext};
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
@@ -18,6 +19,9 @@ use std::time::SystemTime;
 /// Settle. Called once, last.
 pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
+    if ctx.keeper.is_some() {
+        cached::keep(app, ctx);
+    }
     let bill = bill::open(app, ctx, duration);
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
