@@ -421,3 +421,50 @@ fn what_a_token_names_must_go_together() {
         assert_eq!(person(organisation, team, project).unwrap_err().kind, kind);
     }
 }
+
+#[test]
+fn what_blocks_say_of_the_cache_is_put_over_each_other() {
+    let config = config(
+        "organisations: { acme: { cache: { mode: exact, ttl: 1h, scope: organisation } } }\n\
+         teams: { search: { organisation: acme, cache: { ttl: 2h } }, plain: {} }\n",
+    );
+    let objects = [
+        key(
+            "a",
+            json!({ "team": "search", "cache": { "ttl": "3h", "tools": true } }),
+        ),
+        key("b", json!({ "team": "search" })),
+        key("c", json!({ "team": "plain" })),
+        key("d", json!({ "team": "plain", "cache": { "mode": "off" } })),
+    ];
+    let directory = build(&config, &objects);
+    let policy = |name: &str| {
+        let principal = directory.principal(&digest(name), 0).unwrap();
+        principal
+            .cache
+            .as_ref()
+            .map(|policy| serde_json::to_value(&**policy).unwrap())
+    };
+    let outer = json!({ "mode": "exact", "ttl": "2h", "scope": "organisation" });
+    assert_eq!(
+        policy("a"),
+        Some(json!({ "mode": "exact", "ttl": "3h", "scope": "organisation", "tools": true }))
+    );
+    assert_eq!(policy("b"), Some(outer.clone()));
+    // What the key added is its own.
+    assert_eq!(policy("c"), None);
+    assert_eq!(policy("d"), Some(json!({ "mode": "off" })));
+    let named = Named {
+        team: Some("search"),
+        user: Some("eve"),
+        ..Named::default()
+    };
+    let person = directory.person(&named).unwrap();
+    assert_eq!(
+        person
+            .cache
+            .as_ref()
+            .map(|policy| serde_json::to_value(&**policy).unwrap()),
+        Some(outer)
+    );
+}

@@ -117,3 +117,115 @@ fn scope_as_run(scope: CacheScope) -> Scope {
         CacheScope::Organisation => Scope::Organisation,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::State;
+    use crate::telemetry::Meters;
+    use std::time::Duration;
+
+    fn snapshot(cache: &str, model: &str) -> Snapshot {
+        let text = format!(
+            "listen: 127.0.0.1:0\ninsecure: {{ open_access: true }}\nproviders: {{ d: {{ kind: demo }}, o: {{ kind: openai }} }}\ncache: {cache}\n\
+             models: {{ m: {{ targets: [ {{ provider: d }} ], cache: {model} }}, e: {{ targets: [ {{ provider: o }} ] }} }}\n"
+        );
+        let config = crate::config::parse(&text, "test").unwrap();
+        Snapshot::build(&config, &State::new(Meters::new().unwrap())).unwrap()
+    }
+
+    fn patch(json: serde_json::Value) -> CachePolicy {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn what_nobody_turns_on_is_off() {
+        let off = snapshot("{ defaults: { ttl: 5m, scope: team } }", "{ threshold: 0.95 }");
+        let model = off.model("m").unwrap();
+        assert_eq!(off.cache_policy(model, None, None), None);
+        assert_eq!(off.cache_policy(model, Some(&CachePolicy::default()), None), None);
+        // Whoever turns it on gets what those around it said.
+        let key = patch(serde_json::json!({ "mode": "exact" }));
+        let policy = off.cache_policy(model, Some(&key), None).unwrap();
+        assert_eq!(
+            (policy.mode, policy.scope, policy.ttl, policy.threshold),
+            (Mode::Exact, Scope::Team, Duration::from_secs(300), 0.95)
+        );
+        assert!(off.cache_policy(model, None, Some(&key)).is_some());
+    }
+
+    #[test]
+    fn the_narrower_wins_member_by_member_and_a_rule_before_all() {
+        let on = snapshot(
+            "{ defaults: { ttl: 5m, tools: true }, semantic: { embedder: e } }",
+            "{ mode: exact, ttl: 10m, max_answer: 1KiB, tokens_per_second: 50 }",
+        );
+        let model = on.model("m").unwrap();
+        let own = on.cache_policy(model, None, None).unwrap();
+        assert_eq!(
+            (own.mode, own.ttl, own.tools),
+            (Mode::Exact, Duration::from_secs(600), true)
+        );
+        assert_eq!((own.max_answer, own.pace), (1024, Pace::Tokens(50.0)));
+        let tenant = patch(serde_json::json!({ "mode": "semantic", "ttl": "20m", "tools": false }));
+        let rule = patch(serde_json::json!({ "ttl": "30m", "scope": "organisation" }));
+        let both = on.cache_policy(model, Some(&tenant), Some(&rule)).unwrap();
+        assert_eq!(
+            (both.mode, both.ttl, both.tools),
+            (Mode::Semantic, Duration::from_secs(1800), false)
+        );
+        assert_eq!((both.scope, both.max_answer), (Scope::Organisation, 1024));
+        let off = patch(serde_json::json!({ "mode": "off" }));
+        assert_eq!(on.cache_policy(model, Some(&tenant), Some(&off)), None);
+    }
+
+    #[test]
+    fn likeness_without_a_semantic_tier_is_the_very_same_question() {
+        let plain = snapshot("{}", "{ mode: exact }");
+        let tenant = patch(serde_json::json!({ "mode": "shadow" }));
+        let policy = plain
+            .cache_policy(plain.model("m").unwrap(), Some(&tenant), None)
+            .unwrap();
+        assert_eq!(policy.mode, Mode::Exact);
+    }
+
+    #[test]
+    fn every_member_of_a_policy_as_written_arrives() {
+        let all = patch(serde_json::json!({
+            "mode": "shadow", "scope": "user", "ttl": "2s", "stale_while_revalidate": "3s", "stale_if_error": "4s",
+            "max_temperature": 0.25, "tools": true, "tool_calls": true, "length": true, "time_bound": true, "personal": true,
+            "by_target": true, "threshold": 0.75, "time_limit": "9ms", "sample": 0.5, "singleflight": false,
+            "tokens_per_second": 7.0, "max_request": 11, "max_answer": 13,
+        }));
+        let mut policy = Policy::default();
+        apply(&mut policy, &all);
+        let expected = Policy {
+            mode: Mode::Shadow,
+            scope: Scope::User,
+            ttl: Duration::from_secs(2),
+            stale_while_revalidate: Duration::from_secs(3),
+            stale_if_error: Duration::from_secs(4),
+            max_temperature: 0.25,
+            tool_calls: true,
+            length: true,
+            tools: true,
+            time_bound: true,
+            personal: true,
+            by_target: true,
+            threshold: 0.75,
+            time_limit: Duration::from_millis(9),
+            sample: 0.5,
+            singleflight: false,
+            pace: Pace::Tokens(7.0),
+            max_request: 11,
+            max_answer: 13,
+        };
+        assert_eq!(policy, expected);
+        // Nothing given changes nothing; and overlaying as written is applying one after the other.
+        apply(&mut policy, &CachePolicy::default());
+        assert_eq!(policy, expected);
+        let mut written = patch(serde_json::json!({ "mode": "exact", "ttl": "1h" }));
+        written.overlay(&all);
+        assert_eq!(written, all);
+    }
+}

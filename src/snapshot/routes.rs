@@ -375,3 +375,21 @@ impl Lookup for Claims<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_rule_goes_before_an_earlier_one_and_changes_none() {
+        let policy = |json| Arc::new(serde_json::from_value::<config::CachePolicy>(json).unwrap_or_default());
+        let first = policy(serde_json::json!({ "mode": "exact", "ttl": "1h" }));
+        let second = policy(serde_json::json!({ "ttl": "2h" }));
+        let mut both = None;
+        for rule in [None, Some(&first), None, Some(&second)] {
+            overlay(&mut both, rule);
+        }
+        assert_eq!(both, Some(policy(serde_json::json!({ "mode": "exact", "ttl": "2h" }))));
+        assert_eq!(first, policy(serde_json::json!({ "mode": "exact", "ttl": "1h" })));
+    }
+}

@@ -227,3 +227,96 @@ fn every(config: &Config) -> Vec<(Place, &CachePolicy)> {
     all.retain(|(_, policy)| **policy != CachePolicy::default());
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Names, TenantKind, parse, tenant};
+
+    fn config(more: &str) -> Config {
+        let head = "listen: 127.0.0.1:0\ninsecure: { open_access: true }\nproviders: { d: { kind: demo } }\n";
+        parse(&format!("{head}{more}"), "f").unwrap()
+    }
+
+    fn told(found: Vec<Finding>) -> Vec<String> {
+        found
+            .into_iter()
+            .map(|finding| finding.unplaced().to_string())
+            .collect()
+    }
+
+    fn warnings(more: &str) -> Vec<String> {
+        let mut out = Vec::new();
+        warn(&config(more), &mut out);
+        told(out)
+    }
+
+    #[test]
+    fn what_turns_nothing_on_and_what_is_unsure_is_worth_a_look() {
+        let model = |cache: &str| format!("models: {{ m: {{ targets: [ {{ provider: d }} ]{cache} }} }}\n");
+        assert_eq!(warnings(&model("")), Vec::<String>::new());
+        assert_eq!(warnings(&model(", cache: { mode: exact }")), Vec::<String>::new());
+        let off = warnings(&model(", cache: { ttl: 5m }"));
+        assert!(
+            off.len() == 1 && off[0].starts_with("models.m.cache: no policy"),
+            "{off:?}"
+        );
+        assert_eq!(
+            warnings(&format!(
+                "{}teams: {{ t: {{ cache: {{ mode: exact }} }} }}\n",
+                model(", cache: { ttl: 5m }")
+            )),
+            Vec::<String>::new()
+        );
+        let text = format!(
+            "cache: {{ semantic: {{}} }}\n{}",
+            model(", cache: { mode: semantic, threshold: 0.8 }")
+        );
+        let unsure = warnings(&text);
+        assert!(
+            unsure.len() == 1 && unsure[0].starts_with("models.m.cache.threshold: below 0.9"),
+            "{unsure:?}"
+        );
+        let unused = warnings(&format!(
+            "cache: {{ semantic: {{}} }}\n{}",
+            model(", cache: { mode: exact }")
+        ));
+        assert!(
+            unused.len() == 1 && unused[0].starts_with("cache.semantic: no policy"),
+            "{unused:?}"
+        );
+    }
+
+    #[test]
+    fn a_folder_of_the_encoder_that_is_not_there_names_the_command() {
+        let semantic = |store: &str| {
+            let text = format!(
+                "cache: {{ semantic: {store} }}\nmodels: {{ m: {{ targets: [ {{ provider: d }} ], cache: {{ mode: semantic }} }} }}\n"
+            );
+            let mut out = Vec::new();
+            missing_models(&config(&text), &mut out);
+            told(out)
+        };
+        let missing = semantic("{ models: /nowhere/at-all }");
+        assert!(missing.len() == 1 && missing[0].starts_with("cache.semantic.models: /nowhere/at-all cannot be read"));
+        assert!(missing[0].contains("`make models`") && missing[0].contains("embedder"));
+        assert_eq!(semantic("{ models: src }"), Vec::<String>::new());
+        assert!(semantic("{ models: Cargo.toml }")[0].contains("is not a folder"));
+    }
+
+    #[test]
+    fn a_tenant_of_the_admin_api_may_not_ask_for_likeness_that_is_not_there() {
+        let document = serde_json::json!({ "cache": { "mode": "semantic" } });
+        let mut names = Names::default();
+        let refused = tenant(TenantKind::Team, "t", &document, &names).unwrap_err();
+        assert!(
+            refused.len() == 1 && refused[0].remedy.contains("make models"),
+            "{refused:?}"
+        );
+        names.semantic_cache = true;
+        let read = tenant(TenantKind::Team, "t", &document, &names).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), document);
+        let odd = serde_json::json!({ "cache": { "threshold": 2, "ttl": "31d", "shared": true } });
+        assert_eq!(tenant(TenantKind::Key, "k", &odd, &names).unwrap_err().len(), 3);
+    }
+}
