@@ -15,8 +15,10 @@ pub mod shared;
 pub mod wish;
 pub mod words;
 
+pub use ask::{Asked, Skip, Terms, ask};
 pub use entry::{Answer, Entry, Form, Owner, Selection, State};
 pub use key::{Key, NoDigest, Partition};
+pub use memory::Memory;
 pub use policy::{Mode, Pace, Policy, Scope};
 pub use shared::{News, Outage, Shared, Wrong};
 pub use wish::Wish;

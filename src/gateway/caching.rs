@@ -34,7 +34,7 @@ pub struct Caching {
 impl Caching {
     /// Nothing kept. `memory`: bytes.
     pub fn new(
-        memory: usize,
+        memory: u64,
         compress_above: usize,
         shared: Option<Arc<dyn Shared>>,
         semantic: Option<Arc<Semantic>>,
@@ -52,7 +52,7 @@ impl Caching {
     /// The answer under a key, from here or from Redis, if it is good for anything.
     pub async fn find(&self, key: Key) -> Option<Arc<Entry>> {
         let now_ms = clock::now_ms();
-        if let Some(entry) = self.memory.get(&key, now_ms) {
+        if let Some(entry) = self.memory.get(key, now_ms) {
             return Some(entry);
         }
         // An outage is a miss; whoever implements it says so and counts it.

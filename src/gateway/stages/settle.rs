@@ -7,8 +7,8 @@ mod copied;
 pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;
-use super::cached;
 use super::super::context::{Asked, RequestContext};
+use super::cached;
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
 use crate::units::Usage;

@@ -37,6 +37,17 @@ fn send(gateway: &Gateway, body: &str) -> crate::support::client::Client {
     client
 }
 
+/// Waits until the provider has a request.
+fn asked(upstream: &Upstream) {
+    for _ in 0..1000 {
+        if upstream.count() > 0 {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("nobody was asked");
+}
+
 fn wait_followers(gateway: &Gateway, upstream: &Upstream, in_flight: f64) {
     gateway.wait_metric("cirque_in_flight_requests", &[], in_flight);
     assert_eq!(upstream.count(), 1);
@@ -49,7 +60,7 @@ fn whole_answers_are_shared() {
     let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
     let body = ask("hello").to_string();
     let mut leader = send(&gateway, &body);
-    upstream.request();
+    asked(&upstream);
     let mut followers: Vec<_> = (0..5).map(|_| send(&gateway, &body)).collect();
     let mut stream = send(&gateway, &streamed());
     wait_followers(&gateway, &upstream, 7.0);
@@ -72,8 +83,10 @@ fn streams_are_followed_as_they_come() {
     let upstream = slow(&gate);
     let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
     let mut leader = send(&gateway, &streamed());
+    leader.head();
     leader.until("\n\n");
     let mut follower = send(&gateway, &streamed());
+    assert_eq!(follower.head().header("x-cirque-cache"), Some("followed"));
     // It gets what there is while the stream is open.
     assert!(follower.until("Hi").contains("chat.completion.chunk"));
     let mut patient = send(&gateway, &ask("hello").to_string());
@@ -93,8 +106,9 @@ fn the_call_goes_on_for_the_followers_when_its_client_leaves() {
         let upstream = slow(&gate);
         let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
         let mut leader = send(&gateway, &body);
-        upstream.request();
+        asked(&upstream);
         if stream {
+            leader.head();
             leader.until("\n\n");
         }
         let mut follower = send(&gateway, &body);
@@ -103,7 +117,11 @@ fn the_call_goes_on_for_the_followers_when_its_client_leaves() {
         gate.open();
         let response = follower.response().ok();
         assert_eq!(response.header("x-cirque-cache"), Some("followed"));
-        assert!(response.text().contains(if stream { "[DONE]" } else { "answer 1" }), "{}", response.text());
+        assert!(
+            response.text().contains(if stream { "[DONE]" } else { "answer 1" }),
+            "{}",
+            response.text()
+        );
         assert_eq!(upstream.count(), 1, "stream: {stream}");
         assert!(!upstream.any_closed());
     }
@@ -115,7 +133,7 @@ fn a_call_that_nobody_waits_for_is_given_up() {
     let upstream = slow(&gate);
     let gateway = Gateway::with(cached(&upstream, "{ mode: exact }"));
     let leader = send(&gateway, &ask("hello").to_string());
-    upstream.request();
+    asked(&upstream);
     let follower = send(&gateway, &ask("hello").to_string());
     wait_followers(&gateway, &upstream, 2.0);
     drop(leader);

@@ -3,6 +3,7 @@
 //! A stream is followed as a stream event by event; who wants the whole of a stream, or a stream of a whole, gets it when it is
 //! complete. An answer that breaks off before this client has got anything of it is asked for anew, by this request alone.
 
+use super::super::super::cached::{self, Sent};
 use super::super::super::context::RequestContext;
 use super::super::super::downstream::{Downstream, Stop};
 use super::super::super::live::{Caps, LiveStream, Source, Translation};
@@ -10,7 +11,6 @@ use super::super::super::respond::{self, EVENT_STREAM, JSON};
 use super::super::super::tape::{End, TapeReader};
 use super::record::CacheRecord;
 use super::{Looking, serve};
-use super::super::super::cached::{self, Sent};
 use crate::cache::{Asked, form};
 use crate::error::{ErrorKind, GatewayError};
 use crate::providers::codec::{Expect, Framing};

@@ -6,7 +6,7 @@ use super::super::super::caching::Caching;
 use super::super::super::context::RequestContext;
 use super::super::super::tape::Shape;
 use super::keeper::Shadow;
-use super::scope;
+use super::{meter, scope};
 use crate::cache::{Answer, Entry, Key, Mode, Owner, Partition, Policy, Skip, form};
 use crate::clock;
 use crate::telemetry::{Meters, Purpose};
@@ -51,21 +51,28 @@ pub(super) struct Kept {
 /// The request is over: keep its answer if it is one to keep. Called once, last.
 pub fn keep(app: &App, ctx: &mut RequestContext) {
     let Some(mut keeper) = ctx.keeper.take() else { return };
-    let Some((shape, pieces)) = keeper.recorded() else { return };
+    let Some((shape, pieces)) = keeper.recorded() else {
+        return;
+    };
     let record = &ctx.record;
     let (Some(snapshot), Some(target)) = (&ctx.snapshot, &record.target) else {
         return;
     };
-    let meter = &app.meters.cache;
     let (place, _) = record.place;
-    let Some(model) = snapshot.models.get(place) else { return };
+    let Some(model) = snapshot.models.get(place) else {
+        return;
+    };
     let elsewhere = matches!(
         record.purpose,
         Purpose::Fallback | Purpose::ContextFallback | Purpose::FilterFallback
     );
     if elsewhere || record.estimated {
         // Another model's answer, good while this one is out and no longer; or a figure of our own.
-        meter.not_stored(&model.name, if elsewhere { "fallback" } else { "estimated" });
+        meter::not_stored(
+            &app.meters,
+            &model.name,
+            if elsewhere { "fallback" } else { "estimated" },
+        );
         return;
     }
     let price = snapshot.tariff.price(target, &record.named(), clock::now());
@@ -109,19 +116,18 @@ pub(super) async fn store(mut kept: Kept) {
         kept = back;
         packed
     };
-    let meter = &kept.meters.cache;
     let answer = match packed {
         Ok(answer) => answer,
-        Err(why) => return meter.not_stored(&kept.metered, why.as_str()),
+        Err(why) => return meter::not_stored(&kept.meters, &kept.metered, why.as_str()),
     };
     if let (Some(shadow), Some(semantic)) = (&kept.shadow, &kept.caching.semantic)
         && fastrand::f32() < kept.policy.sample
         && let (Some(before), Some(text)) = (text_of(&shadow.entry.answer), text_of(&answer))
         && let Some(alike) = semantic.agreement(&before, &text).await
     {
-        meter.compared(&kept.metered, alike);
+        meter::compared(&kept.meters, &kept.metered, alike);
     }
-    meter.stored(&kept.metered);
+    meter::stored(&kept.meters, &kept.metered);
     let caching = Arc::clone(&kept.caching);
     caching.keep(kept.entry(answer)).await;
 }
@@ -137,7 +143,15 @@ impl Kept {
             Sent::Whole(&whole)
         };
         let (call, above) = (self.shape.call(), self.caching.compress_above);
-        cached::keep(&call, sent, self.candidates, self.usage, &self.policy, above, self.max_depth)
+        cached::keep(
+            &call,
+            sent,
+            self.candidates,
+            self.usage,
+            &self.policy,
+            above,
+            self.max_depth,
+        )
     }
 
     fn entry(self, answer: Answer) -> Entry {

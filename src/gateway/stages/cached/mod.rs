@@ -12,6 +12,7 @@
 mod follow;
 mod keep;
 mod keeper;
+mod meter;
 mod record;
 mod refresh;
 mod scope;
@@ -30,7 +31,7 @@ use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::super::tape::{Shape, Tape};
 use crate::balance::singleflight::{Flight, Landed};
-use crate::cache::semantic::{Found as Alike, Terms as Likeness};
+use crate::cache::semantic::{Asked as Question, Found as Alike, Terms as Likeness};
 use crate::cache::{self, Asked, Entry, Mode, Policy, State, Wish};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
@@ -110,7 +111,9 @@ pub async fn in_need(
     call: &Call,
     error: GatewayError,
 ) -> Result<pingora::Result<()>, GatewayError> {
-    let Some(mut keeper) = ctx.keeper.take() else { return Err(error) };
+    let Some(mut keeper) = ctx.keeper.take() else {
+        return Err(error);
+    };
     keeper.disband();
     let is_outage = matches!(
         error.kind,
@@ -168,9 +171,7 @@ impl Looking<'_> {
         }
         let (call, policy) = (self.call.clone(), self.policy.clone());
         let began = Instant::now();
-        let asked = down
-            .or_left(pin!(aside(move || ask(&call, &policy, &terms))))
-            .await;
+        let asked = down.or_left(pin!(aside(move || ask(&call, &policy, &terms)))).await;
         down.waited += began.elapsed();
         asked
             .map_err(|_| GatewayError::client_left())?
@@ -198,7 +199,8 @@ impl Looking<'_> {
                     if result == CacheResult::Stale {
                         refresh::send(&self, down, ctx, &asked, &entry);
                     }
-                    if let Some(sent) = serve::run(down, ctx, self.call, &self.policy, &mut asked, &entry.answer).await {
+                    if let Some(sent) = serve::run(down, ctx, self.call, &self.policy, &mut asked, &entry.answer).await
+                    {
                         return Ok(Looked::Answered(sent));
                     }
                     // It could not be read: nobody is to find it again.
@@ -213,7 +215,9 @@ impl Looking<'_> {
             Joined::Answered(sent) => return Ok(Looked::Answered(sent)),
             Joined::Lead(lead) => lead,
         };
-        ctx.record.cache = Some(CacheRecord::miss(shadow.as_ref().map(|shadow| (shadow.entry.key, shadow.score))));
+        ctx.record.cache = Some(CacheRecord::miss(
+            shadow.as_ref().map(|shadow| (shadow.entry.key, shadow.score)),
+        ));
         let mut keeper = self.keeper(asked, lead);
         keeper.spare = spare;
         keeper.shadow = shadow;
@@ -255,8 +259,13 @@ impl Looking<'_> {
             threshold: self.policy.threshold,
             time_limit: self.policy.time_limit,
         };
-        let found = semantic.find(asked.partition, asked.key, question, &terms, now_ms).await;
-        self.app.meters.cache.looked_alike(&self.found.model.name, &found);
+        let question = Question {
+            partition: asked.partition,
+            key: asked.key,
+            question,
+        };
+        let found = semantic.find(&question, &terms, now_ms).await;
+        meter::looked_alike(&self.app.meters, &self.found.model.name, &found);
         let Alike::Hit { key, score, .. } = found else {
             return Kept::Nothing;
         };

@@ -51,10 +51,7 @@ pub(super) fn send(
         return;
     }
     let models = &looking.snapshot.models;
-    let Some(to) = models
-        .iter()
-        .position(|model| std::ptr::eq(model, looking.found.model))
-    else {
+    let Some(to) = models.iter().position(|model| std::ptr::eq(model, looking.found.model)) else {
         return;
     };
     let refresh = Refresh {
@@ -116,7 +113,11 @@ impl Refresh {
             return;
         };
         let Answered {
-            target, usage, ok, ttft, ..
+            target,
+            usage,
+            ok,
+            ttft,
+            ..
         } = &answered;
         let Some(model) = request.snapshot.models.get(request.to) else {
             return;
