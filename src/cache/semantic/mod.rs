@@ -8,4 +8,12 @@
 
 mod stub;
 pub use stub::*;
+pub mod encode;
+pub mod index;
+pub mod pool;
+pub mod tier;
 pub mod vectors;
+
+pub use encode::{Embedder, Encode, Unread, Verify};
+pub use tier::{Asked, Found, Listed, Semantic, Settings, Source, Stats, Terms, Why};
+pub use vectors::{Near, PLACE, Place, Point, Vectors};
