@@ -5,6 +5,7 @@
 //! outside of it.
 
 pub mod entry;
+pub mod feedback;
 pub mod key;
 pub mod policy;
 pub mod semantic;
@@ -12,6 +13,7 @@ pub mod shared;
 pub mod wish;
 
 pub use entry::{Answer, Entry, Form, Owner, Selection, State};
+pub use feedback::{HitId, may_report};
 pub use key::{Key, NoDigest, Partition};
 pub use policy::{Mode, Pace, Policy, Scope};
 pub use shared::{News, Outage, Shared, Wrong};
