@@ -34,7 +34,7 @@ use crate::config::Config;
 use crate::ids::TargetId;
 use crate::ledger::Tenant;
 use crate::limits::{Bank, Bound, Estimator, Exchange, Ratio};
-use crate::telemetry::{ArmMeter, Meters, RouteMeter};
+use crate::telemetry::{ArmMeter, CacheMeter, Meters, RouteMeter};
 use crate::upstream::address::{AddressBook, AddressKey};
 use crate::upstream::credential::TokenSource;
 use crate::upstream::{BreakerTerms, Deadlines, Target};
@@ -212,6 +212,8 @@ pub struct PublicModel {
     pub output: OutputTerms,
     /// What may be kept and served of it where neither tenants nor rules say anything.
     pub cache: cache::Policy,
+    /// Counts what the cache does with its requests.
+    pub cache_meter: CacheMeter,
     /// How many tokens a byte of a prompt is.
     pub ratio: Arc<Ratio>,
     /// By target: what it can take; empty when each takes anything.

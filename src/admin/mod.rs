@@ -21,6 +21,7 @@
 
 mod access;
 mod api;
+mod cache;
 mod control;
 pub mod decide;
 mod explain;
@@ -31,6 +32,7 @@ mod tenancy;
 
 pub use access::Access;
 pub use api::{Api, Clock, Origin};
+pub use cache::{CacheDesk, CacheTier, CacheTotals, Cleared, Disowned, Kept, Look, Looked, SharedAway, Warm};
 pub use control::{Action, Control, Unknown};
 pub use explain::{Candidate, Edit, Explanation, LARGEST_QUESTION, Question, Refused, RuleTried};
 pub use listener::{bind, serve};

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod entry;
 pub mod form;
+pub mod feedback;
 pub mod key;
 pub mod memory;
 pub mod policy;
@@ -17,6 +18,7 @@ pub mod words;
 
 pub use ask::{Asked, Skip, Terms, ask};
 pub use entry::{Answer, Entry, Form, Owner, Selection, State};
+pub use feedback::{HitId, may_report};
 pub use key::{Key, NoDigest, Partition};
 pub use memory::Memory;
 pub use policy::{Mode, Pace, Policy, Scope};

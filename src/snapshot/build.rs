@@ -232,6 +232,7 @@ impl<'a> Builder<'a> {
             bounds: Box::default(),
             providers: Box::default(),
             cache: cached::of_model(self.config, model),
+            cache_meter: self.state.meters.cache.model(name),
             ratio: self.state.estimates.model(name),
             arms,
             fits: if fits.iter().all(Fit::is_any) { Vec::new() } else { fits },

@@ -8,6 +8,7 @@
 //! counts under [`NONE`]; a wildcard model under its pattern.
 
 use super::accounts::AccountMeters;
+use super::cache::CacheMeters;
 use super::family::{Family, Shape};
 use super::in_flight::{InFlight, InFlightCount};
 use super::process::{ProcessMeters, unix_seconds};
@@ -135,6 +136,8 @@ pub struct Meters {
     pub routing: RoutingMeters,
     /// Who is let in, what is refused, spent and recorded.
     pub accounts: AccountMeters,
+    /// What the cache did and saved.
+    pub cache: CacheMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed at once because of `limits.connections`.
@@ -209,6 +212,7 @@ impl Meters {
             refresh: OnceLock::new(),
             routing: RoutingMeters::new(&registry)?,
             accounts: AccountMeters::new(&registry)?,
+            cache: CacheMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
             refused_total: refused.get(&["total"]),
             refused_per_ip: refused.get(&["per_ip"]),
@@ -316,6 +320,7 @@ impl Meters {
         self.breakers.retain(|values| at(values, 0, &target));
         self.routing.retain(&model, &target);
         self.accounts.retain(&model);
+        self.cache.retain(&model);
     }
 
     /// Have gauges whose figures are kept elsewhere (buffered bytes, breakers) set just before every scrape. Once.

@@ -9,6 +9,7 @@
 //! | [`metrics`] | every Prometheus name and label |
 //! | [`route`] | the handles requests count through |
 //! | `in_flight` | requests under way |
+//! | [`cache`] | what the cache did and saved |
 //! | [`routing`] | calls beyond the first, costs, comparisons, waiting |
 //! | `family` | series made on first use, dropped when unconfigured |
 //! | `process` | memory, CPU, descriptors at scrape time |
@@ -20,6 +21,7 @@ pub mod access_line;
 pub mod access_log;
 pub mod accounts;
 mod any_text;
+pub mod cache;
 mod chat_text;
 pub mod count;
 mod family;
@@ -33,6 +35,7 @@ pub mod routing;
 pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use accounts::AccountMeters;
+pub use cache::{CacheMeter, CacheMeters, CacheResult, Saved};
 pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input};
 pub use in_flight::InFlight;
 pub use logging::LogHandle;

@@ -8,6 +8,7 @@
 //! routes makes the router, the OpenAPI document, the permissions and the tests, so that none of them can forget a route.
 
 mod audit;
+mod cache;
 mod catalogue;
 mod change;
 mod export;
@@ -33,6 +34,7 @@ pub(super) use table::{Route, Serve, Who, routes};
 pub use views::Origin;
 
 use super::access::Access;
+use super::cache::CacheDesk;
 use super::tenancy::{Identity, NoTenancy, Tenancy};
 use crate::clock;
 use crate::config::Role;
@@ -72,6 +74,7 @@ pub struct Api {
     changing: tokio::sync::Mutex<()>,
     exports: Arc<Semaphore>,
     recompute: recompute::Desk,
+    cache: Option<Arc<dyn CacheDesk>>,
 }
 
 impl std::fmt::Debug for Api {
@@ -100,6 +103,16 @@ impl Api {
             changing: tokio::sync::Mutex::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)),
             recompute: recompute::Desk::default(),
+            cache: None,
+        }
+    }
+
+    /// With a cache to look into.
+    #[must_use]
+    pub fn with_cache(self, cache: Arc<dyn CacheDesk>) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
         }
     }
 

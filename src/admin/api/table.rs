@@ -3,7 +3,8 @@
 //! Not the handlers: each room lists its own rows beside them.
 
 use super::{
-    Answer, Asked, Failure, audit, keys, objects, openapi, operators, prices, recompute, secrets, standings, usage,
+    Answer, Asked, Failure, audit, cache, keys, objects, openapi, operators, prices, recompute, secrets, standings,
+    usage,
 };
 use crate::admin::AdminState;
 use crate::admin::tenancy::Identity;
@@ -190,6 +191,7 @@ pub(in crate::admin) fn routes() -> Vec<Route> {
     all.extend(recompute::routes());
     all.extend(prices::routes());
     all.extend(secrets::routes());
+    all.extend(cache::routes());
     all.extend(audit::routes());
     all.extend(operators::routes());
     all.extend(openapi::routes());
