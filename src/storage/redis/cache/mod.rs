@@ -118,6 +118,8 @@ pub struct Figures {
     pub heard: u64,
     /// Times that records were missed.
     pub gaps: u64,
+    /// Number of the last record that was read, of anybody.
+    pub last: u64,
 }
 
 #[derive(Debug, Default)]
@@ -229,6 +231,7 @@ impl SharedCache {
             outages: read(&counters.outages),
             heard: read(&counters.heard),
             gaps: read(&counters.gaps),
+            last: self.inner.heard().last,
         }
     }
 }

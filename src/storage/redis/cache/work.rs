@@ -6,8 +6,7 @@ use crate::cache::{Entry, Key, News, Outage, Selection, Wrong};
 use redis::Value;
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 /// Ids deleted in one step.
 const IDS: usize = 100;

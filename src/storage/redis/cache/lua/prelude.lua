@@ -48,10 +48,19 @@ local function drop(key, x)
   uncount(key)
   redis.call('UNLINK', BEGIN .. 'e:' .. key)
 end
--- Append a record; its number.
+-- Append a record; its number. Where something else stands in the log's way (ids beyond ours), it begins anew after a leap: others
+-- see that they missed something.
 local function tell(kind, who, record, length)
   local n = redis.call('HINCRBY', STATE, 'n', 1)
-  redis.call('XADD', LOG, 'MAXLEN', '~', length, whole(n) .. '-0', 'k', kind, 'i', who, 'b', record)
+  local function add()
+    return redis.pcall('XADD', LOG, 'MAXLEN', '~', length, whole(n) .. '-0', 'k', kind, 'i', who, 'b', record)
+  end
+  local added = add()
+  if type(added) == 'table' and added.err then
+    redis.call('UNLINK', LOG)
+    n = redis.call('HINCRBY', STATE, 'n', 1000000)
+    add()
+  end
   redis.call('PEXPIRE', LOG, WEEK)
   redis.call('PEXPIRE', STATE, WEEK * 4)
   return n
