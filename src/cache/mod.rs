@@ -4,11 +4,15 @@
 //! a hash over everything that decides an answer and over whose it is, is the only way to an answer; nothing is ever looked for
 //! outside of it.
 
+pub mod ask;
 pub mod entry;
+pub mod form;
 pub mod key;
+pub mod memory;
 pub mod policy;
 pub mod semantic;
 pub mod shared;
+pub mod words;
 
 pub use entry::{Answer, Entry, Form, Owner, Selection, State};
 pub use key::{Key, NoDigest, Partition};

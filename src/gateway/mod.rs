@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod aside;
 pub mod buffers;
+pub mod cached;
 pub mod context;
 pub mod door;
 pub mod downstream;

@@ -1,0 +1,1 @@
+//! Tests of kept answers on the wire.
