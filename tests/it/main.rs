@@ -22,6 +22,7 @@ mod bad_input;
 mod blame;
 mod breaker;
 mod cache;
+mod cache_fleet;
 mod charges;
 mod client_certificates;
 mod connections;
