@@ -6,8 +6,8 @@
 
 pub mod ask;
 pub mod entry;
-pub mod form;
 pub mod feedback;
+pub mod form;
 pub mod key;
 pub mod memory;
 pub mod policy;

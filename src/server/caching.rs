@@ -15,5 +15,6 @@ pub(super) fn open(config: &Config, app: &Arc<App>) {
     let written = &config.cache;
     let memory = written.memory.map_or(MEMORY, |size| size.as_bytes() as u64);
     let above = written.compress_above.map_or(COMPRESS_ABOVE, ByteSize::as_bytes);
-    app.cache.store(Some(Arc::new(Caching::new(memory, above, None, None))));
+    app.cache
+        .store(Some(Arc::new(Caching::new(&app.meters, memory, above, None, None))));
 }

@@ -6,8 +6,6 @@
 //! ```
 //! Only within one exact partition. The one idea: a near vector proposes, and never decides.
 
-mod stub;
-pub use stub::*;
 pub mod encode;
 pub mod index;
 pub mod pool;

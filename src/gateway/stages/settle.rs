@@ -19,8 +19,9 @@ use std::time::SystemTime;
 /// Settle. Called once, last.
 pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
-    if ctx.keeper.is_some() {
-        cached::keep(app, ctx);
+    if ctx.record.cache.is_some() {
+        cached::count(ctx);
+        cached::keep(ctx);
     }
     let bill = bill::open(app, ctx, duration);
     let record = &mut ctx.record;

@@ -77,7 +77,9 @@ async fn one_that_comes_back_empty_is_a_gap() {
         all[1].told().await;
         redis.restart();
         eventually("it is noticed", || {
-            all.iter().all(|one| one.figures().gaps == u64::from(round)).then_some(())
+            all.iter()
+                .all(|one| one.figures().gaps == u64::from(round))
+                .then_some(())
         });
         for one in &mut all {
             one.ready();
@@ -143,7 +145,11 @@ async fn a_log_that_was_cut_beyond_what_was_read_is_a_gap() {
     gate.open();
     let mut gap = false;
     loop {
-        match tokio::time::timeout(crate::support::PATIENCE, told.recv()).await.unwrap().unwrap() {
+        match tokio::time::timeout(crate::support::PATIENCE, told.recv())
+            .await
+            .unwrap()
+            .unwrap()
+        {
             News::Gap => gap = true,
             News::Stored(entry) if entry.key == key(999) => break,
             _ => {}

@@ -72,6 +72,7 @@ pub(super) async fn run(
         let translation = Translation::new(codec.decoder(Expect::default()), writer);
         let stream = LiveStream::translated(Source::Tape(reader), caps, Framing::Sse, translation);
         let kind = if looking.call.json_array { JSON } else { EVENT_STREAM };
+        ctx.record.cache = Some(CacheRecord::followed(&looking.found.model.cache_meter));
         return Ok(Followed::Answered(pass(down, ctx, stream, kind, until).await));
     }
     let ended = {
@@ -97,7 +98,10 @@ pub(super) async fn run(
     } else {
         form::pack_verbatim(shape.dialect, shape.operation, &whole, usize::MAX)
     };
-    let before = ctx.record.cache.replace(CacheRecord::followed());
+    let before = ctx
+        .record
+        .cache
+        .replace(CacheRecord::followed(&looking.found.model.cache_meter));
     match serve::run(down, ctx, looking.call, &looking.policy, asked, &answer).await {
         Some(sent) => Ok(Followed::Answered(sent)),
         None => {
@@ -115,7 +119,6 @@ async fn pass(
     kind: http::HeaderValue,
     until: Instant,
 ) -> pingora::Result<()> {
-    ctx.record.cache = Some(CacheRecord::followed());
     let mut batch = Bytes::new();
     let mut headed = false;
     loop {

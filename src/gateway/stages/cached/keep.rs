@@ -1,27 +1,29 @@
 //! From what was sent to what is kept: read back, judged, packed, put into the tiers. On no request's time.
 
-use super::super::super::App;
 use super::super::super::cached::{self, Sent};
 use super::super::super::caching::Caching;
 use super::super::super::context::RequestContext;
 use super::super::super::tape::Shape;
 use super::keeper::Shadow;
-use super::{meter, scope};
+use super::scope;
 use crate::cache::{Answer, Entry, Key, Mode, Owner, Partition, Policy, Skip, form};
 use crate::clock;
-use crate::telemetry::{Meters, Purpose};
+use crate::telemetry::{CacheMeter, Purpose};
 use crate::units::{NanoUsd, Usage};
 use crate::wire::canonical::{Part, Response};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Answers from this size on are read back off the worker.
 const ASIDE_FROM: usize = 16 * 1024;
 
+/// Two answers that are this alike say the same, going by the words they share and by what they mean.
+const AGREED: f32 = 0.8;
+
 /// An answer that may be kept.
 pub(super) struct Kept {
-    pub meters: Arc<Meters>,
+    pub meter: CacheMeter,
     pub caching: Arc<Caching>,
     /// How it is framed.
     pub shape: Shape,
@@ -38,18 +40,18 @@ pub(super) struct Kept {
     pub tags: Box<[Box<str>]>,
     /// The model as asked.
     pub model: Arc<str>,
-    /// And as metrics call it.
-    pub metered: Arc<str>,
     pub target: Arc<str>,
     pub usage: Option<Usage>,
     pub cost: Option<NanoUsd>,
     /// What would have been served in its place.
     pub shadow: Option<Shadow>,
+    /// When it was asked for: milliseconds since 1970.
+    pub begun_ms: u64,
     pub max_depth: usize,
 }
 
 /// The request is over: keep its answer if it is one to keep. Called once, last.
-pub fn keep(app: &App, ctx: &mut RequestContext) {
+pub fn keep(ctx: &mut RequestContext) {
     let Some(mut keeper) = ctx.keeper.take() else { return };
     let Some((shape, pieces)) = keeper.recorded() else {
         return;
@@ -68,11 +70,9 @@ pub fn keep(app: &App, ctx: &mut RequestContext) {
     );
     if elsewhere || record.estimated {
         // Another model's answer, good while this one is out and no longer; or a figure of our own.
-        meter::not_stored(
-            &app.meters,
-            &model.name,
-            if elsewhere { "fallback" } else { "estimated" },
-        );
+        model
+            .cache_meter
+            .stored(if elsewhere { "fallback" } else { "estimated" });
         return;
     }
     let price = snapshot.tariff.price(target, &record.named(), clock::now());
@@ -80,7 +80,7 @@ pub fn keep(app: &App, ctx: &mut RequestContext) {
     let known = ctx.principal.known.as_deref();
     let wild = record.wild.as_ref().map(|(asked, _)| &**asked);
     let kept = Kept {
-        meters: Arc::clone(&app.meters),
+        meter: model.cache_meter.clone(),
         caching: Arc::clone(&keeper.caching),
         shape,
         pieces,
@@ -93,11 +93,11 @@ pub fn keep(app: &App, ctx: &mut RequestContext) {
         owner: scope::owner_of(known),
         tags: scope::tags(known),
         model: wild.map_or_else(|| Arc::clone(&model.name), Arc::from),
-        metered: Arc::clone(&model.name),
         target: target.id.shared(),
         usage: record.usage,
         cost: cost.map(|cost| snapshot.tariff.billed(cost)),
         shadow: keeper.shadow.take(),
+        begun_ms: begun(ctx.started),
         max_depth: snapshot.limits.json_depth,
     };
     tokio::spawn(store(kept));
@@ -118,18 +118,18 @@ pub(super) async fn store(mut kept: Kept) {
     };
     let answer = match packed {
         Ok(answer) => answer,
-        Err(why) => return meter::not_stored(&kept.meters, &kept.metered, why.as_str()),
+        Err(why) => return kept.meter.stored(why.as_str()),
     };
     if let (Some(shadow), Some(semantic)) = (&kept.shadow, &kept.caching.semantic)
         && fastrand::f32() < kept.policy.sample
         && let (Some(before), Some(text)) = (text_of(&shadow.entry.answer), text_of(&answer))
         && let Some(alike) = semantic.agreement(&before, &text).await
     {
-        meter::compared(&kept.meters, &kept.metered, alike);
+        kept.meter.sampled(alike >= AGREED);
     }
-    meter::stored(&kept.meters, &kept.metered);
-    let caching = Arc::clone(&kept.caching);
-    caching.keep(kept.entry(answer)).await;
+    let (caching, meter, begun_ms) = (Arc::clone(&kept.caching), kept.meter.clone(), kept.begun_ms);
+    let there = caching.keep(kept.entry(answer), begun_ms).await;
+    meter.stored(if there { "stored" } else { "deleted" });
 }
 
 impl Kept {
@@ -174,6 +174,12 @@ impl Kept {
             answer,
         }
     }
+}
+
+/// When that was: milliseconds since 1970.
+pub(super) fn begun(started: Instant) -> u64 {
+    let since = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    clock::now_ms().saturating_sub(since)
 }
 
 /// The prose of an answer.

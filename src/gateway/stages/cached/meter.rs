@@ -1,16 +1,24 @@
-//! What the cache does, for the metrics.
+//! What looking by likeness came to, for the metrics.
 
-use crate::cache::semantic::Found;
-use crate::telemetry::Meters;
+use crate::cache::Mode;
+use crate::cache::semantic::{Found, Why};
+use crate::telemetry::CacheMeter;
+use std::time::Duration;
 
 /// A question was looked for by likeness.
-pub(super) fn looked_alike(_meters: &Meters, _model: &str, _found: &Found) {}
-
-/// An answer was kept.
-pub(super) fn stored(_meters: &Meters, _model: &str) {}
-
-/// An answer was not kept, and why.
-pub(super) fn not_stored(_meters: &Meters, _model: &str, _why: &'static str) {}
-
-/// What would have been served, against what was answered: 0 to 1.
-pub(super) fn compared(_meters: &Meters, _model: &str, _alike: f32) {}
+pub(super) fn looked_alike(meter: &CacheMeter, mode: Mode, found: &Found, took: Duration) {
+    let outcome = match found {
+        Found::Hit { .. } if mode == Mode::Semantic => "hit",
+        Found::Hit { .. } => "shadow",
+        Found::Miss(Why::Veto(kind)) => return meter.vetoed(kind, took),
+        Found::Miss(why) => match why {
+            Why::BelowThreshold { .. } => "below",
+            Why::Busy => "busy",
+            Why::TooSlow => "slow",
+            Why::TooLong => "too_long",
+            Why::Unreadable | Why::Unavailable => "failed",
+            Why::Empty | Why::NoCandidate | Why::Veto(_) => "no_candidate",
+        },
+    };
+    meter.semantic(outcome, took);
+}

@@ -20,7 +20,7 @@ mod serve;
 
 pub use self::keep::keep;
 pub use self::keeper::Keeper;
-pub use self::record::{CacheRecord, CacheResult};
+pub use self::record::{CacheRecord, count};
 
 use self::follow::Followed;
 use self::keeper::{Caps, Lead, Shadow};
@@ -36,6 +36,7 @@ use crate::cache::{self, Asked, Entry, Mode, Policy, State, Wish};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Found, Snapshot};
+use crate::telemetry::CacheResult;
 use crate::wire::Call;
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub async fn run(
     let wish = Wish::read(&down.request().headers)?;
     wish.narrow(&mut policy);
     if policy.mode == Mode::Off {
-        ctx.record.cache = Some(CacheRecord::bypass("asked"));
+        ctx.record.cache = Some(CacheRecord::bypass(&found.model.cache_meter, "header"));
         return Ok(Looked::Ask);
     }
     let looking = Looking {
@@ -97,7 +98,7 @@ pub async fn run(
     let asked = match looking.ask(down, ctx).await? {
         Ok(asked) => asked,
         Err(skip) => {
-            ctx.record.cache = Some(CacheRecord::bypass(skip.as_str()));
+            ctx.record.cache = Some(CacheRecord::bypass(&found.model.cache_meter, skip.as_str()));
             return Ok(Looked::Ask);
         }
     };
@@ -126,13 +127,15 @@ pub async fn in_need(
     let Some(entry) = keeper.spare.take().filter(|_| is_outage) else {
         return Err(error);
     };
-    let record = CacheRecord::served(CacheResult::StaleIfError, &entry, None);
-    let before = ctx.record.cache.replace(record);
+    let Some(before) = ctx.record.cache.take() else {
+        return Err(error);
+    };
+    ctx.record.cache = Some(CacheRecord::in_need(&before, &entry, &keeper.asked));
     let policy = keeper.policy.clone();
     match serve::run(down, ctx, call, &policy, &mut keeper.asked, &entry.answer).await {
         Some(sent) => Ok(sent),
         None => {
-            ctx.record.cache = before;
+            ctx.record.cache = Some(before);
             Err(error)
         }
     }
@@ -195,7 +198,13 @@ impl Looking<'_> {
             down.waited += began.elapsed();
             match kept.map_err(|_| GatewayError::client_left())? {
                 Kept::Serve(result, entry, score) => {
-                    ctx.record.cache = Some(CacheRecord::served(result, &entry, score));
+                    ctx.record.cache = Some(CacheRecord::served(
+                        &self.found.model.cache_meter,
+                        result,
+                        &entry,
+                        asked.key,
+                        score,
+                    ));
                     if result == CacheResult::Stale {
                         refresh::send(&self, down, ctx, &asked, &entry);
                     }
@@ -215,9 +224,7 @@ impl Looking<'_> {
             Joined::Answered(sent) => return Ok(Looked::Answered(sent)),
             Joined::Lead(lead) => lead,
         };
-        ctx.record.cache = Some(CacheRecord::miss(
-            shadow.as_ref().map(|shadow| (shadow.entry.key, shadow.score)),
-        ));
+        ctx.record.cache = Some(CacheRecord::miss(&self.found.model.cache_meter));
         let mut keeper = self.keeper(asked, lead);
         keeper.spare = spare;
         keeper.shadow = shadow;
@@ -264,8 +271,9 @@ impl Looking<'_> {
             key: asked.key,
             question,
         };
+        let began = Instant::now();
         let found = semantic.find(&question, &terms, now_ms).await;
-        meter::looked_alike(&self.app.meters, &self.found.model.name, &found);
+        meter::looked_alike(&self.found.model.cache_meter, self.policy.mode, &found, began.elapsed());
         let Alike::Hit { key, score, .. } = found else {
             return Kept::Nothing;
         };

@@ -1,65 +1,29 @@
 //! What the cache made of a request: for its headers, its record, and the metrics.
 
-use crate::cache::{Entry, Key};
+use super::super::super::context::RequestContext;
+use crate::cache::feedback::{CACHE_ID, HitId};
+use crate::cache::{Asked, Entry, Key};
 use crate::clock;
+use crate::telemetry::{CacheMeter, CacheResult, Saved};
 use crate::units::{NanoUsd, Usage};
 use http::HeaderValue;
 use http::header::{AGE, HeaderName};
 use pingora::http::ResponseHeader;
 
 const RESULT: HeaderName = HeaderName::from_static("x-cirque-cache");
-const ID: HeaderName = HeaderName::from_static("x-cirque-cache-id");
+const ID: HeaderName = HeaderName::from_static(CACHE_ID);
 const SCORE: HeaderName = HeaderName::from_static("x-cirque-cache-score");
 const REASON: HeaderName = HeaderName::from_static("x-cirque-cache-reason");
-
-/// What came of looking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CacheResult {
-    /// The cache was left aside.
-    Bypass,
-    /// Nothing was kept.
-    Miss,
-    /// Served, for the very same question.
-    Hit,
-    /// Served, for a question like it.
-    Semantic,
-    /// Served although it is old; a fresher one is being fetched.
-    Stale,
-    /// Served although it is old, since nobody could answer.
-    StaleIfError,
-    /// Another's answer, as it came.
-    Followed,
-}
-
-impl CacheResult {
-    /// One word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bypass => "bypass",
-            Self::Miss => "miss",
-            Self::Hit => "hit",
-            Self::Semantic => "semantic",
-            Self::Stale => "stale",
-            Self::StaleIfError => "stale_if_error",
-            Self::Followed => "followed",
-        }
-    }
-
-    /// Whether nobody was asked for this request.
-    pub fn is_served(self) -> bool {
-        !matches!(self, Self::Bypass | Self::Miss)
-    }
-}
 
 /// What the cache made of a request.
 #[derive(Debug, Clone)]
 pub struct CacheRecord {
     /// In a word.
     pub result: CacheResult,
-    /// Why it was left aside.
+    /// Why it was left aside, or why something old was served.
     pub reason: Option<&'static str>,
-    /// The answer that was served, or would have been (shadow).
-    pub id: Option<Key>,
+    /// The answer that was served.
+    pub id: Option<HitId>,
     /// How old it is, milliseconds.
     pub age_ms: Option<u64>,
     /// How sure the verifier was that it answers the question.
@@ -68,10 +32,11 @@ pub struct CacheRecord {
     pub usage: Option<Usage>,
     /// What that cost.
     pub cost: Option<NanoUsd>,
+    meter: CacheMeter,
 }
 
 impl CacheRecord {
-    fn new(result: CacheResult) -> Self {
+    fn new(meter: &CacheMeter, result: CacheResult) -> Self {
         Self {
             result,
             reason: None,
@@ -80,41 +45,45 @@ impl CacheRecord {
             score: None,
             usage: None,
             cost: None,
+            meter: meter.clone(),
         }
     }
 
     /// Left aside.
-    pub fn bypass(reason: &'static str) -> Box<Self> {
+    pub fn bypass(meter: &CacheMeter, reason: &'static str) -> Box<Self> {
         Box::new(Self {
             reason: Some(reason),
-            ..Self::new(CacheResult::Bypass)
+            ..Self::new(meter, CacheResult::Bypass)
         })
     }
 
-    /// Nothing was there to serve; in shadow, perhaps something to compare.
-    pub fn miss(shadow: Option<(Key, f32)>) -> Box<Self> {
-        Box::new(Self {
-            id: shadow.map(|(key, _)| key),
-            score: shadow.map(|(_, score)| score),
-            ..Self::new(CacheResult::Miss)
-        })
+    /// Nothing was there to serve.
+    pub fn miss(meter: &CacheMeter) -> Box<Self> {
+        Box::new(Self::new(meter, CacheResult::Miss))
     }
 
     /// Another's answer was followed.
-    pub fn followed() -> Box<Self> {
-        Box::new(Self::new(CacheResult::Followed))
+    pub fn followed(meter: &CacheMeter) -> Box<Self> {
+        Box::new(Self::new(meter, CacheResult::Followed))
     }
 
     /// Served from what is kept.
-    pub fn served(result: CacheResult, entry: &Entry, score: Option<f32>) -> Box<Self> {
+    pub fn served(meter: &CacheMeter, result: CacheResult, entry: &Entry, asked: Key, score: Option<f32>) -> Box<Self> {
         Box::new(Self {
-            id: Some(entry.key),
+            id: Some(HitId::new(entry.key, asked)),
             age_ms: Some(entry.age_ms(clock::now_ms())),
             score,
             usage: entry.usage,
             cost: entry.cost,
-            ..Self::new(result)
+            ..Self::new(meter, result)
         })
+    }
+
+    /// Served although it is old, since nobody could answer.
+    pub fn in_need(before: &Self, entry: &Entry, asked: &Asked) -> Box<Self> {
+        let mut record = Self::served(&before.meter, CacheResult::Stale, entry, asked.key, None);
+        record.reason = Some("error");
+        record
     }
 
     /// Say it in a head.
@@ -122,10 +91,6 @@ impl CacheRecord {
         head.insert_header(RESULT, HeaderValue::from_static(self.result.as_str()))?;
         if let Some(reason) = self.reason {
             head.insert_header(REASON, HeaderValue::from_static(reason))?;
-        }
-        if !self.result.is_served() {
-            // What would have been served is the operator's to know.
-            return Ok(());
         }
         if let Some(id) = self.id {
             head.insert_header(ID, id.to_string())?;
@@ -137,5 +102,27 @@ impl CacheRecord {
             head.insert_header(SCORE, format!("{score:.4}"))?;
         }
         Ok(())
+    }
+}
+
+/// Count what the cache did with a request.
+pub fn count(ctx: &RequestContext) {
+    let Some(record) = &ctx.record.cache else { return };
+    match (record.result, record.reason) {
+        (CacheResult::Bypass, Some(reason)) => record.meter.bypassed(reason),
+        (result, _) => record.meter.request(result),
+    }
+    if record.usage.is_some() || record.cost.is_some() {
+        let known = ctx.principal.known.as_ref();
+        let team = known.and_then(|known| known.tenant.team.as_deref());
+        let usage = record.usage.unwrap_or_default();
+        record.meter.saved(
+            team,
+            Saved {
+                input: usage.input,
+                output: usage.output,
+                nano: record.cost.unwrap_or_default(),
+            },
+        );
     }
 }

@@ -8,7 +8,7 @@ use super::super::super::downstream::Downstream;
 use super::super::super::tape::Shape;
 use super::super::dispatch::{Answered, Forwarded, Unattended};
 use super::super::settle;
-use super::keep::{Kept, store};
+use super::keep::{Kept, begun, store};
 use super::{Looking, scope};
 use crate::balance::singleflight::Flight;
 use crate::cache::{Asked, Entry, Key, Partition, Policy};
@@ -151,7 +151,7 @@ impl Refresh {
         let price = request.snapshot.tariff.price(target, &request.named(), clock::now());
         let cost = price.zip(*usage).map(|(price, usage)| price.of(&usage).total());
         store(Kept {
-            meters: Arc::clone(&request.app.meters),
+            meter: model.cache_meter.clone(),
             caching,
             shape: Shape::of(&request.call),
             pieces,
@@ -164,11 +164,11 @@ impl Refresh {
             owner: scope::owner_of(payer.as_deref()),
             tags: scope::tags(payer.as_deref()),
             model: scope::public_name(model, &request.call, &request.matched),
-            metered: Arc::clone(&model.name),
             target: target.id.shared(),
             usage: *usage,
             cost: cost.map(|cost| request.snapshot.tariff.billed(cost)),
             shadow: None,
+            begun_ms: begun(began),
             max_depth: request.snapshot.limits.json_depth,
         })
         .await;
