@@ -169,6 +169,10 @@ pub fn ask(call: &Call, terms: &Terms<'_>) -> Result<Asked, Skip> {
 fn conversation(call: &Call, body: &Node<'_>, terms: &Terms<'_>) -> Result<Asked, Skip> {
     let client = client::of(call);
     let request = client.read(body, call.streamed()).map_err(|_| Skip::Unreadable)?;
+    // They are not read back from a stream of legacy completions.
+    if call.operation == Operation::Completions && request.sampling.logprobs == Some(true) {
+        return Err(Skip::Operation);
+    }
     objections::raised(call, body, &request, terms.policy)?;
     let turn = turn::last(call, body);
     let mut partition = begin(call, terms);

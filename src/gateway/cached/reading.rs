@@ -115,13 +115,15 @@ impl Stream {
         self.broken |= self.decoder.event(raw, &mut |event| fold.event(&event)).is_err();
     }
 
-    fn end(mut self) -> Result<Response<'static>, Skip> {
+    /// `marked`: the API has an end marker, and without it there is no end.
+    fn end(mut self, marked: bool) -> Result<Response<'static>, Skip> {
+        let unmarked = marked && !self.fold.ended();
         let fold = &mut self.fold;
         let ended = self.decoder.finish(&mut |event| fold.event(&event)).is_ok();
         if self.broken || self.fold.disorder.is_some() {
             return Err(Skip::Unreadable);
         }
-        if !ended || !self.fold.ended() || self.fold.error.is_some() {
+        if unmarked || !ended || !self.fold.ended() || self.fold.error.is_some() {
             return Err(Skip::Incomplete);
         }
         Ok(self.fold.into_response())
@@ -151,7 +153,7 @@ fn stream(
         if !reader.ended() {
             return Err(Skip::Incomplete);
         }
-        return stream.end();
+        return stream.end(false);
     }
     let mut reader = SseReader::new(total.max(1));
     let mut take = |batch: &[u8]| {
@@ -169,5 +171,5 @@ fn stream(
     if !reader.take_rest().trim_ascii().is_empty() {
         return Err(Skip::Incomplete);
     }
-    stream.end()
+    stream.end(call.dialect != Dialect::Gemini)
 }
