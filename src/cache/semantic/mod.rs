@@ -15,3 +15,4 @@ pub mod vectors;
 pub use encode::{Embedder, Encode, Unread, Verify};
 pub use tier::{Asked, Found, Listed, Semantic, Settings, Source, Stats, Terms, Why};
 pub use vectors::{Near, PLACE, Place, Point, Vectors};
+pub mod encoder;
