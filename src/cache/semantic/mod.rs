@@ -5,3 +5,5 @@
 //!                                   none ─► miss      any ─► miss                    unsure, late, full ─► miss
 //! ```
 //! Only within one exact partition. The one idea: a near vector proposes, and never decides.
+
+pub mod verify;
