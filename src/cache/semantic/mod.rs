@@ -16,3 +16,4 @@ pub use encode::{Embedder, Encode, Unread, Verify};
 pub use tier::{Asked, Found, Listed, Semantic, Settings, Source, Stats, Terms, Why};
 pub use vectors::{Near, PLACE, Place, Point, Vectors};
 pub mod encoder;
+pub mod verify;
