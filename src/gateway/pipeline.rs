@@ -68,6 +68,9 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
         Ok(Route::Model(from)) => list(app, down, ctx, &snapshot, Some(from))
             .await
             .map_err(|error| (error, None)),
+        Ok(Route::CacheFeedback) => cached::feedback::run(app, down, ctx, &snapshot)
+            .await
+            .map_err(|error| (error, None)),
         Err(no_route) => Err((*no_route.error, no_route.allow)),
     };
     let sent = match outcome {
@@ -100,7 +103,7 @@ fn asked(route: Option<&Route>) -> Asked {
         Some(Route::Api(endpoint)) => Asked::Api(endpoint.operation),
         Some(Route::Models | Route::Model(_)) => Asked::Models,
         Some(Route::Passthrough(_)) => Asked::Passthrough,
-        None => Asked::Other,
+        Some(Route::CacheFeedback) | None => Asked::Other,
     }
 }
 

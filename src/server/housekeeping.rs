@@ -1,6 +1,7 @@
 //! Everything that is not a request: readiness, reloads, name look-ups, health probes, gauges, the admin API, the watchdog.
 //! One thread; nothing here may block it for long.
 
+use super::caching::{self, Desk};
 use super::control::Controls;
 use super::lasting::{self, Lasting};
 use super::reload::{Reloader, Running};
@@ -41,6 +42,7 @@ pub(super) struct Housekeeping {
     written: Arc<ArcSwap<serde_json::Value>>,
     lasting: Option<Arc<Lasting>>,
     exchange: Option<Arc<RedisExchange>>,
+    cache: Arc<caching::Opened>,
 }
 
 impl Housekeeping {
@@ -51,7 +53,7 @@ impl Housekeeping {
         readiness: Arc<Readiness>,
         notifier: Option<Arc<Notifier>>,
         admin: TcpListener,
-        (lasting, exchange): (Option<Arc<Lasting>>, Option<Arc<RedisExchange>>),
+        (lasting, exchange, cache): (Option<Arc<Lasting>>, Option<Arc<RedisExchange>>, Arc<caching::Opened>),
     ) -> Self {
         let clients = reloader
             .running
@@ -73,6 +75,7 @@ impl Housekeeping {
             clients,
             lasting,
             exchange,
+            cache,
         }
     }
 
@@ -104,8 +107,12 @@ impl Housekeeping {
         for problem in problems {
             tracing::error!(problem, "an operator is not let in");
         }
+        let desk = Arc::new(Desk {
+            app: Arc::clone(&self.app),
+            opened: Arc::clone(&self.cache),
+        });
         let Some(lasting) = &self.lasting else {
-            return admin::Api::new(access, None, Arc::new(admin::NoTenancy));
+            return admin::Api::new(access, None, Arc::new(admin::NoTenancy)).with_cache(desk);
         };
         let tenants = Tenants {
             app: Arc::clone(&self.app),
@@ -113,7 +120,7 @@ impl Housekeeping {
             lasting: Arc::clone(lasting),
             written: Arc::clone(&self.written),
         };
-        admin::Api::new(access, Some(Arc::clone(&lasting.store)), Arc::new(tenants))
+        admin::Api::new(access, Some(Arc::clone(&lasting.store)), Arc::new(tenants)).with_cache(desk)
     }
 
     async fn serve_admin(&self, mut shutdown: ShutdownWatch) {
@@ -326,6 +333,7 @@ impl BackgroundService for Housekeeping {
             self.watch_descriptors(),
             self.feed_watchdog(),
             self.keep_limits(),
+            caching::keep(Arc::clone(&self.app)),
         );
     }
 }

@@ -79,6 +79,17 @@ struct Held {
 
 /// Redis, if it is configured: needed before there are counts.
 pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchange>>> {
+    let Some(settings) = redis(config)? else {
+        return Ok(None);
+    };
+    RedisExchange::connect(settings)
+        .map(Some)
+        .map_err(anyhow::Error::msg)
+        .context("redis")
+}
+
+/// How Redis is reached.
+pub(super) fn redis(config: &Config) -> anyhow::Result<Option<Settings>> {
     let Some(redis) = &config.redis else {
         return Ok(None);
     };
@@ -105,10 +116,7 @@ pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchan
             .map_or(defaults.instance_expiry, config::Interval::as_duration),
         ..defaults
     };
-    RedisExchange::connect(settings)
-        .map(Some)
-        .map_err(anyhow::Error::msg)
-        .context("redis")
+    Ok(Some(settings))
 }
 
 impl Lasting {

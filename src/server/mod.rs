@@ -73,7 +73,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let opened = Opened::open(&config)?;
     let secrets = opened.as_ref().map(Opened::secrets).unwrap_or_default();
     let app = build_app(&config, &meters, descriptors, exchange.clone(), secrets)?;
-    caching::open(&config, &app);
+    let cache = Arc::new(caching::open(&config, &app)?);
     let lasting = opened
         .map(|opened| Lasting::begin(opened, &config, &app, exchange.clone(), options.upgrade))
         .transpose()?;
@@ -118,7 +118,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
         Arc::clone(&readiness),
         notifier.clone(),
         admin_listener,
-        (lasting.clone(), exchange),
+        (lasting.clone(), exchange, cache),
     );
     server.add_service(background_service("housekeeping", work));
     let stop = signals::StopSignals {

@@ -4,6 +4,7 @@ use super::super::App;
 use super::super::buffers::Room;
 use super::super::context::{Asked, RequestContext};
 use super::super::downstream::{Downstream, ReadFault};
+use crate::cache::feedback::FEEDBACK_PATH;
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Limits, Snapshot};
 use crate::wire::{Call, Dialect, Endpoint, Given, Reading};
@@ -26,6 +27,8 @@ pub enum Route {
     Models,
     /// `GET /v1/models/{id}`: where the id starts in the path.
     Model(usize),
+    /// `POST /cirque/v1/cache/feedback`
+    CacheFeedback,
     /// Forward unread to the pool of this model.
     Passthrough(usize),
 }
@@ -77,6 +80,13 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
             Method::GET | Method::HEAD if rest.is_empty() => Ok(Route::Models),
             Method::GET | Method::HEAD => Ok(Route::Model(length + 1)),
             _ => wrong_method("GET"),
+        };
+    }
+    if path == FEEDBACK_PATH {
+        return if method == Method::POST {
+            Ok(Route::CacheFeedback)
+        } else {
+            wrong_method("POST")
         };
     }
     if !is_plain(path) {
@@ -211,7 +221,7 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, GatewayError> {
 }
 
 /// Read the body, showing what has come so far to `arrived` now and then.
-async fn read_body(
+pub(super) async fn read_body(
     down: &mut Downstream<'_>,
     limits: &Limits,
     room: &mut Room,

@@ -42,10 +42,17 @@ impl PoolEmbedder {
         let found = snapshot
             .find(&self.model)
             .ok_or_else(|| outage("cache.semantic.embedder is no model any more"))?;
-        let to = snapshot.models.iter().position(|model| std::ptr::eq(model, found.model));
+        let to = snapshot
+            .models
+            .iter()
+            .position(|model| std::ptr::eq(model, found.model));
         let body = serde_json::json!({"model": self.model, "input": texts, "encoding_format": "float"});
-        let call = Call::read(Operation::Embeddings, body.to_string().into(), snapshot.limits.json_depth)
-            .map_err(|error| Outage(error.message.to_string()))?;
+        let call = Call::read(
+            Operation::Embeddings,
+            body.to_string().into(),
+            snapshot.limits.json_depth,
+        )
+        .map_err(|error| Outage(error.message.to_string()))?;
         let request = Unattended {
             app: Arc::clone(&app),
             call,
@@ -140,8 +147,14 @@ mod tests {
             (1, br#"{"data":[{"index":0,"embedding":[]}]}"#),
             (1, br#"{"data":[{"index":0,"embedding":[1e99]}]}"#),
             (1, br#"{"data":[{"index":0,"embedding":"AAAA"}]}"#),
-            (2, br#"{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1,2]}]}"#),
-            (2, br#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}"#),
+            (
+                2,
+                br#"{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1,2]}]}"#,
+            ),
+            (
+                2,
+                br#"{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}"#,
+            ),
             (1, b"nonsense"),
         ] {
             assert!(vectors(wrong, wanted).is_err(), "{}", String::from_utf8_lossy(wrong));

@@ -9,6 +9,8 @@
 //! What is served from here counts as a request and costs nothing. The one idea: every door to an answer is its key, which is a hash
 //! over the caller's scope and everything that decides the answer.
 
+pub mod embedder;
+pub mod feedback;
 mod follow;
 mod keep;
 mod keeper;
@@ -17,10 +19,12 @@ mod record;
 mod refresh;
 mod scope;
 mod serve;
+mod warm;
 
 pub use self::keep::keep;
 pub use self::keeper::Keeper;
 pub use self::record::{CacheRecord, count};
+pub use self::warm::{warm, written};
 
 use self::follow::Followed;
 use self::keeper::{Caps, Lead, Shadow};
