@@ -79,53 +79,47 @@ const BETWEEN: u8 = 3;
 /// Longer words are in no list, in bytes.
 const LONGEST: usize = 24;
 
-/// Whether any word of a list begins with a byte and has a length: bit n of a byte's mask. Most words end here.
-const fn masks(lists: &[&[&str]]) -> [u32; 256] {
-    let mut masks = [0; 256];
-    let mut list = 0;
-    while list < lists.len() {
-        #[allow(clippy::indexing_slicing, reason = "at compile time")]
-        let words = lists[list];
-        let mut at = 0;
-        while at < words.len() {
-            #[allow(clippy::indexing_slicing, reason = "at compile time")]
-            let word = words[at].as_bytes();
-            #[allow(clippy::indexing_slicing, reason = "at compile time")]
-            {
-                masks[word[0] as usize] |= 1 << word.len();
-            }
-            at += 1;
-        }
-        list += 1;
+/// Bit n of a byte's mask: a word of the list begins with that byte and has n bytes. Nearly all words end here.
+type Masks = [u32; 256];
+
+const fn mark(mut masks: Masks, word: &str) -> Masks {
+    let bytes = word.as_bytes();
+    #[allow(clippy::indexing_slicing, reason = "at compile time")]
+    {
+        masks[bytes[0] as usize] |= 1 << bytes.len();
     }
     masks
 }
 
-static TIME_MASKS: [u32; 256] = masks(&[TIME]);
-static OWN_MASKS: [u32; 256] = masks(&[OWN]);
-static THING_MASKS: [u32; 256] = masks(&[THINGS]);
-
-/// First words of pairs.
-static FIRST_MASKS: [u32; 256] = {
-    let mut masks = [0; 256];
-    let mut at = 0;
-    while at < TIME_PAIRS.len() {
-        #[allow(clippy::indexing_slicing, reason = "at compile time")]
-        let word = TIME_PAIRS[at].0.as_bytes();
-        #[allow(clippy::indexing_slicing, reason = "at compile time")]
-        {
-            masks[word[0] as usize] |= 1 << word.len();
-        }
-        at += 1;
+const fn of_list(mut masks: Masks, mut words: &[&str]) -> Masks {
+    while let [first, rest @ ..] = words {
+        masks = mark(masks, first);
+        words = rest;
     }
     masks
-};
+}
 
-fn may_be(masks: &[u32; 256], word: &str) -> bool {
-    let first = word.as_bytes().first().copied().unwrap_or_default();
+/// Of the first or the second words of pairs.
+const fn of_pairs(mut masks: Masks, mut pairs: &[(&str, &str)], second: bool) -> Masks {
+    while let [first, rest @ ..] = pairs {
+        masks = mark(masks, if second { first.1 } else { first.0 });
+        pairs = rest;
+    }
     masks
-        .get(usize::from(first))
-        .is_some_and(|mask| mask >> word.len() & 1 == 1)
+}
+
+const NONE: Masks = [0; 256];
+static TIME_MASKS: Masks = of_list(NONE, TIME);
+static OWN_MASKS: Masks = of_list(NONE, OWN);
+static THING_MASKS: Masks = of_list(NONE, THINGS);
+static FIRST_MASKS: Masks = of_pairs(NONE, TIME_PAIRS, false);
+static SECOND_MASKS: Masks = of_pairs(NONE, TIME_PAIRS, true);
+/// Of words that mean something wherever they stand.
+static ANY_MASKS: Masks = of_pairs(of_list(of_list(NONE, TIME), OWN), TIME_PAIRS, false);
+
+fn may_be(masks: &Masks, first: u8, length: usize) -> bool {
+    let mask = masks.get(usize::from(first)).copied().unwrap_or_default();
+    length <= LONGEST && mask >> length & 1 == 1
 }
 
 /// The words so far.
@@ -136,61 +130,93 @@ struct Reader {
     before: String,
     /// Words that may still come between an [`OWN`] and its thing.
     owned: u8,
+    /// A word in small letters.
+    small: String,
 }
 
 impl Reader {
-    fn word(&mut self, word: &str) {
-        if word.is_empty() || word.len() > LONGEST {
+    /// Letters and digits of ASCII.
+    fn ascii(&mut self, word: &[u8]) {
+        let Some(first) = word.first().map(u8::to_ascii_lowercase) else {
+            return;
+        };
+        let alone = self.owned == 0 && self.before.is_empty();
+        if word.len() > LONGEST || (alone && !may_be(&ANY_MASKS, first, word.len())) {
             self.before.clear();
+            self.owned = self.owned.saturating_sub(1);
             return;
         }
-        let among = |masks, words: &[&str]| may_be(masks, word) && words.contains(&word);
-        self.found.time |=
-            among(&TIME_MASKS, TIME) || (!self.before.is_empty() && TIME_PAIRS.contains(&(self.before.as_str(), word)));
+        let mut small = std::mem::take(&mut self.small);
+        small.clear();
+        small.extend(word.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+        self.word(&small);
+        self.small = small;
+    }
+
+    /// A word in small letters.
+    fn word(&mut self, word: &str) {
+        let Some(first) = word.as_bytes().first().copied() else {
+            return;
+        };
+        let may_be = |masks| may_be(masks, first, word.len());
+        let among = |masks, words: &[&str]| may_be(masks) && words.contains(&word);
+        let pair = !self.before.is_empty() && may_be(&SECOND_MASKS);
+        self.found.time |= among(&TIME_MASKS, TIME) || (pair && TIME_PAIRS.contains(&(self.before.as_str(), word)));
         self.found.person |= self.owned > 0 && among(&THING_MASKS, THINGS);
         self.owned = match among(&OWN_MASKS, OWN) {
             true => BETWEEN,
             false => self.owned.saturating_sub(1),
         };
         self.before.clear();
-        if may_be(&FIRST_MASKS, word) {
+        if may_be(&FIRST_MASKS) {
             self.before.push_str(word);
         }
     }
 
-    /// A sentence is over.
-    fn stop(&mut self) {
-        self.owned = 0;
-        self.before.clear();
+    /// What stands between words.
+    fn gap(&mut self, byte: u8) {
+        if matches!(byte, b'.' | b'?' | b'!' | b';' | b'\n') {
+            self.owned = 0;
+            self.before.clear();
+        }
     }
 }
 
 /// Look through a text.
 pub fn found(text: &str) -> Found {
     let mut reader = Reader::default();
-    let mut word = String::with_capacity(LONGEST * 2);
-    for letter in text.chars() {
-        // The rest of a very long word is as little in a list as its beginning.
-        let room = word.len() <= LONGEST;
-        if letter.is_ascii_alphanumeric() {
-            if room {
-                word.push(letter.to_ascii_lowercase());
+    let mut rest = text;
+    while let Some(first) = rest.as_bytes().first().copied() {
+        let end = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric());
+        let (word, behind) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, ""));
+        if behind.bytes().next().is_none_or(|byte| byte.is_ascii()) {
+            reader.ascii(word.as_bytes());
+            if word.is_empty() {
+                reader.gap(first);
             }
-        } else if !letter.is_ascii() && letter.is_alphanumeric() {
-            if room {
-                word.extend(letter.to_lowercase());
-            }
+            rest = behind.get(usize::from(word.is_empty())..).unwrap_or_default();
         } else {
-            reader.word(&word);
-            word.clear();
-            if matches!(letter, '.' | '?' | '!' | ';' | '\n') {
-                reader.stop();
-            }
+            rest = beyond_ascii(rest, &mut reader);
         }
     }
-    reader.word(&word);
     reader.found.person |= has_address(text) || has_telephone(text);
     reader.found
+}
+
+/// A word, or what stands between words, that is not all ASCII; what is behind it.
+fn beyond_ascii<'t>(text: &'t str, reader: &mut Reader) -> &'t str {
+    let end = text
+        .char_indices()
+        .find(|(_, letter)| !letter.is_alphanumeric())
+        .map_or(text.len(), |(at, letter)| if at == 0 { letter.len_utf8() } else { at });
+    let (word, behind) = text.split_at_checked(end).unwrap_or((text, ""));
+    if word.len() > LONGEST * 2 || !word.chars().all(char::is_alphanumeric) {
+        reader.before.clear();
+        reader.owned = reader.owned.saturating_sub(1);
+    } else {
+        reader.word(&word.to_lowercase());
+    }
+    behind
 }
 
 /// An e-mail address: letters on both sides of an `@`, and a dot behind it.
