@@ -41,8 +41,9 @@ pub trait Verify: Send + Sync {
     /// For each kept question in turn: why its answer cannot serve what is asked, going by words alone. Microseconds.
     fn gate(&self, asked: &str, kept: &[&str]) -> Vec<Option<&'static str>>;
 
-    /// How sure it is that the kept question's answer serves what is asked, 0 to 1, when their meanings have this cosine.
-    fn judge(&self, asked: &str, kept: &str, cosine: f32) -> f32;
+    /// How sure it is that the kept question's answer serves what is asked, 0 to 1, when their places and their meanings have these
+    /// cosines.
+    fn judge(&self, asked: &str, kept: &str, places: f32, meanings: f32) -> f32;
 }
 
 /// Whole numbers with the direction of a vector; the largest becomes ±127. None if it has no direction.

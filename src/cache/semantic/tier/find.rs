@@ -4,6 +4,7 @@ use super::{Core, Semantic, Source};
 use crate::cache::semantic::encode::{Unread, cosine, place_of, quantise};
 use crate::cache::semantic::vectors::{Near, Place};
 use crate::cache::{Key, Partition};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct Terms {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Found {
     /// The answer of another question serves this one.
     Hit {
@@ -79,6 +80,18 @@ pub enum Why {
     Unreadable,
     /// The embedder, or the store of vectors, is out of order.
     Unavailable,
+}
+
+// What was asked is in no log.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hit {
+                key, score, similarity, ..
+            } => write!(f, "Hit({key}, score {score}, similarity {similarity})"),
+            Self::Miss(why) => write!(f, "Miss({why:?})"),
+        }
+    }
 }
 
 impl Why {
@@ -248,7 +261,7 @@ impl Core {
                 continue;
             };
             let similarity = cosine(meaning, &other);
-            let score = self.verify.judge(question, &near.question, similarity);
+            let score = self.verify.judge(question, &near.question, near.cosine, similarity);
             let needed = self.feedback.needed(threshold, partition, near.key, &near.place);
             // Also false where one of them is not a number.
             if score >= needed {
