@@ -1,0 +1,136 @@
+//! The semantic tier: a search of the index by size of the partition, what a question takes there, and lookups with the real encoder
+//! where its files are.
+//!
+//! `cargo bench --bench semantic_index`; with `CIRQUE_BENCH_MILLION=1` also a million questions in one partition (1 GB).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use cirque::cache::semantic::encode::quantise;
+use cirque::cache::semantic::index::Index;
+use cirque::cache::semantic::vectors::{Label, PLACE, Place, Point};
+use cirque::cache::{Key, Owner, Partition};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use std::sync::Arc;
+
+/// Numbers about a middle that all have in common, as an encoder's have.
+struct Draw(u64);
+
+impl Draw {
+    fn number(&mut self) -> f32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn near(&mut self, middle: &[f32], share: f32) -> Vec<f32> {
+        middle
+            .iter()
+            .map(|x| x * share + self.number() * (1.0 - share))
+            .collect()
+    }
+}
+
+fn place(vector: &[f32]) -> Box<Place> {
+    let mut place = Box::new([0; PLACE]);
+    place.copy_from_slice(&quantise(vector).unwrap());
+    place
+}
+
+fn key(number: usize) -> Key {
+    Key((number as u128 * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835).to_be_bytes())
+}
+
+/// What this process holds, in bytes.
+fn resident() -> u64 {
+    let pages: u64 = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').nth(1)?.parse().ok())
+        .unwrap_or(0);
+    pages * 4096
+}
+
+/// An index of questions of forty characters, on as many topics as there are hundreds, and a few questions like some of them.
+fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
+    let mut draw = Draw(entries as u64);
+    let zero = [0.0; PLACE];
+    let common = draw.near(&zero, 0.0);
+    let topics: Vec<Vec<f32>> = (0..entries.div_ceil(100)).map(|_| draw.near(&common, 0.3)).collect();
+    let index = Index::new(usize::MAX);
+    let label = Arc::new(Label {
+        owner: Owner::default(),
+        model: "m".into(),
+        tags: Box::default(),
+    });
+    let mut asked = Vec::new();
+    let before = resident();
+    for number in 0..entries {
+        let vector = draw.near(&topics[number % topics.len()], 0.4);
+        if number % (entries / 20).max(1) == 0 {
+            asked.push(place(&draw.near(&vector, 0.75)));
+        }
+        let partition = Partition([(number % partments(partitions)) as u8; 16]);
+        index.put(Point {
+            key: key(number),
+            partition,
+            label: label.clone(),
+            made_ms: 0,
+            ends_ms: u64::MAX,
+            question: "a question of about forty characters, no"[..40].into(),
+            place: place(&vector),
+            meaning: Some(Box::new([1; 384])),
+        });
+    }
+    let held = resident().saturating_sub(before) as usize / entries;
+    println!(
+        "{entries} questions in {partitions} partitions: {} bytes counted, {held} bytes held each, text of 40 included",
+        index.bytes() as usize / entries
+    );
+    (index, asked)
+}
+
+fn partments(partitions: usize) -> usize {
+    partitions.clamp(1, 256)
+}
+
+fn search(c: &mut Criterion) {
+    let million = std::env::var_os("CIRQUE_BENCH_MILLION").map(|_| 1_000_000);
+    for entries in [100, 2_000, 10_000, 100_000].into_iter().chain(million) {
+        let (index, asked) = filled(entries, 1);
+        let partition = Partition([0; 16]);
+        let mut turn = asked.iter().cycle();
+        c.bench_function(&format!("semantic/near/{entries}"), |b| {
+            b.iter(|| index.near(partition, black_box(turn.next().unwrap()), 8, 0.8, 0));
+        });
+        if entries == 100_000 {
+            let nothing = place(&Draw(99).near(&[0.0; PLACE], 0.0));
+            c.bench_function("semantic/near/100000/nothing_like_it", |b| {
+                b.iter(|| index.near(partition, black_box(&nothing), 8, 0.8, 0));
+            });
+            c.bench_function("semantic/put_and_remove/100000", |b| {
+                b.iter_batched(
+                    || Point {
+                        key: Key([0xff; 16]),
+                        ends_ms: u64::MAX,
+                        ..index.get_in(partition, key(5)).unwrap()
+                    },
+                    |point| {
+                        index.put(point);
+                        index.remove(partition, Key([0xff; 16]))
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+    filled(100_000, 256);
+    let (index, asked) = filled(50, 1);
+    c.bench_function("semantic/near/an_empty_partition", |b| {
+        b.iter(|| index.near(Partition([9; 16]), black_box(&asked[0]), 8, 0.8, 0));
+    });
+}
+
+criterion_group!(benches, search);
+criterion_main!(benches);
