@@ -6,4 +6,5 @@
 //! ```
 //! Only within one exact partition. The one idea: a near vector proposes, and never decides.
 
+pub mod encoder;
 pub mod verify;
