@@ -15,6 +15,24 @@ const MOST_PIECES: usize = 320;
 /// Most words that say something: about what 128 tokens hold.
 const MOST_WORDS: usize = 112;
 
+/// What may stand between a preposition and what it is about.
+const ARTICLES: [&str; 40] = [
+    "the", "a", "an", "my", "our", "your", "his", "her", "its", "their", "this", "that", "these", "those", "some", "any", "der", "die", "das",
+    "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "le", "la", "les", "l", "un", "une", "el", "los", "las", "una", "mi", "mein",
+    "meine",
+];
+/// Words that compare only when a number follows.
+const LOOSE: [&str; 8] = [
+    "over",
+    "under",
+    "above",
+    "below",
+    "about",
+    "around",
+    "roughly",
+    "approximately",
+];
+
 /// What a fact is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -482,13 +500,8 @@ impl<'a> Reader<'a> {
             }
         }
         if best.0.is_none_or(|sense| !sense.known) && self.tongue == Tongue::English {
-            let lower = self.lower_of(at);
-            if let Some(bare) = lower.strip_suffix('s').filter(|bare| bare.len() > 3)
-                && let Some(sense) = self
-                    .lexicon
-                    .get(Spelling::NONE.with(bare.as_bytes()))
-                    .filter(|sense| sense.known)
-            {
+            let bare = stem(self.lower_of(at), self.tongue);
+            if let Some(sense) = self.lexicon.get(Spelling::NONE.with(bare.as_bytes())).filter(|sense| sense.known) {
                 return (Some(sense), 1);
             }
         }
@@ -533,6 +546,9 @@ impl<'a> Reader<'a> {
             self.flush();
         }
         match sense.class {
+            // A preposition reaches over articles, and no further.
+            Class::Stop if sense.role == 0 && taken == 1 && ARTICLES.contains(&self.lower_of(at)) => {}
+            Class::Stop if sense.role == 0 => self.role = 0,
             Class::Stop | Class::Unknown => {}
             Class::Not => self.negations = self.negations.saturating_add(1),
             Class::Number | Class::Ordinal => self.speak(group, piece),
@@ -549,9 +565,11 @@ impl<'a> Reader<'a> {
             Class::Language => self.say(Kind::Language, group, piece, false),
             Class::Format => self.say(Kind::Format, group, piece, false),
             Class::Operator => self.say(Kind::Sign, group, piece, false),
-            Class::Name => self.say(Kind::Known, group, piece, true),
-            Class::Synonym => self.say(Kind::Known, group, piece, proper && sense.reach == 0),
+            Class::Name => self.say(Kind::Known, group, piece, proper),
+            Class::Synonym => self.say(Kind::Known, group, piece, false),
             Class::Aspect => self.say(Kind::Aspect, group, piece, false),
+            // `over Paris` says where, `over 5` how many.
+            Class::Strict if LOOSE.contains(&self.lower_of(at)) && !self.counts(at + 1) => {}
             Class::Strict => self.say(Kind::Strict, group + u64::from(sense.side), piece, false),
             Class::Pole if sense.polar => self.say(Kind::Polarity, group + u64::from(sense.side), piece, false),
             Class::Pole => self.say(Kind::Modifier, group + u64::from(sense.side), piece, false),
@@ -572,11 +590,12 @@ impl<'a> Reader<'a> {
         {
             return true;
         }
-        let number = |at: Option<usize>| {
-            at.and_then(|at| self.tokens.get(at))
-                .is_some_and(|token| token.piece.shape == Shape::Number)
-        };
-        capital || number(at.checked_sub(1)) || number(Some(at + 1))
+        capital || at.checked_sub(1).is_some_and(|before| self.counts(before)) || self.counts(at + 1)
+    }
+
+    /// Is a number in digits.
+    fn counts(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.piece.shape == Shape::Number)
     }
 
     fn number(&mut self, piece: Piece<'a>) {
@@ -630,11 +649,7 @@ impl<'a> Reader<'a> {
 
     fn sign(&mut self, at: usize, piece: Piece<'a>) {
         self.flush();
-        let beside = |at: Option<usize>| {
-            at.and_then(|at| self.tokens.get(at))
-                .is_some_and(|token| token.piece.shape == Shape::Number)
-        };
-        let numbers = beside(at.checked_sub(1)) || beside(Some(at + 1));
+        let numbers = at.checked_sub(1).is_some_and(|before| self.counts(before)) || self.counts(at + 1);
         let named = match piece.text {
             "%" => "percent",
             "$" => "dollar",
@@ -679,7 +694,19 @@ impl<'a> Reader<'a> {
 
     fn say(&mut self, kind: Kind, key: u64, piece: Piece<'a>, proper: bool) {
         let before = self.words.last().copied();
+        let counts = |kind: Kind| matches!(kind, Kind::Number | Kind::One);
+        if counts(kind)
+            && let Some(unit) = self
+                .words
+                .last_mut()
+                .filter(|word| word.kind == Kind::Unit && piece.glued)
+        {
+            unit.role = lexicon::COUNTED;
+        }
         let role = match self.role {
+            _ if matches!(kind, Kind::Unit | Kind::Time) && before.is_some_and(|word| counts(word.kind)) => {
+                lexicon::COUNTED
+            }
             // What `and` joins has the role of what it is joined to.
             lexicon::AND => before.map_or(0, |word| word.role),
             // A name of several words has one role.

@@ -5,6 +5,7 @@
 //! the same number, so that comparing questions is comparing numbers.
 
 use super::Tongue;
+use super::stem::stem;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
@@ -78,6 +79,8 @@ pub(super) const TO: u8 = 2;
 const ROLES: [&str; 9] = ["from", "to", "in", "for", "of", "by", "with", "than", "and"];
 /// The role of what follows `and`, `or`, `vs`: it takes that of the thing before.
 pub(super) const AND: u8 = 9;
+/// The role of a unit that a number belongs to.
+pub(super) const COUNTED: u8 = 10;
 
 /// FNV-1a, in steps, so that phrases are looked for without being put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +170,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         }
     }
     Tables {
-        each: own.map(|(_, table)| built(shared, table)),
+        each: own.map(|(tongue, table)| built(tongue, shared, table)),
         marks,
     }
 });
@@ -194,7 +197,7 @@ pub(super) fn marks(spelling: Spelling) -> u8 {
     TABLES.marks.get(&spelling.key()).copied().unwrap_or(0)
 }
 
-fn built(shared: &str, own: &str) -> Lexicon {
+fn built(tongue: Tongue, shared: &str, own: &str) -> Lexicon {
     let mut words: Map<Sense> = Map::default();
     // The groups of the shared table have the same numbers in all languages, and those of a language its own.
     let mut group = 0;
@@ -210,10 +213,13 @@ fn built(shared: &str, own: &str) -> Lexicon {
         ordered.push((group * 4096, line));
     }
     ordered.extend(lines);
-    for (base, line) in ordered {
+    for (base, line) in &ordered {
         if let Some((kind, body)) = line.split_once(": ") {
-            enter(&mut words, base, kind, body);
+            enter(&mut words, *base, kind, body);
         }
+    }
+    if tongue == Tongue::English {
+        stems(&mut words, ordered.iter().filter_map(|(_, line)| line.split_once(": ")).map(|(_, body)| body));
     }
     Lexicon { words }
 }
@@ -279,6 +285,15 @@ fn enter(words: &mut Map<Sense>, base: u32, kind: &str, body: &str) {
             };
             spell(words, phrase, sense);
         }
+    }
+}
+
+/// Enters the stems of words too, where they are not words of their own: `pruned` is found by `prune`.
+fn stems<'a>(words: &mut Map<Sense>, bodies: impl Iterator<Item = &'a str>) {
+    for word in bodies.flat_map(str::split_ascii_whitespace).filter(|word| !word.contains('_') && word.len() > 3) {
+        let wide = [Class::Weak, Class::Synonym, Class::Aspect, Class::Pole, Class::Unit, Class::Time];
+        let Some(sense) = words.get(&key_of(word)).copied().filter(|sense| wide.contains(&sense.class)) else { continue };
+        words.entry(key_of(&stem(word, Tongue::English))).or_insert(Sense { reach: 0, ..sense });
     }
 }
 

@@ -4,7 +4,7 @@
 //! named may be named in any order; everywhere else it means that the roles differ.
 
 use super::lexical::{Kind, Lexical, Word};
-use super::lexicon::{FROM, TO};
+use super::lexicon::{COUNTED, FROM, TO};
 
 /// What is compared of a word in both.
 #[derive(Clone, Copy)]
@@ -29,7 +29,10 @@ pub(super) fn contradict(a: &Lexical, b: &Lexical) -> bool {
             return true;
         }
         for y in matches.get(at + 1..).unwrap_or(&[]) {
-            if x.a == y.a || (x.a < y.a) == (x.b < y.b) {
+            if taken(x, y) || taken(y, x) {
+                return true;
+            }
+            if (x.a < y.a) == (x.b < y.b) {
                 continue;
             }
             if typed(x) && typed(y) && alike(x, y) && !told(x, y) && !symmetric {
@@ -67,6 +70,11 @@ fn matched(a: &[Word], b: &[Word]) -> Vec<Match> {
     found
 }
 
+/// The number belongs to the one here and to the other there: `5 feet in metres`, `feet in 5 metres`.
+fn taken(x: &Match, y: &Match) -> bool {
+    x.role_a == COUNTED && x.role_b != COUNTED && y.role_b == COUNTED && y.role_a != COUNTED
+}
+
 /// Names something, rather than saying what is asked of it.
 fn typed(word: &Match) -> bool {
     match word.kind {
@@ -87,7 +95,6 @@ fn typed(word: &Match) -> bool {
 fn alike(x: &Match, y: &Match) -> bool {
     let family = |kind: Kind| match kind {
         Kind::Known => Kind::Word,
-        Kind::Format | Kind::Program | Kind::Code => Kind::Identifier,
         other => other,
     };
     family(x.kind) == family(y.kind) || x.proper && y.proper
@@ -95,7 +102,8 @@ fn alike(x: &Match, y: &Match) -> bool {
 
 /// Prepositions say in both who is what.
 fn told(x: &Match, y: &Match) -> bool {
-    x.role_a == x.role_b && y.role_a == y.role_b && x.role_a != y.role_a
+    let counted = |word: &Match| word.role_a == COUNTED && word.role_b == COUNTED;
+    counted(x) || counted(y) || x.role_a == x.role_b && y.role_a == y.role_b && x.role_a != y.role_a
 }
 
 /// What numbers belong to: `2 eggs and 3 apples` is not `3 eggs and 2 apples`.
@@ -136,11 +144,15 @@ fn around(a: &[Word], b: &[Word], symmetric: bool) -> bool {
         return false;
     }
     let key = |word: &Word| (word.kind, word.key);
+    // A thing without a preposition.
+    let plain = |word: &Word| word.role == 0 && word.kind != Kind::Weak;
     a.windows(3).any(|three| match three {
-        [x, middle, y] if key(x) != key(y) => b.windows(3).any(|other| match other {
-            [p, m, q] => key(m) == key(middle) && key(p) == key(y) && key(q) == key(x),
-            _ => false,
-        }),
+        [x, middle, y] if key(x) != key(y) && !middle.proper && plain(x) && plain(y) => {
+            b.windows(3).any(|other| match other {
+                [p, m, q] => key(m) == key(middle) && key(p) == key(y) && key(q) == key(x) && plain(p) && plain(q),
+                _ => false,
+            })
+        }
         _ => false,
     })
 }

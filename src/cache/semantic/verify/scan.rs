@@ -271,6 +271,9 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
         {
             return self.core(before);
         }
+        if core.bytes().all(|b| matches!(b, b'=' | b'_' | b'-' | b'"' | b';')) {
+            return;
+        }
         // `(s)`, `and/or`, `"x",`: words stuck together by punctuation alone.
         self.give(Shape::Identifier, core);
     }
@@ -310,7 +313,9 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
             return self.give(shape, core);
         }
         for (at, c) in core.char_indices() {
-            let sign = c.is_ascii() && b"+*/^%".contains(&(c as u8))
+            let dash = matches!(c, '-' | '−') && core.chars().count() == 1;
+            let sign = dash
+                || c.is_ascii() && b"+*/^%".contains(&(c as u8))
                 || !c.is_ascii()
                     && !c.is_alphanumeric()
                     && !matches!(c, '–' | '—' | '•' | '·' | '\u{fe0f}' | '\u{200d}' | '\u{200b}');

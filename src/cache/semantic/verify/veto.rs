@@ -261,6 +261,10 @@ pub(super) fn veto(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<
     if difference.each(&words) || strange && difference.any(&words) {
         return Some(Veto::Word);
     }
+    // Whatever it is that each side says alone.
+    if difference.each(&[Kind::Word, Kind::Known, Kind::Aspect, Kind::Polarity, Kind::Modifier]) {
+        return Some(Veto::Aspect);
+    }
     order::contradict(a, b).then_some(Veto::Direction)
 }
 
