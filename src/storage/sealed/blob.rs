@@ -70,7 +70,10 @@ mod tests {
     use crate::secret::Secret;
 
     fn ring(keys: &[u8]) -> Keyring {
-        let keys: Vec<_> = keys.iter().map(|k| Secret::new(format!("{k:02x}").repeat(32))).collect();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|k| Secret::new(format!("{k:02x}").repeat(32)))
+            .collect();
         Keyring::new(&keys).unwrap()
     }
 
@@ -81,7 +84,10 @@ mod tests {
         assert_eq!(both.open_bytes("cache", "k", &sealed).unwrap(), b"\xff what was asked");
         assert_eq!(both.open_bytes("cache", "l", &sealed), Err(SealError::Damaged));
         assert_eq!(both.open_bytes("cach", "ek", &sealed), Err(SealError::Damaged));
-        assert!(matches!(new.open_bytes("cache", "k", &sealed), Err(SealError::UnknownKey(_))));
+        assert!(matches!(
+            new.open_bytes("cache", "k", &sealed),
+            Err(SealError::UnknownKey(_))
+        ));
         assert!(!sealed.windows(4).any(|part| part == b"what"));
         assert_ne!(sealed, old.seal_bytes("cache", "k", b"\xff what was asked").unwrap());
         let again = both.seal_bytes("cache", "k", b"").unwrap();

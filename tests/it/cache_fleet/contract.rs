@@ -42,7 +42,10 @@ async fn kept_and_told(one: &mut Instance, two: &mut Instance) {
     assert_eq!(one.delete(&by_id(&[key(1), key(2), key(3)])).await.unwrap(), 2);
     assert_eq!(two.told().await, News::Deleted(by_id(&[key(1), key(2), key(3)])));
     assert!(!one.has(key(1)).await && !two.has(key(2)).await);
-    assert!(one.all_told().is_empty() && two.all_told().is_empty(), "what one did oneself is not told");
+    assert!(
+        one.all_told().is_empty() && two.all_told().is_empty(),
+        "what one did oneself is not told"
+    );
 }
 
 async fn only_while_of_use(one: &Instance) {
@@ -125,19 +128,64 @@ async fn chosen(one: &Instance, two: &Instance) {
     let partition = Some(Partition([8; 16]));
     let selections = [
         Selection { partition, ..none() },
-        Selection { organisation: text("o2"), ..none() },
-        Selection { team: text("o"), ..none() },
-        Selection { project: text("p"), ..none() },
-        Selection { user: text("u"), ..none() },
-        Selection { key: text("K"), ..none() },
-        Selection { tag: text("a"), ..none() },
-        Selection { tag: text("b"), ..none() },
-        Selection { model: text("large"), ..none() },
-        Selection { tag: text("b"), user: text("u"), model: text("small"), ..none() },
-        Selection { tag: text("c"), user: text("k"), ..none() },
-        Selection { team: text("nobody"), ..none() },
-        Selection { ids: vec![key(100), key(101)], organisation: text("o"), partition, ..none() },
-        Selection { all: true, model: text("large"), ..none() },
+        Selection {
+            organisation: text("o2"),
+            ..none()
+        },
+        Selection {
+            team: text("o"),
+            ..none()
+        },
+        Selection {
+            project: text("p"),
+            ..none()
+        },
+        Selection {
+            user: text("u"),
+            ..none()
+        },
+        Selection {
+            key: text("K"),
+            ..none()
+        },
+        Selection {
+            tag: text("a"),
+            ..none()
+        },
+        Selection {
+            tag: text("b"),
+            ..none()
+        },
+        Selection {
+            model: text("large"),
+            ..none()
+        },
+        Selection {
+            tag: text("b"),
+            user: text("u"),
+            model: text("small"),
+            ..none()
+        },
+        Selection {
+            tag: text("c"),
+            user: text("k"),
+            ..none()
+        },
+        Selection {
+            team: text("nobody"),
+            ..none()
+        },
+        Selection {
+            ids: vec![key(100), key(101)],
+            organisation: text("o"),
+            partition,
+            ..none()
+        },
+        Selection {
+            all: true,
+            model: text("large"),
+            ..none()
+        },
         everything(),
     ];
     for selection in selections {
@@ -162,7 +210,11 @@ async fn chosen(one: &Instance, two: &Instance) {
         let expected = all.iter().filter(|entry| selection.matches(entry)).count();
         assert_eq!(one.delete(&selection).await.unwrap(), expected as u64, "{selection:?}");
         for entry in &all {
-            assert_eq!(two.has(entry.key).await, !selection.matches(entry), "{selection:?} {entry:?}");
+            assert_eq!(
+                two.has(entry.key).await,
+                !selection.matches(entry),
+                "{selection:?} {entry:?}"
+            );
         }
         one.delete(&everything()).await.unwrap();
     }
@@ -237,7 +289,10 @@ async fn over_a_cluster() {
 }
 
 fn ring(keys: &[u8]) -> Option<Arc<Keyring>> {
-    let keys: Vec<_> = keys.iter().map(|key| Secret::new(format!("{key:02x}").repeat(32))).collect();
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|key| Secret::new(format!("{key:02x}").repeat(32)))
+        .collect();
     Some(Arc::new(Keyring::new(&keys).unwrap()))
 }
 
@@ -265,7 +320,12 @@ async fn sealed() {
     }
     first.made_ms = now_ms();
     old.put(&first).await.unwrap();
-    old.disown(&Wrong { id: key(5), question: Some(key(6)) }).await.unwrap();
+    old.disown(&Wrong {
+        id: key(5),
+        question: Some(key(6)),
+    })
+    .await
+    .unwrap();
     let mut raw: Vec<u8> = redis.command(&["DUMP", &format!("{{cirque}}:cache:e:{}", first.key)]);
     raw.extend(redis.command::<Vec<u8>>(&["DUMP", "{cirque}:cache:log"]));
     assert!(raw.len() > 300 && !raw.windows(7).any(|part| part == b"hunter2"));

@@ -20,7 +20,11 @@ async fn deletions_are_told_to_others_soon() {
     for number in 0..200 {
         all[0].put(&tagged(number, "t")).await.unwrap();
         let begun = Instant::now();
-        let selection = if number % 2 == 0 { by_id(&[key(number)]) } else { by_tag("t") };
+        let selection = if number % 2 == 0 {
+            by_id(&[key(number)])
+        } else {
+            by_tag("t")
+        };
         all[0].delete(&selection).await.unwrap();
         for other in [1, 2] {
             assert_eq!(all[other].told_otherwise().await, News::Deleted(selection.clone()));
@@ -29,7 +33,10 @@ async fn deletions_are_told_to_others_soon() {
         assert!(!all[1].has(key(number)).await);
     }
     took.sort();
-    println!("a deletion is told to two others after: median {:?}, 99 % {:?}, longest {:?}", took[100], took[197], took[199]);
+    println!(
+        "a deletion is told to two others after: median {:?}, 99 % {:?}, longest {:?}",
+        took[100], took[197], took[199]
+    );
 }
 
 /// An instance that has not read the deletion cannot keep what it covers, whenever it asks; having read it, it can keep what was
@@ -49,7 +56,10 @@ async fn what_was_under_way_does_not_come_back() {
         shut.wait();
     })
     .unwrap();
-    let slow = Instance { cache: slow, news: unbounded_channel().1 };
+    let slow = Instance {
+        cache: slow,
+        news: unbounded_channel().1,
+    };
     slow.ready();
     slow.put(&tagged(1, "t")).await.unwrap();
     one.told().await;
@@ -108,7 +118,11 @@ async fn of_many_that_keep_while_one_deletes_nothing_older_is_left() {
             for one in keeper.await.unwrap() {
                 if all[2].get(one.key).await.unwrap().is_some() {
                     left += 1;
-                    assert!(one.made_ms >= begun, "begun {} ms before the deletion", begun - one.made_ms);
+                    assert!(
+                        one.made_ms >= begun,
+                        "begun {} ms before the deletion",
+                        begun - one.made_ms
+                    );
                 }
             }
         }
@@ -125,7 +139,9 @@ async fn a_deletion_of_thousands_goes_in_steps_and_leaves_nothing() {
     let redis = Redis::start();
     let one = Instance::start(settings(&[redis.url()]));
     for number in 0..3000 {
-        one.put(&tagged(number, if number % 3 == 0 { "t" } else { "u" })).await.unwrap();
+        one.put(&tagged(number, if number % 3 == 0 { "t" } else { "u" }))
+            .await
+            .unwrap();
     }
     let begun = Instant::now();
     assert_eq!(one.delete(&by_tag("t")).await.unwrap(), 1000);
@@ -135,7 +151,9 @@ async fn a_deletion_of_thousands_goes_in_steps_and_leaves_nothing() {
     assert!(left.is_empty(), "{left:?}");
     // Nothing in Redis waited for long.
     let slow: String = redis.command(&["INFO", "commandstats"]);
-    assert!(!slow.contains("cmdstat_keys:calls=2") && !slow.contains("cmdstat_flush") && !slow.contains("cmdstat_scan:"));
+    assert!(
+        !slow.contains("cmdstat_keys:calls=2") && !slow.contains("cmdstat_flush") && !slow.contains("cmdstat_scan:")
+    );
 }
 
 /// Whoever deletes dies when only the mark is written: nobody sees what it covers.
@@ -190,5 +208,13 @@ async fn more_deletions_than_can_be_remembered_delete_more() {
     assert!(one.has(key(1)).await);
     let many: Vec<_> = (0..1000).map(key).collect();
     assert_eq!(one.delete(&by_id(&many)).await.unwrap(), 1);
-    assert_eq!(one.delete(&Selection { ids: many, ..everything() }).await.unwrap(), 0);
+    assert_eq!(
+        one.delete(&Selection {
+            ids: many,
+            ..everything()
+        })
+        .await
+        .unwrap(),
+        0
+    );
 }

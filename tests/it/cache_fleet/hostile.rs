@@ -29,7 +29,12 @@ async fn what_cannot_be_read_is_no_answer_and_goes() {
             let other: Vec<u8> = redis.command(&["HGET", &name(900), "v"]);
             let client = redis::Client::open(redis.url()).unwrap();
             let mut connection = client.get_connection().unwrap();
-            redis::cmd("HSET").arg(at).arg("v").arg(other).query::<i64>(&mut connection).unwrap();
+            redis::cmd("HSET")
+                .arg(at)
+                .arg("v")
+                .arg(other)
+                .query::<i64>(&mut connection)
+                .unwrap();
         },
     ];
     one.put(&entry(900)).await.unwrap();

@@ -103,11 +103,7 @@ fn reason(failure: Failure) -> String {
 }
 
 /// Connect twice (callers, and the log), find out where we are, make up for what is undone; from then on callers are answered.
-async fn establish(
-    inner: &Inner,
-    number: u64,
-    sink: &Sink,
-) -> Result<(Arc<Session>, MultiplexedConnection), Failure> {
+async fn establish(inner: &Inner, number: u64, sink: &Sink) -> Result<(Arc<Session>, MultiplexedConnection), Failure> {
     let found = inner.link.find(&inner.state).await.map_err(|failure| {
         Failure::Link(match failure {
             super::super::script::Failure::Moved(_) => "moved".to_owned(),
@@ -185,7 +181,10 @@ async fn follow(
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(RECORDS).arg("BLOCK").arg(BLOCK);
         command.arg("STREAMS").arg(&log).arg(from);
-        let reading = timeout(Duration::from_millis(BLOCK) + PATIENCE, command.query_async::<Value>(tail));
+        let reading = timeout(
+            Duration::from_millis(BLOCK) + PATIENCE,
+            command.query_async::<Value>(tail),
+        );
         tokio::pin!(reading);
         let read = loop {
             tokio::select! {
@@ -248,7 +247,10 @@ fn records(value: Value) -> Result<Vec<(u64, Fields)>, Failure> {
     let Some(Value::Array(records)) = streams else {
         return Err(call::rubbish());
     };
-    records.into_iter().map(|record| one(record).ok_or_else(call::rubbish)).collect()
+    records
+        .into_iter()
+        .map(|record| one(record).ok_or_else(call::rubbish))
+        .collect()
 }
 
 fn one(record: Value) -> Option<(u64, Fields)> {
@@ -291,7 +293,12 @@ mod tests {
 
     #[test]
     fn records_are_read_in_both_protocols_and_rubbish_is_not() {
-        let record = |id: &str| Value::Array(vec![text(id), Value::Array(vec![text("k"), text("s"), text("b"), text("x")])]);
+        let record = |id: &str| {
+            Value::Array(vec![
+                text(id),
+                Value::Array(vec![text("k"), text("s"), text("b"), text("x")]),
+            ])
+        };
         let list = || Value::Array(vec![record("7-0"), record("8-0")]);
         for shape in [
             Value::Array(vec![Value::Array(vec![text("log"), list()])]),
@@ -299,7 +306,10 @@ mod tests {
         ] {
             let read = records(shape).unwrap();
             assert_eq!(read.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [7, 8]);
-            assert_eq!((read[0].1.kind.as_slice(), read[0].1.body.as_slice()), (&b"s"[..], &b"x"[..]));
+            assert_eq!(
+                (read[0].1.kind.as_slice(), read[0].1.body.as_slice()),
+                (&b"s"[..], &b"x"[..])
+            );
         }
         assert!(records(Value::Nil).unwrap().is_empty());
         for rubbish in [

@@ -186,7 +186,11 @@ impl SharedCache {
     pub fn open(settings: Settings) -> Result<Arc<Self>, String> {
         let redis = &settings.redis;
         let link = Link::new(&redis.urls, redis.cluster, redis.ca.clone())?;
-        let tag: String = redis.prefix.chars().filter(|letter| !matches!(letter, '{' | '}')).collect();
+        let tag: String = redis
+            .prefix
+            .chars()
+            .filter(|letter| !matches!(letter, '{' | '}'))
+            .collect();
         let begin = format!("{{{}}}:cache:", if tag.is_empty() { "cirque" } else { &tag });
         let inner = Inner {
             form: record::Form(settings.keyring.clone()),
@@ -248,7 +252,11 @@ impl Shared for SharedCache {
     async fn get(&self, key: Key) -> Result<Option<Entry>, Outage> {
         let found = self.inner.get(key, clock::now_ms()).await?;
         let counters = &self.inner.counters;
-        count(if found.is_some() { &counters.hits } else { &counters.misses });
+        count(if found.is_some() {
+            &counters.hits
+        } else {
+            &counters.misses
+        });
         Ok(found)
     }
 

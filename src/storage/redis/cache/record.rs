@@ -103,7 +103,10 @@ impl Form {
 
 /// An entry without what others do not need: the answer, and a question that nobody looks for by likeness.
 fn head(entry: &Entry) -> Vec<u8> {
-    let long = entry.question.as_ref().is_some_and(|question| question.len() > QUESTION);
+    let long = entry
+        .question
+        .as_ref()
+        .is_some_and(|question| question.len() > QUESTION);
     if entry.semantic && !long || entry.question.is_none() {
         return entry.to_head_bytes();
     }

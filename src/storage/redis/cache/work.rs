@@ -110,7 +110,10 @@ impl Inner {
     }
 
     pub(super) async fn put(&self, entry: &Entry, begun_ms: u64, now_ms: u64) -> Result<(), Outage> {
-        let session = self.session.load_full().ok_or_else(|| self.outage("Redis does not answer"))?;
+        let session = self
+            .session
+            .load_full()
+            .ok_or_else(|| self.outage("Redis does not answer"))?;
         let left = entry.ends_ms().saturating_sub(now_ms);
         if left == 0 {
             return Ok(());
@@ -129,7 +132,11 @@ impl Inner {
         }
         let known = {
             let heard = self.heard();
-            if heard.epoch == session.epoch { heard.known(begun_ms) } else { 0 }
+            if heard.epoch == session.epoch {
+                heard.known(begun_ms)
+            } else {
+                0
+            }
         };
         // A hundred years are for ever, and no number that Redis cannot count with.
         let left = left.min(3_155_760_000_000).to_string();
@@ -157,7 +164,10 @@ impl Inner {
     }
 
     pub(super) async fn delete(&self, selection: &Selection) -> Result<u64, Outage> {
-        let session = self.session.load_full().ok_or_else(|| self.outage("Redis does not answer"))?;
+        let session = self
+            .session
+            .load_full()
+            .ok_or_else(|| self.outage("Redis does not answer"))?;
         self.delete_of(&session, selection).await
     }
 
@@ -227,7 +237,10 @@ impl Inner {
     }
 
     pub(super) async fn disown(&self, wrong: &Wrong) -> Result<(), Outage> {
-        let session = self.session.load_full().ok_or_else(|| self.outage("Redis does not answer"))?;
+        let session = self
+            .session
+            .load_full()
+            .ok_or_else(|| self.outage("Redis does not answer"))?;
         self.disown_of(&session, wrong).await
     }
 
@@ -236,7 +249,9 @@ impl Inner {
             ids: wrong.question.is_none().then_some(wrong.id).into_iter().collect(),
             ..Selection::default()
         };
-        self.remove(session, &News::Disowned(wrong.clone()), &goes).await.map(drop)
+        self.remove(session, &News::Disowned(wrong.clone()), &goes)
+            .await
+            .map(drop)
     }
 
     /// What waits for Redis is made up for.
