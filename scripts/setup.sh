@@ -2,7 +2,7 @@
 # Installs what a build or a test run needs and this machine lacks, says what it does, and does nothing when nothing
 # is missing. With apt-get and root (or sudo that asks for no password) it installs; elsewhere it names the packages.
 #   scripts/setup.sh build     cargo (only checked), cmake, a C compiler
-#   scripts/setup.sh stores    redis-server and PostgreSQL, which tests start for themselves on free ports
+#   scripts/setup.sh stores    redis-server, PostgreSQL, and a PostgreSQL with pgvector in .tools/pgvector; tests start them
 #   scripts/setup.sh clients   what the SDK tests need: .tools/venv and tests/clients/node/node_modules
 #   scripts/setup.sh deny      .tools/bin/cargo-deny
 # Everything but system packages goes into .tools/, with pinned versions.
@@ -10,6 +10,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 CARGO_DENY_VERSION=0.20.2
+# A wheel of PyPI that is nothing but PostgreSQL 16.2 with pgvector 0.6.2, for tests only.
+PGVECTOR_WHEEL=pgserver-0.1.4-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
+PGVECTOR_SHA256=d595789b47624a3d963aa9aa6359da9be31beb7e61f1a45541953242068b8813
 RUST_MINIMUM=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -60,6 +63,43 @@ setup_stores() {
         fi
         install postgresql
     fi
+    setup_pgvector
+}
+
+# pgvector is no package of every Debian release, and none that fits every PostgreSQL. Where it cannot be had, its tests say so
+# and are skipped.
+setup_pgvector() {
+    local to=.tools/pgvector stamp=.tools/pgvector/.wheel wheel=
+    if compgen -G "/usr/share/postgresql/*/extension/vector.control" >/dev/null || [ "$(cat "$stamp" 2>/dev/null)" = "$PGVECTOR_SHA256" ]; then
+        return 0
+    fi
+    if [ "$(uname -sm)" != "Linux x86_64" ]; then
+        say "there is no pgvector for $(uname -sm): its tests will be skipped"
+        return 0
+    fi
+    have python3 || install python3
+    python3 -m pip --version >/dev/null 2>&1 || install python3-pip
+    say "PostgreSQL with pgvector into $to, for tests"
+    wheel=$(mktemp -d)
+    # Not installed, only taken apart: which Python it was made for does not matter.
+    if ! python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --implementation cp \
+        --python-version 3.11 --abi cp311 --platform manylinux2014_x86_64 --dest "$wheel" pgserver==0.1.4; then
+        say "pgserver 0.1.4 cannot be downloaded from PyPI: the tests of pgvector will be skipped"
+        rm -rf "$wheel"
+        return 0
+    fi
+    echo "$PGVECTOR_SHA256  $wheel/$PGVECTOR_WHEEL" | sha256sum --check --quiet \
+        || die "$PGVECTOR_WHEEL is not the file that was pinned"
+    python3 -m zipfile --extract "$wheel/$PGVECTOR_WHEEL" "$wheel/all"
+    rm -rf "$to"
+    # As it was in the wheel: its programs look for their libraries in ../../../pgserver.libs.
+    mkdir -p "$to/pgserver/pginstall/bin"
+    (cd "$wheel/all/pgserver/pginstall" && chmod 755 bin/* && mv lib share "$OLDPWD/$to/pgserver/pginstall/" \
+        && mv bin/postgres bin/initdb bin/pg_ctl "$OLDPWD/$to/pgserver/pginstall/bin/")
+    mv "$wheel/all/pgserver.libs" "$to/"
+    rm -rf "$to"/pgserver/pginstall/lib/{*.a,pkgconfig,postgresql/pgxs}
+    rm -rf "$wheel"
+    echo "$PGVECTOR_SHA256" >"$stamp"
 }
 
 setup_clients() {

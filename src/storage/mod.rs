@@ -12,6 +12,7 @@ pub mod sealed;
 mod sql;
 mod sqlite;
 mod usage;
+pub mod vectors;
 
 pub use place::{CONNECTIONS, Place, Status, migrate, open, state_dir, status};
 pub use usage::{Bucket, Dimension, Filter, Grouped, Page, Records, UsageQuery};

@@ -1,7 +1,8 @@
 //! PostgreSQL for tests: a server of our own on a free port, gone when the test process is.
 //!
 //! A shell keeps it: when its standard input closes, because this process ended in whatever way, it stops the server and
-//! removes its folder. `CIRQUE_TEST_POSTGRES` names a server to use instead, except by tests that kill theirs.
+//! removes its folder. `CIRQUE_TEST_POSTGRES` names a server to use instead, except by tests that kill theirs; one with pgvector is
+//! named by `CIRQUE_TEST_PGVECTOR`.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -19,6 +20,9 @@ const FOLDERS: [&str; 6] = [
     "/usr/local/bin",
     "/usr/bin",
 ];
+
+/// Programs within `.tools/pgvector`.
+const BUNDLED: &str = "pgserver/pginstall/bin";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -43,17 +47,44 @@ pub struct Postgres {
 impl Postgres {
     /// Make and start one; none, with a message, where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
-        let found = FOLDERS
-            .iter()
-            .map(Path::new)
-            .find(|folder| folder.join("initdb").exists());
-        let Some(programs) = found else {
+        let Some(programs) = installed() else {
             eprintln!("SKIPPED: PostgreSQL (initdb) is not installed and CIRQUE_TEST_POSTGRES is not set");
             return None;
         };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = PathBuf::from(format!("/tmp/cirque-pg-{}-{number}", std::process::id()));
+        Some(Self::made(programs.to_owned(), next_folder()))
+    }
+
+    /// The same, with the extension `vector`: Debian's, or what `scripts/setup.sh stores` put into `.tools/pgvector`.
+    pub fn with_vector() -> Option<Self> {
+        let has = |folder: &&Path| {
+            let version = folder.parent().and_then(Path::file_name).unwrap_or_default();
+            let shared = Path::new("/usr/share/postgresql").join(version);
+            folder.join("initdb").exists() && shared.join("extension/vector.control").exists()
+        };
+        if let Some(programs) = FOLDERS.iter().map(Path::new).find(has) {
+            return Some(Self::made(programs.to_owned(), next_folder()));
+        }
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/pgvector");
+        if !tools.join(BUNDLED).join("initdb").exists() {
+            eprintln!(
+                "SKIPPED: no PostgreSQL with pgvector: run `scripts/setup.sh stores` (x86-64 Linux), or install Debian's"
+            );
+            return None;
+        }
+        // The account that PostgreSQL runs as may not be let into where we are: it gets its own.
+        let folder = next_folder();
         run(as_postgres("mkdir").arg("-m").arg("700").arg(&folder));
+        run(Command::new("cp").arg("-r").arg(&tools).arg(folder.join("programs")));
+        if is_root() {
+            run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(&folder));
+        }
+        Some(Self::made(folder.join("programs").join(BUNDLED), folder))
+    }
+
+    fn made(programs: PathBuf, folder: PathBuf) -> Self {
+        if !folder.exists() {
+            run(as_postgres("mkdir").arg("-m").arg("700").arg(&folder));
+        }
         let made = as_postgres(programs.join("initdb").to_str().unwrap())
             .args([
                 "-U",
@@ -71,13 +102,13 @@ impl Postgres {
             .status();
         assert!(made.unwrap().success(), "initdb failed");
         let mut server = Self {
-            programs: programs.to_owned(),
+            programs,
             folder,
             port: TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
             keepers: Vec::new(),
         };
         server.up();
-        Some(server)
+        server
     }
 
     /// Start it (again) and wait until it takes connections.
@@ -138,6 +169,16 @@ impl Drop for Postgres {
     }
 }
 
+fn installed() -> Option<&'static Path> {
+    let mut folders = FOLDERS.iter().map(Path::new);
+    folders.find(|folder| folder.join("initdb").exists())
+}
+
+fn next_folder() -> PathBuf {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    PathBuf::from(format!("/tmp/cirque-pg-{}-{number}", std::process::id()))
+}
+
 /// PostgreSQL refuses to run as root.
 fn as_postgres(program: &str) -> Command {
     if !is_root() {
@@ -173,6 +214,16 @@ pub fn shared() -> Option<&'static str> {
     let shared = SHARED.get_or_init(|| match std::env::var("CIRQUE_TEST_POSTGRES") {
         Ok(url) => Some((url, None)),
         Err(_) => Postgres::start().map(|server| (server.url(), Some(server))),
+    });
+    shared.as_ref().map(|(url, _)| url.as_str())
+}
+
+/// Address of a server with the extension `vector` that all tests of this process share; none, with a message, where there is none.
+pub fn shared_with_vector() -> Option<&'static str> {
+    static SHARED: OnceLock<Option<(String, Option<Postgres>)>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| match std::env::var("CIRQUE_TEST_PGVECTOR") {
+        Ok(url) => Some((url, None)),
+        Err(_) => Postgres::with_vector().map(|server| (server.url(), Some(server))),
     });
     shared.as_ref().map(|(url, _)| url.as_str())
 }

@@ -56,7 +56,7 @@ pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions, StoreError> {
 }
 
 /// Whether another machine is spoken to without knowing that it is the right one, or without encryption.
-fn is_exposed(options: &PgConnectOptions) -> bool {
+pub(crate) fn is_exposed(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let here = options.get_socket().is_some()
         || host.starts_with('/')

@@ -7,6 +7,7 @@ mod contract;
 mod deletion;
 mod hostile;
 mod loss;
+mod vectors;
 
 use crate::support::redis::Redis;
 use crate::support::{PATIENCE, eventually};
