@@ -27,8 +27,12 @@ mod echo;
 mod exchange;
 #[path = "golden/fidelity.rs"]
 mod fidelity;
+#[path = "golden/kept.rs"]
+mod kept;
 #[path = "golden/meaning.rs"]
 mod meaning;
+#[path = "golden/names.rs"]
+mod names;
 #[path = "golden/openai.rs"]
 mod openai;
 #[path = "golden/protocol.rs"]

@@ -155,21 +155,26 @@ impl Selection {
 
     /// Whether an answer is among them.
     pub fn matches(&self, entry: &Entry) -> bool {
+        self.chooses(entry.key, entry.partition, &entry.owner, &entry.tags, &entry.model)
+    }
+
+    /// Whether an answer of which only this is known is among them.
+    pub fn chooses(&self, key: Key, partition: Partition, owner: &Owner, tags: &[Box<str>], model: &str) -> bool {
         let of = |asked: &Option<String>, have: &Option<Arc<str>>| {
             asked.as_deref().is_none_or(|asked| have.as_deref() == Some(asked))
         };
         !self.is_empty()
-            && (self.ids.is_empty() || self.ids.contains(&entry.key))
-            && self.partition.is_none_or(|partition| partition == entry.partition)
-            && of(&self.organisation, &entry.owner.organisation)
-            && of(&self.team, &entry.owner.team)
-            && of(&self.project, &entry.owner.project)
-            && of(&self.user, &entry.owner.user)
-            && of(&self.key, &entry.owner.key)
+            && (self.ids.is_empty() || self.ids.contains(&key))
+            && self.partition.is_none_or(|asked| asked == partition)
+            && of(&self.organisation, &owner.organisation)
+            && of(&self.team, &owner.team)
+            && of(&self.project, &owner.project)
+            && of(&self.user, &owner.user)
+            && of(&self.key, &owner.key)
             && self
                 .tag
                 .as_deref()
-                .is_none_or(|tag| entry.tags.iter().any(|have| **have == *tag))
-            && self.model.as_deref().is_none_or(|model| *entry.model == *model)
+                .is_none_or(|tag| tags.iter().any(|have| **have == *tag))
+            && self.model.as_deref().is_none_or(|asked| *model == *asked)
     }
 }

@@ -19,6 +19,12 @@ pub trait Shared: Send + Sync {
     /// Keep an answer until [`Entry::ends_ms`], and tell the others.
     async fn put(&self, entry: &Entry) -> Result<(), Outage>;
 
+    /// As [`Self::put`], of an answer that was begun at a moment (ms since 1970, of this instance's clock): nothing is kept that was
+    /// deleted since, although the answer is younger than the deletion. [`Self::put`] counts from [`Entry::made_ms`].
+    async fn put_since(&self, entry: &Entry, _begun_ms: u64) -> Result<(), Outage> {
+        self.put(entry).await
+    }
+
     /// Delete answers, and tell the others. How many were kept here.
     async fn delete(&self, selection: &Selection) -> Result<u64, Outage>;
 

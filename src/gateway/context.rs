@@ -2,6 +2,7 @@
 
 use super::stages::admit::Admission;
 use super::stages::authenticate::Principal;
+use super::stages::cached::{CacheRecord, Keeper};
 use crate::config::CachePolicy;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
@@ -54,6 +55,8 @@ pub struct RequestContext {
     pub record: Record,
     /// Set when the request is in the passthrough lane.
     pub passthrough: Option<super::passthrough::Passing>,
+    /// What the cache does with the answer; none: nothing.
+    pub keeper: Option<Box<Keeper>>,
     /// Counted as in flight while this lives; knows its priority.
     pub admission: Option<Admission>,
 }
@@ -79,6 +82,7 @@ impl RequestContext {
             metadata: None,
             record: Record::default(),
             passthrough: None,
+            keeper: None,
             admission: None,
         }
     }
@@ -145,6 +149,8 @@ pub struct Record {
     pub arm: Option<ArmMeter>,
     /// The rule that sent the request where it went.
     pub rule: Option<Arc<str>>,
+    /// What the cache made of it; none: it was not looked at.
+    pub cache: Option<Box<CacheRecord>>,
     /// How long it waited for a turn.
     pub queued: Option<Duration>,
     /// Streams that the answer was pieced together from, less one.

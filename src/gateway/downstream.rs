@@ -10,7 +10,11 @@ use pingora_proxy::Session;
 use pingora_timeout::fast_timeout::fast_sleep;
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often it is looked whether anybody still waits for an answer whose first client has left.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why a wait was cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,16 @@ pub struct Downstream<'a> {
     client: Option<IpAddr>,
     /// Time spent in waits: not the gateway's own.
     pub waited: Duration,
+    /// Others that wait for the same answer.
+    others: Option<Arc<dyn Followed>>,
+    /// The client has left, and the others have the answer made.
+    left: bool,
+}
+
+/// Whether others wait for the answer to a request.
+pub trait Followed: Send + Sync {
+    /// Whether anybody does now.
+    fn is_followed(&self) -> bool;
 }
 
 impl<'a> Downstream<'a> {
@@ -37,6 +51,35 @@ impl<'a> Downstream<'a> {
             session,
             client: None,
             waited: Duration::ZERO,
+            others: None,
+            left: false,
+        }
+    }
+
+    /// Others wait for the same answer: from now on a client that leaves does not end the work while they do. What is written
+    /// then goes nowhere.
+    pub fn share(&mut self, others: Arc<dyn Followed>) {
+        self.others = Some(others);
+    }
+
+    /// Nobody else waits any more, or what they wait for has come.
+    pub fn share_no_more(&mut self) {
+        self.others = None;
+    }
+
+    /// The client left while others waited.
+    pub fn has_left(&self) -> bool {
+        self.left
+    }
+
+    /// Resolves when nobody waits for the answer.
+    async fn gone(&mut self) {
+        if !self.left {
+            gone(self.session).await;
+            self.left = self.others.is_some();
+        }
+        while self.others.as_ref().is_some_and(|others| others.is_followed()) {
+            fast_sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -108,7 +151,7 @@ impl<'a> Downstream<'a> {
         let outcome = tokio::select! {
             biased;
             output = work => Ok(output),
-            () = gone(self.session) => Err(Stop::ClientLeft),
+            () = self.gone() => Err(Stop::ClientLeft),
             () = sleep_until(deadline) => Err(Stop::Deadline),
         };
         self.waited += began.elapsed();
@@ -121,27 +164,45 @@ impl<'a> Downstream<'a> {
         tokio::select! {
             biased;
             output = work => Ok(output),
-            () = gone(self.session) => Err(Stop::ClientLeft),
+            () = self.gone() => Err(Stop::ClientLeft),
         }
     }
 
     /// Send the response header.
     pub async fn write_head(&mut self, head: Box<ResponseHeader>) -> pingora::Result<()> {
-        self.session.downstream_session.write_response_header(head).await
+        if self.left {
+            return Ok(());
+        }
+        let written = self.session.downstream_session.write_response_header(head).await;
+        self.or_for_others(written)
+    }
+
+    /// What could not be written to a client matters no more when others wait for the rest.
+    fn or_for_others(&mut self, written: pingora::Result<()>) -> pingora::Result<()> {
+        if written.is_err() && self.others.as_ref().is_some_and(|others| others.is_followed()) {
+            self.left = true;
+            return Ok(());
+        }
+        written
     }
 
     /// Send a piece of the response body; `last` ends it.
     pub async fn write(&mut self, piece: Bytes, last: bool) -> pingora::Result<()> {
+        if self.left {
+            return Ok(());
+        }
         let began = Instant::now();
         let written = self.session.downstream_session.write_response_body(piece, last).await;
         self.waited += began.elapsed();
-        written
+        self.or_for_others(written)
     }
 
     /// Hold back what is written until `hold(false)` and the next write, so that parts that belong together leave together.
     /// HTTP/1 only; HTTP/2 frames are gathered by Pingora.
     pub fn hold(&mut self, hold: bool) {
-        Watched::hold(self.session, hold);
+        if !self.left {
+            Watched::hold(self.session, hold);
+        }
     }
 
     /// Write nothing more to a client that left or does not take it, and close.

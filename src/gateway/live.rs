@@ -23,6 +23,7 @@ pub use self::trail::{Resumable, Shadow, Trail};
 pub use self::translated::Translation;
 pub(in crate::gateway) use self::translated::is_framed_as;
 
+use super::tape::{End, TapeReader};
 use crate::error::GatewayError;
 use crate::providers::codec::{Framing, StreamDecoder};
 use crate::telemetry::ResponseText;
@@ -70,6 +71,8 @@ pub struct Report {
 pub enum Source {
     /// A provider.
     Upstream(Box<Exchange>),
+    /// An answer that is under way to another client.
+    Tape(TapeReader),
     /// Events made here, sent `pace` apart.
     Paced {
         /// What is left to send.
@@ -204,6 +207,18 @@ impl LiveStream {
                     None => self.ended = true,
                 }
                 self.ended |= events.is_empty();
+            }
+            Source::Tape(tape) => {
+                let (pieces, end) = tape.read().await;
+                for piece in pieces {
+                    self.reader.space().extend_from_slice(&piece);
+                }
+                self.ended = end.is_some();
+                if end == Some(End::Broken) {
+                    self.broken = Some(Broken::Said(
+                        "the provider failed in the middle of the stream".to_owned(),
+                    ));
+                }
             }
             Source::Upstream(exchange) => {
                 let mut read = exchange.read(self.reader.space()).await;

@@ -6,6 +6,8 @@
 pub mod accounts;
 pub mod aside;
 pub mod buffers;
+pub mod cached;
+pub mod caching;
 pub mod context;
 pub mod door;
 pub mod downstream;
@@ -17,6 +19,7 @@ pub mod plan;
 pub mod proxy;
 pub mod respond;
 pub mod stages;
+pub mod tape;
 pub mod wire;
 
 use crate::ledger::Ledger;
@@ -35,6 +38,8 @@ pub struct App {
     pub state: Arc<State>,
     /// Who may call; none: anybody.
     pub accounts: ArcSwapOption<accounts::Accounts>,
+    /// Answers that are kept.
+    pub cache: ArcSwapOption<caching::Caching>,
     /// Where usage records go; none: nowhere.
     pub ledger: ArcSwapOption<Ledger>,
     /// Upstream connections.

@@ -4,6 +4,7 @@ use super::App;
 use super::context::{Asked, RequestContext};
 use super::downstream::Downstream;
 use super::respond::{self, JSON};
+use super::stages::cached::{self, Looked};
 use super::stages::receive::{self, Route};
 use super::stages::{admit, authenticate, authorize, dispatch, relay, reserve, rules, settle};
 use crate::error::{ErrorKind, GatewayError};
@@ -77,7 +78,10 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
             respond::error(down, ctx, &error, allow).await
         }
     };
-    if sent.is_err() {
+    if down.has_left() {
+        ctx.record.error.get_or_insert(ErrorKind::ClientLeft);
+    }
+    if sent.is_err() || down.has_left() {
         // The answer did not get through: the client is gone, whatever status was meant for it.
         ctx.record.status = 499;
         ctx.record.error.get_or_insert(ErrorKind::ClientLeft);
@@ -127,7 +131,17 @@ async fn call(
     ctx.record.model = Some(Arc::clone(&found.model.name));
     authorize::model(app, ctx, snapshot, &call, found)?;
     let found = reserve::run(app, down, ctx, snapshot, &call, found).await?;
-    let reply = dispatch::run(app, down, ctx, snapshot, &call, found).await?;
+    let looked = match cached::policy(snapshot, ctx, found) {
+        None => Looked::Ask,
+        Some(policy) => cached::run(app, down, ctx, snapshot, &call, found, policy).await?,
+    };
+    if let Looked::Answered(sent) = looked {
+        return Ok(sent);
+    }
+    let reply = match dispatch::run(app, down, ctx, snapshot, &call, found).await {
+        Ok(reply) => reply,
+        Err(error) => return cached::in_need(down, ctx, &call, error).await,
+    };
     let sent = relay::run(app, down, ctx, snapshot, &call, found, reply).await;
     drop(received.room);
     Ok(sent)

@@ -16,9 +16,10 @@ use crate::providers::{Api, Asked, Body, Speaks};
 use crate::units::Usage;
 use crate::upstream::Site;
 use crate::wire::canonical::{Dropped, Finish, Format, Part, Request, Response};
+pub use crate::wire::client::of as client_of;
 use crate::wire::client::{ClientDialect, Reply, ReplyWriter};
 use crate::wire::json::{JsonError, Node};
-use crate::wire::{Call, Dialect, Operation, chat, gemini, messages, rerank, responses};
+use crate::wire::{Call, Dialect, Operation, responses};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use std::borrow::Cow;
@@ -206,18 +207,6 @@ fn may_pass(how: Native, call: &Call, terms: Terms<'_>) -> bool {
         && (how != Native::VertexClaude || native::can_be_vertex(call))
 }
 
-/// The dialect of a client for an operation.
-pub fn client_of(call: &Call) -> &'static dyn ClientDialect {
-    match (call.dialect, call.operation) {
-        (Dialect::Cohere, _) => &rerank::Rerank,
-        (Dialect::Anthropic, _) => &messages::Messages,
-        (Dialect::Gemini, _) => &gemini::Gemini,
-        (Dialect::Responses, _) => &responses::Responses,
-        (_, Operation::Completions) => &chat::Completions,
-        _ => &chat::Chat,
-    }
-}
-
 fn translate(call: &Call, site: &Site, api: Api, asked: Asked<'_>, terms: Terms<'_>) -> Result<Plan, NoPlan> {
     let document = Node::parse_up_to(&call.body, terms.max_depth, MOST_VALUES).map_err(unreadable)?;
     let client = client_of(call);
@@ -328,12 +317,8 @@ fn unreadable(error: JsonError) -> NoPlan {
 
 fn reply(call: &Call) -> Reply {
     let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Reply {
-        id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
-        created: created.map_or(0, |since| since.as_secs()),
-        model: call.envelope.model.clone(),
-        json_array: call.json_array,
-    }
+    let now_ms = created.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    Reply::to(call, now_ms)
 }
 
 impl Translated {

@@ -64,6 +64,9 @@ pub fn head(
         head.insert_header(ANTHROPIC_REQUEST_ID, ctx.id.header().clone())?;
     }
     limits(&mut head, ctx)?;
+    if let Some(cache) = &ctx.record.cache {
+        cache.tell(&mut head)?;
+    }
     if let Some(cost) = ctx.record.cost {
         head.insert_header(COST, usd(cost))?;
     }

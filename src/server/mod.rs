@@ -5,6 +5,7 @@
 //! `signals.rs` for stopping.
 
 mod banner;
+mod caching;
 mod control;
 mod descriptors;
 mod housekeeping;
@@ -72,6 +73,7 @@ pub fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let opened = Opened::open(&config)?;
     let secrets = opened.as_ref().map(Opened::secrets).unwrap_or_default();
     let app = build_app(&config, &meters, descriptors, exchange.clone(), secrets)?;
+    caching::open(&config, &app);
     let lasting = opened
         .map(|opened| Lasting::begin(opened, &config, &app, exchange.clone(), options.upgrade))
         .transpose()?;
@@ -174,6 +176,7 @@ fn build_app(
     Ok(Arc::new(App {
         snapshot: ArcSwap::from_pointee(snapshot),
         accounts: ArcSwapOption::empty(),
+        cache: ArcSwapOption::empty(),
         ledger: ArcSwapOption::empty(),
         state,
         transport: Arc::new(Transport::new(keepalive)),

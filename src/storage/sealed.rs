@@ -5,6 +5,8 @@
 //! 2^32 values); kind and name are authenticated with it, so that a ciphertext moved to another name does not open. The one
 //! idea: several keys may open, the first one seals; rotating is putting a new one first and sealing everything again.
 
+mod blob;
+
 use crate::secret::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -74,6 +76,8 @@ pub fn unfit(value: &Secret) -> Option<&'static str> {
 /// Keys that open; the first one seals.
 pub struct Keyring {
     keys: Vec<(String, LessSafeKey)>,
+    /// Of each key, what the keys of [`Keyring::seal_bytes`] are derived from.
+    roots: Vec<ring::hkdf::Prk>,
     random: SystemRandom,
 }
 
@@ -87,16 +91,19 @@ impl Keyring {
     /// From credentials (`env:`, `file:`), each 32 bytes as hexadecimal or base64.
     pub fn new(secrets: &[Secret]) -> Result<Self, SealError> {
         let mut keys = Vec::with_capacity(secrets.len());
+        let mut roots = Vec::with_capacity(secrets.len());
         for secret in secrets {
             let bytes = secret.bytes_32().ok_or(SealError::BadKey)?;
             let key = UnboundKey::new(&AES_256_GCM, &*bytes).map_err(|_| SealError::BadKey)?;
             keys.push((key_id(&bytes), LessSafeKey::new(key)));
+            roots.push(blob::root(&*bytes));
         }
         if keys.is_empty() {
             return Err(SealError::NoKey);
         }
         Ok(Self {
             keys,
+            roots,
             random: SystemRandom::new(),
         })
     }

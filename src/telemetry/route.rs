@@ -256,6 +256,10 @@ pub enum Purpose {
     Continuation,
     /// To compare.
     Mirror,
+    /// To have a fresher answer in the cache.
+    Refresh,
+    /// To have a question's vector, for looking by likeness.
+    Embedding,
 }
 
 impl Purpose {
@@ -272,6 +276,8 @@ impl Purpose {
             Self::Hedge => "hedge",
             Self::Continuation => "continuation",
             Self::Mirror => "mirror",
+            Self::Refresh => "refresh",
+            Self::Embedding => "embedding",
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::canonical::aux::{EmbedRequest, EmbedResponse, RerankRequest, RerankResponse, TokenCount};
 use super::canonical::{Event, Request, Response};
 use super::json::{Invalid, Node};
+use super::{Call, Dialect, Operation, chat, gemini, messages, rerank, responses};
 use crate::error::GatewayError;
 
 /// What the gateway says about an answer, besides what the provider said.
@@ -19,6 +20,30 @@ pub struct Reply {
     pub model: String,
     /// Gemini: the stream is one JSON array instead of server-sent events.
     pub json_array: bool,
+}
+
+impl Reply {
+    /// To this call, at this time (milliseconds since 1970), under a fresh id.
+    pub fn to(call: &Call, now_ms: u64) -> Self {
+        Self {
+            id: format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+            created: now_ms / 1000,
+            model: call.envelope.model.clone(),
+            json_array: call.json_array,
+        }
+    }
+}
+
+/// The dialect of a call's client.
+pub fn of(call: &Call) -> &'static dyn ClientDialect {
+    match (call.dialect, call.operation) {
+        (Dialect::Cohere, _) => &rerank::Rerank,
+        (Dialect::Anthropic, _) => &messages::Messages,
+        (Dialect::Gemini, _) => &gemini::Gemini,
+        (Dialect::Responses, _) => &responses::Responses,
+        (_, Operation::Completions) => &chat::Completions,
+        _ => &chat::Chat,
+    }
 }
 
 /// A dialect that applications speak. Methods of operations it does not have keep their defaults.

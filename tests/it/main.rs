@@ -21,6 +21,8 @@ mod attempts;
 mod bad_input;
 mod blame;
 mod breaker;
+mod cache;
+mod cache_fleet;
 mod charges;
 mod client_certificates;
 mod connections;

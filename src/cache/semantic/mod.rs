@@ -5,3 +5,15 @@
 //!                                   none ─► miss      any ─► miss                    unsure, late, full ─► miss
 //! ```
 //! Only within one exact partition. The one idea: a near vector proposes, and never decides.
+
+pub mod encode;
+pub mod index;
+pub mod pool;
+pub mod tier;
+pub mod vectors;
+
+pub use encode::{Embedder, Encode, Unread, Verify};
+pub use tier::{Asked, Found, Listed, Semantic, Settings, Source, Stats, Terms, Why};
+pub use vectors::{Near, PLACE, Place, Point, Vectors};
+pub mod encoder;
+pub mod verify;

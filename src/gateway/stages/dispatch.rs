@@ -28,10 +28,10 @@ mod schema;
 mod search;
 mod send;
 mod translate;
+mod unattended;
 mod wait;
 
 use self::attempt::{Common, Notes};
-use self::forward::Forwarded;
 pub(in crate::gateway) use self::judge::settle_broken;
 use self::race::{Fallen, Finished};
 use self::search::{Chosen, Search, Who};
@@ -58,7 +58,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(in crate::gateway) use self::forward::Forwarded;
 pub(in crate::gateway) use self::resume::{Resumption, Speaker, go_on};
+pub(in crate::gateway) use self::unattended::{Answered, Unattended};
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-cirque-timeout-ms");
 

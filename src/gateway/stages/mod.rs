@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod authenticate;
 pub mod authorize;
+pub mod cached;
 pub mod dispatch;
 pub mod receive;
 pub mod relay;

@@ -32,11 +32,19 @@ pub async fn run(
 ) -> pingora::Result<()> {
     match reply {
         Reply::Whole { body, room, .. } => {
+            if let Some(keeper) = &mut ctx.keeper {
+                keeper.began();
+                keeper.push(&body);
+                keeper.complete();
+            }
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
             drop(room);
             sent
         }
         Reply::Refused { status, body, .. } => {
+            if let Some(keeper) = &mut ctx.keeper {
+                keeper.disband();
+            }
             ctx.record.error = Some(ErrorKind::InvalidRequest);
             respond::whole(down, ctx, status, JSON, body).await
         }
@@ -101,6 +109,9 @@ async fn pump(
         down.hold(over);
         if written.is_ok() && !batch.is_empty() {
             ctx.record.bytes_out += batch.len() as u64;
+            if let Some(keeper) = &mut ctx.keeper {
+                keeper.push(&batch);
+            }
             *written = down.write(std::mem::take(&mut batch), false).await;
         }
         if written.is_err() {
@@ -200,6 +211,9 @@ async fn stream(
     ctx.record.ttft = Some(ctx.started.elapsed());
     // The head leaves with the first batch, not before it.
     down.hold(!first.is_empty());
+    if let Some(keeper) = &ctx.keeper {
+        keeper.began();
+    }
     let kind = if what.call.json_array { JSON } else { EVENT_STREAM };
     let mut written = respond::stream_head(down, ctx, kind).await;
     let mut batch = first;
@@ -243,6 +257,9 @@ async fn stream(
     }
     match end {
         End::Complete => {
+            if let Some(keeper) = &mut ctx.keeper {
+                keeper.complete();
+            }
             down.hold(false);
             written = down.write(Bytes::new(), true).await;
             if live.ended {

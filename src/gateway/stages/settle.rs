@@ -8,6 +8,7 @@ pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
+use super::cached;
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
 use crate::units::Usage;
@@ -18,6 +19,10 @@ use std::time::SystemTime;
 /// Settle. Called once, last.
 pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
+    if ctx.record.cache.is_some() {
+        cached::count(ctx);
+        cached::keep(ctx);
+    }
     let bill = bill::open(app, ctx, duration);
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);

@@ -1,4 +1,5 @@
-//! Redis or Valkey: limits, budgets and notices that instances share. [`RedisExchange`] is the exchange that `limits` asks.
+//! Redis or Valkey: limits, budgets and notices that instances share. [`RedisExchange`] is the exchange that `limits` asks;
+//! [`cache`] has the answers that they share.
 //!
 //! Not a place for what must last: Redis may lose everything at any moment and no limit is exceeded. The one idea: what an instance
 //! may spend is *out* with it and counts as used; every doubt (an answer that did not come, a report that may have been lost, a
@@ -52,6 +53,7 @@
 
 mod answers;
 mod book;
+pub mod cache;
 mod count;
 mod keeper;
 mod link;

@@ -32,6 +32,11 @@ impl Fold {
         &self.response
     }
 
+    /// The answer, as far as it came.
+    pub fn into_response(self) -> Response<'static> {
+        self.response
+    }
+
     /// Whether the end marker has come.
     pub fn ended(&self) -> bool {
         self.ended
@@ -189,6 +194,35 @@ impl Fold {
         };
         if !fits {
             self.wrong("a delta that does not fit its part");
+        }
+    }
+}
+
+impl Response<'_> {
+    /// A copy that borrows nothing.
+    pub fn to_static(&self) -> Response<'static> {
+        Response {
+            id: own(&self.id),
+            model: own(&self.model),
+            created: self.created,
+            candidates: self.candidates.iter().map(Candidate::to_static).collect(),
+            usage: self.usage,
+            service_tier: self.service_tier.as_deref().map(own),
+            fingerprint: self.fingerprint.as_deref().map(own),
+        }
+    }
+}
+
+impl Candidate<'_> {
+    /// A copy that borrows nothing.
+    pub fn to_static(&self) -> Candidate<'static> {
+        Candidate {
+            index: self.index,
+            parts: self.parts.iter().map(Part::to_static).collect(),
+            finish: self.finish.as_ref().map(super::Finish::to_owned_finish),
+            stop_sequence: self.stop_sequence.as_deref().map(own),
+            logprobs: self.logprobs.iter().map(super::Logprob::to_static).collect(),
+            safety: self.safety.as_ref().map(|(dialect, raw)| (*dialect, own(raw))),
         }
     }
 }

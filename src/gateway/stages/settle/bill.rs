@@ -160,7 +160,7 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
         purpose: record.purpose.as_str(),
         status: record.status,
         outcome,
-        cache: "off",
+        cache: record.cache.as_ref().map_or("off", |cache| cache.result.as_str()),
         stream: record.stream,
         latency_ms: short(duration),
         ttft_ms: record.ttft.map(short),

@@ -1,10 +1,12 @@
-//! What a copy of a request owes (`dispatch/mirror.rs`): a record of no tenant, and its part of the limits of where it went.
+//! What a call without a client owes: a copy of a request (`dispatch/mirror.rs`), an answer fetched anew (`cached/refresh.rs`).
 //!
-//! Who pays for the request does not pay for its copy, which the operator wants; but nothing that is spent goes unrecorded.
+//! A copy has a record of no tenant and its part of the limits of where it went: who pays for the request does not pay for its
+//! copy, which the operator wants. A fresher answer is paid for by whose request caused it. Nothing that is spent goes unrecorded.
 
 use super::super::super::App;
 use super::bill::short;
 use crate::clock;
+use crate::directory::Principal;
 use crate::ledger::{Charge, Row, RowId};
 use crate::limits::{Lease, Spent};
 use crate::snapshot::{Named, PublicModel, Snapshot};
@@ -14,7 +16,7 @@ use crate::upstream::Target;
 use crate::wire::Operation;
 use std::sync::Arc;
 
-/// A copy that was answered.
+/// A call that was answered.
 pub struct Copied<'a> {
     /// Its own, which names the request's.
     pub request_id: &'a str,
@@ -32,6 +34,10 @@ pub struct Copied<'a> {
     pub usage: Option<Usage>,
     /// How it went.
     pub side: &'a Side,
+    /// Why it was made.
+    pub purpose: Purpose,
+    /// Who pays; none: nobody.
+    pub payer: Option<&'a Principal>,
     /// What it holds of limits.
     pub lease: Option<Lease>,
 }
@@ -62,15 +68,15 @@ pub fn copy(app: &App, snapshot: &Snapshot, copied: Copied<'_>) {
         id: RowId::new(at_ms),
         attempt: 0,
         at_ms,
-        tenant: Arc::clone(&snapshot.nobody.0),
-        tags: Arc::clone(&snapshot.nobody.1),
+        tenant: Arc::clone(copied.payer.map_or(&snapshot.nobody.0, |payer| &payer.tenant)),
+        tags: Arc::clone(copied.payer.map_or(&snapshot.nobody.1, |payer| &payer.tags)),
         metadata: None,
         request_id: copied.request_id.into(),
         operation: copied.operation.as_str(),
         model: Some(Arc::clone(&copied.model.name)),
         target: Some(copied.target.id.shared()),
         provider: Some(Arc::clone(&copied.target.provider)),
-        purpose: Purpose::Mirror.as_str(),
+        purpose: copied.purpose.as_str(),
         status: if copied.side.ok { 200 } else { 0 },
         outcome: if copied.side.ok { "ok" } else { "provider_error" },
         cache: "off",

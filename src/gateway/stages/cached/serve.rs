@@ -1,0 +1,86 @@
+//! A kept answer, sent: whole, or as a stream at once or at a model's pace.
+
+use super::super::super::cached::{self, Replay};
+use super::super::super::context::RequestContext;
+use super::super::super::downstream::{Downstream, Stop, sleep_until};
+use super::super::super::respond::{self, EVENT_STREAM, JSON};
+use crate::cache::{Answer, Asked, Pace, Policy};
+use crate::clock;
+use crate::error::ErrorKind;
+use crate::wire::Call;
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+/// Pieces of a stream that leave together when no pace is set, in bytes.
+const BATCH: usize = 32 * 1024;
+
+/// Send a kept answer; nothing when it cannot be read, and then nothing was sent.
+pub(super) async fn run(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    call: &Call,
+    policy: &Policy,
+    asked: &mut Asked,
+    answer: &Answer,
+) -> Option<pingora::Result<()>> {
+    let depth = ctx.snapshot.as_ref()?.limits.json_depth;
+    let made = cached::replay(call, asked.reply.take(), answer, clock::now_ms(), depth).ok()?;
+    ctx.record.attempts = 0;
+    // It costs nothing, and says so.
+    ctx.record.cost = Some(0);
+    Some(match made {
+        Replay::Whole(body) => respond::whole(down, ctx, StatusCode::OK, JSON, body).await,
+        Replay::Stream(pieces) => {
+            let kind = if call.json_array { JSON } else { EVENT_STREAM };
+            paced(down, ctx, pieces, kind, policy.pace).await
+        }
+    })
+}
+
+async fn paced(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    pieces: Vec<Bytes>,
+    kind: http::HeaderValue,
+    pace: Pace,
+) -> pingora::Result<()> {
+    ctx.record.ttft = Some(ctx.started.elapsed());
+    down.hold(true);
+    respond::stream_head(down, ctx, kind).await?;
+    ctx.record.bytes_out += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+    match pace {
+        Pace::AtOnce => {
+            let mut batch = BytesMut::new();
+            for piece in pieces {
+                batch.extend_from_slice(&piece);
+                if batch.len() >= BATCH {
+                    down.write(batch.split().freeze(), false).await?;
+                }
+            }
+            down.write(batch.freeze(), false).await?;
+        }
+        Pace::Tokens(a_second) => {
+            let began = Instant::now();
+            for (index, piece) in (0u32..).zip(pieces) {
+                down.hold(false);
+                down.write(piece, false).await?;
+                // By the clock, not by the pause: timers are coarse, and the rate is to be true.
+                let due = began + Duration::from_secs_f32((index + 1) as f32 / a_second.max(0.1));
+                if due <= Instant::now() {
+                    continue;
+                }
+                let pause = pin!(sleep_until(due));
+                let slept = down.or_left(pause).await;
+                if matches!(slept, Err(Stop::ClientLeft)) {
+                    ctx.record.status = 499;
+                    ctx.record.error = Some(ErrorKind::ClientLeft);
+                    return Ok(());
+                }
+            }
+        }
+    }
+    down.hold(false);
+    down.write(Bytes::new(), true).await
+}

@@ -1,0 +1,1 @@
+if state[1] ~= ARGV[1] then return {'lost'} end
