@@ -111,7 +111,9 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
     let cost = from.numbers()?.map(cost_of);
     let billed = from.maybe_number()?;
     let charges = from.count()?;
-    let charges = (0..charges).map(|_| charge_of(&mut from)).collect::<Result<Vec<_>, _>>()?;
+    let charges = (0..charges)
+        .map(|_| charge_of(&mut from))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Row {
         id,
         attempt,

@@ -312,12 +312,24 @@ fn columns(bulk: &Bulk<'_>, mut values: Vec<Value>) -> Result<PgArguments, Store
             ),
             Type::Text => bound.add(
                 column
-                    .map(|value| if let Value::Text(value) = value { value.take() } else { None })
+                    .map(|value| {
+                        if let Value::Text(value) = value {
+                            value.take()
+                        } else {
+                            None
+                        }
+                    })
                     .collect::<Vec<_>>(),
             ),
             Type::Blob => bound.add(
                 column
-                    .map(|value| if let Value::Blob(value) = value { value.take() } else { None })
+                    .map(|value| {
+                        if let Value::Blob(value) = value {
+                            value.take()
+                        } else {
+                            None
+                        }
+                    })
                     .collect::<Vec<_>>(),
             ),
         };

@@ -112,11 +112,7 @@ fn words_of(row: &Row) -> [Option<&str>; 12] {
 
 fn label_of(row: &Row, numbers: &Numbers) -> Label {
     let mut label = [0; labels::COLUMNS.len()];
-    let flags = [
-        i64::from(row.status),
-        i64::from(row.stream),
-        i64::from(row.estimated),
-    ];
+    let flags = [i64::from(row.status), i64::from(row.stream), i64::from(row.estimated)];
     let values = words_of(row).map(|word| numbers.of(word)).into_iter().chain(flags);
     for (place, value) in label.iter_mut().zip(values) {
         *place = value;
@@ -126,7 +122,11 @@ fn label_of(row: &Row, numbers: &Numbers) -> Label {
 
 fn tags_of(row: &Row, numbers: &Numbers) -> Tags {
     let kept = row.tags.iter().take(MOST_TAGS).map(|tag| numbers.of(Some(tag)));
-    let numbers: Vec<i64> = kept.filter(|tag| *tag != 0).collect::<BTreeSet<_>>().into_iter().collect();
+    let numbers: Vec<i64> = kept
+        .filter(|tag| *tag != 0)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let list = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
     let list = (!numbers.is_empty()).then(|| format!(",{list},"));
     Tags { numbers, list }
@@ -180,7 +180,11 @@ impl<'a> Batch<'a> {
             if new {
                 labelled.push(row);
             }
-            let list = if row.tags.is_empty() { 0 } else { row.tags.as_ptr() as usize };
+            let list = if row.tags.is_empty() {
+                0
+            } else {
+                row.tags.as_ptr() as usize
+            };
             let (tags, new) = lists.number((list, row.tags.len()));
             if new {
                 tagged.push(row);
@@ -192,14 +196,21 @@ impl<'a> Batch<'a> {
             }
             shared.push((label, tags));
         }
-        let tags = tagged.iter().flat_map(|row| row.tags.iter().take(MOST_TAGS)).map(|tag| &**tag);
+        let tags = tagged
+            .iter()
+            .flat_map(|row| row.tags.iter().take(MOST_TAGS))
+            .map(|tag| &**tag);
         let named = labelled.iter().flat_map(|row| words_of(row).into_iter().flatten());
         let texts = named.chain(tags).chain(charged.iter().copied());
         let numbers = store.words.numbers(&store.backend, texts, true).await?;
         let found: Vec<Label> = labelled.iter().map(|row| label_of(row, &numbers)).collect();
         let known = store.labels.numbers(&store.backend, &found).await?;
-        let labels = found.into_iter().map(|label| (label, known.get(&label).copied().unwrap_or(0)));
-        let words = charged.iter().map(|count| (count.as_ptr() as usize, numbers.of(Some(count))));
+        let labels = found
+            .into_iter()
+            .map(|label| (label, known.get(&label).copied().unwrap_or(0)));
+        let words = charged
+            .iter()
+            .map(|count| (count.as_ptr() as usize, numbers.of(Some(count))));
         Ok(Self {
             labels: labels.collect(),
             tags: tagged.iter().map(|row| tags_of(row, &numbers)).collect(),

@@ -159,7 +159,10 @@ pub(super) fn rest(record: &Record) -> Result<Rest, StoreError> {
     }
     let part = |number: usize| record.figure(COST_AT + number);
     Ok(Rest {
-        ttft_ms: record.maybe_int(19)?.map(|_| record.figure(19).map(small)).transpose()?,
+        ttft_ms: record
+            .maybe_int(19)?
+            .map(|_| record.figure(19).map(small))
+            .transpose()?,
         cost: Cost {
             input: part(1)?,
             cached: part(2)?,

@@ -94,7 +94,10 @@ async fn make<B: Backend>(backend: &B, missing: &BTreeSet<Label>) -> Result<Vec<
     let values = || missing.iter().flatten().map(|value| Value::from(*value)).collect();
     let names = each(str::to_owned, ", ");
     let same = each(|name| format!("k.{name} = s.{name}"), " AND ");
-    let before = format!("INSERT INTO labels ({names}) SELECT {} FROM", each(|name| format!("s.{name}"), ", "));
+    let before = format!(
+        "INSERT INTO labels ({names}) SELECT {} FROM",
+        each(|name| format!("s.{name}"), ", ")
+    );
     let after = format!("WHERE NOT EXISTS (SELECT 1 FROM labels k WHERE {same}) ON CONFLICT ({names}) DO NOTHING");
     let insert = Bulk {
         before: &before,
@@ -112,5 +115,8 @@ async fn make<B: Backend>(backend: &B, missing: &BTreeSet<Label>) -> Result<Vec<
     session.bulk_run(&insert, values()).await?;
     let found = session.bulk(&find, values()).await?;
     session.commit().await?;
-    found.iter().map(|record| Ok((label(record)?, record.int(0)?))).collect()
+    found
+        .iter()
+        .map(|record| Ok((label(record)?, record.int(0)?)))
+        .collect()
 }

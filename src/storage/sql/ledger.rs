@@ -13,7 +13,7 @@ use super::codec::{
 use super::labels;
 use super::rest::kept_cost;
 use super::session::{Access, Backend, Bulk, CAP, Record, Session, Type, Value};
-use super::{SqlStore, month_of};
+use super::{SqlStore, month_after, month_of};
 use crate::ledger::{Charge, Row};
 use crate::storage::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,7 @@ impl<B: Backend> SqlStore<B> {
             return Ok(0);
         }
         let batch = Batch::of(self, rows).await?;
-        let months: BTreeSet<i64> = batch.places().map(|(at, ..)| month_of(*at)).collect();
-        self.backend.make_room(&months.into_iter().collect::<Vec<_>>()).await?;
+        self.backend.make_room(&months(&batch)).await?;
         let all = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let mut session = self.backend.begin(Access::Write).await?;
         let (plain, full) = batch.values();
@@ -160,6 +159,19 @@ impl<B: Backend> SqlStore<B> {
         session.commit().await?;
         Ok(differed)
     }
+}
+
+/// The months of rows that are sorted by time.
+fn months(batch: &Batch<'_>) -> Vec<i64> {
+    let mut months = Vec::new();
+    let mut end = i64::MIN;
+    for (at, ..) in batch.places() {
+        if *at >= end {
+            months.push(month_of(*at));
+            end = month_after(*at);
+        }
+    }
+    months
 }
 
 /// What stands before the values of rows. What a label says is not said again: those columns are of before there were labels.

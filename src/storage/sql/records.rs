@@ -41,7 +41,11 @@ impl Narrowed {
             let list = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
             if *dimension != Dimension::Tag {
                 let column = column(*dimension);
-                let column = if single { labelled(column) } else { format!("l.{column}") };
+                let column = if single {
+                    labelled(column)
+                } else {
+                    format!("l.{column}")
+                };
                 sql.push_str(&format!(" AND {column} IN ({list})"));
             } else if let Some(tag) = tag {
                 sql.push_str(&format!(" AND {tag} IN ({list})"));

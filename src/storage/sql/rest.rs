@@ -166,7 +166,7 @@ mod tests {
             ttft_ms: Some(300),
             cost: Cost {
                 input: 800_000,
-                output: u64::MAX,
+                output: CAP.unsigned_abs(),
                 ..Cost::default()
             },
             beside: [0, 7, 0, 2],

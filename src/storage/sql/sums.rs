@@ -117,7 +117,9 @@ fn arm(stretch: &Stretch, query: &UsageQuery, narrowed: &Narrowed, dialect: &Dia
         };
         format!("{from} AS {figure}")
     }));
-    let table = stretch.table.map_or(FROM_LEDGER.to_owned(), |table| format!("{table} l"));
+    let table = stretch
+        .table
+        .map_or(FROM_LEDGER.to_owned(), |table| format!("{table} l"));
     let join = if single && tagged { dialect.tags } else { "" };
     let tag = if single {
         tagged.then_some(dialect.tag)
