@@ -2,6 +2,7 @@
 
 mod audit;
 mod budget;
+mod cache;
 pub mod check;
 mod client;
 mod download;
@@ -90,6 +91,9 @@ enum Command {
     Limit(budget::StandingCommand),
     /// What was used and what it cost.
     Usage(usage::UsageArgs),
+    /// What a running gateway keeps of answers, and what that saved.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Who changed what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -159,6 +163,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Budget(command) => return budget::budgets(&command),
         Command::Limit(command) => return budget::limits(&command),
         Command::Usage(args) => return usage::usage(&args),
+        Command::Cache(command) => return cache::cache(&command),
         Command::Audit(command) => return audit::audit(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "cirque", &mut std::io::stdout());

@@ -62,6 +62,26 @@ fn commands_do_what_they_say() {
         ("usage recompute --from 2026-01-01 --to 2027-01-01 --dry-run", done),
         ("audit list --limit 5", done),
         ("audit verify", done),
+        ("cache stats --by team", done),
+        ("cache stats --json", done),
+        ("cache list --team search --limit 1", done),
+        ("cache show 01010101010101010101010101010101", done),
+        ("cache show 0101", refused),
+        (
+            "cache wrong 01010101010101010101010101010101.02020202020202020202020202020202",
+            done,
+        ),
+        ("cache wrong xyz", ExitCode::from(2)),
+        (
+            "cache delete 01010101010101010101010101010101 03030303030303030303030303030303",
+            done,
+        ),
+        ("cache delete 01010101010101010101010101010101", refused),
+        ("cache delete", ExitCode::from(2)),
+        ("cache delete --team zebra", done),
+        ("cache purge", ExitCode::from(2)),
+        ("cache purge --yes", done),
+        ("cache warm /nowhere/at/all.jsonl", ExitCode::from(2)),
         ("secret list", done),
         ("secret reseal", refused),
         ("secret delete nothing", refused),
@@ -92,7 +112,7 @@ fn commands_do_what_they_say() {
 #[test]
 fn clap_finds_nothing_wrong() {
     Cli::command().debug_assert();
-    for command in ["key", "team", "usage", "audit"] {
+    for command in ["key", "team", "usage", "audit", "cache"] {
         let about = Cli::command()
             .find_subcommand(command)
             .unwrap()

@@ -10,6 +10,8 @@
 //! The one idea: what a later version appends, to the row, to usage, cost, tenant or a charge, an earlier one skips; the first
 //! byte changes only when that is not enough, and such rows are set aside rather than misread.
 
+pub use super::varint::Unreadable;
+use super::varint::{CLASSES, Reader, maybe_number, maybe_text, number, numbers, text, unzigzag, zigzag};
 use super::words::word;
 use super::{Charge, Row, RowId, Tenant};
 use crate::units::{Cost, ServiceTier, Usage};
@@ -19,11 +21,6 @@ const VERSION: u8 = 1;
 /// Bits of `flags`.
 const STREAM: u64 = 1;
 const ESTIMATED: u64 = 2;
-
-/// Bytes that are no row of a version this one can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a row that this version can read")]
-pub struct Unreadable;
 
 /// Append a row.
 pub fn encode(row: &Row, out: &mut Vec<u8>) {
@@ -88,7 +85,7 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
     let id = RowId(u128::from_be_bytes(from.take(16)?.try_into().map_err(|_| Unreadable)?));
     let attempt = from.small()?;
     let at_ms = from.number()?;
-    let tenant = Arc::new(from.tenant()?);
+    let tenant = Arc::new(tenant_of(&mut from)?);
     let tags = from.count()?;
     let tags = (0..tags)
         .map(|_| from.text().map(Arc::from))
@@ -114,7 +111,9 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
     let cost = from.numbers()?.map(cost_of);
     let billed = from.maybe_number()?;
     let charges = from.count()?;
-    let charges = (0..charges).map(|_| from.charge()).collect::<Result<Vec<_>, _>>()?;
+    let charges = (0..charges)
+        .map(|_| charge_of(&mut from))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Row {
         id,
         attempt,
@@ -141,9 +140,6 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
         charges,
     })
 }
-
-/// Read no more classes of tokens or cost than this.
-const CLASSES: usize = 16;
 
 fn usage_numbers(usage: &Usage) -> [u64; 12] {
     let Usage {
@@ -235,145 +231,29 @@ fn cost_of(numbers: [u64; CLASSES]) -> Cost {
     }
 }
 
-fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
-}
-
-fn number(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn maybe_number(out: &mut Vec<u8>, value: Option<u64>) {
-    out.push(value.is_some().into());
-    if let Some(value) = value {
-        number(out, value);
-    }
-}
-
-fn text(out: &mut Vec<u8>, value: &str) {
-    number(out, value.len() as u64);
-    out.extend_from_slice(value.as_bytes());
-}
-
-fn maybe_text(out: &mut Vec<u8>, value: Option<&str>) {
-    number(out, value.map_or(0, |value| value.len() as u64 + 1));
-    out.extend_from_slice(value.unwrap_or_default().as_bytes());
-}
-
-fn numbers(out: &mut Vec<u8>, values: &[u64]) {
-    number(out, values.len() as u64);
-    for value in values {
-        number(out, *value);
-    }
-}
-
-/// What is left to read.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Unreadable> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Unreadable)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn number(&mut self) -> Result<u64, Unreadable> {
-        let mut value = 0;
-        for (index, byte) in self.0.iter().take(10).enumerate() {
-            let part = u64::from(byte & 0x7F);
-            if index == 9 && part > 1 {
-                return Err(Unreadable);
-            }
-            value |= part << (7 * index);
-            if byte & 0x80 == 0 {
-                self.take(index + 1)?;
-                return Ok(value);
-            }
-        }
-        Err(Unreadable)
-    }
-
-    fn small<T: TryFrom<u64>>(&mut self) -> Result<T, Unreadable> {
-        T::try_from(self.number()?).map_err(|_| Unreadable)
-    }
-
-    fn maybe_number(&mut self) -> Result<Option<u64>, Unreadable> {
-        match self.take(1)? {
-            [0] => Ok(None),
-            _ => self.number().map(Some),
+fn tenant_of(from: &mut Reader<'_>) -> Result<Tenant, Unreadable> {
+    let count = from.count()?;
+    let mut tenant = Tenant::default();
+    for index in 0..count {
+        let name = from.maybe_text()?.map(Arc::from);
+        match index {
+            0 => tenant.organisation = name,
+            1 => tenant.team = name,
+            2 => tenant.project = name,
+            3 => tenant.user = name,
+            4 => tenant.key = name,
+            _ => {}
         }
     }
+    Ok(tenant)
+}
 
-    /// A number of things that take a byte each at least: never more than there are bytes.
-    fn count(&mut self) -> Result<usize, Unreadable> {
-        let count: usize = self.small()?;
-        if count > self.0.len() {
-            Err(Unreadable)
-        } else {
-            Ok(count)
-        }
-    }
-
-    fn text(&mut self) -> Result<&'a str, Unreadable> {
-        let length = self.small()?;
-        simdutf8::basic::from_utf8(self.take(length)?).map_err(|_| Unreadable)
-    }
-
-    fn maybe_text(&mut self) -> Result<Option<&'a str>, Unreadable> {
-        let Some(length) = self.number()?.checked_sub(1) else {
-            return Ok(None);
-        };
-        let length = usize::try_from(length).map_err(|_| Unreadable)?;
-        let bytes = self.take(length)?;
-        simdutf8::basic::from_utf8(bytes).map(Some).map_err(|_| Unreadable)
-    }
-
-    /// None of them is nothing at all: how a missing cost is written.
-    fn numbers(&mut self) -> Result<Option<[u64; CLASSES]>, Unreadable> {
-        let count = self.count()?;
-        let mut values = [0; CLASSES];
-        let mut slots = values.iter_mut();
-        for _ in 0..count {
-            let value = self.number()?;
-            if let Some(slot) = slots.next() {
-                *slot = value;
-            }
-        }
-        Ok((count > 0).then_some(values))
-    }
-
-    fn tenant(&mut self) -> Result<Tenant, Unreadable> {
-        let count = self.count()?;
-        let mut tenant = Tenant::default();
-        for index in 0..count {
-            let name = self.maybe_text()?.map(Arc::from);
-            match index {
-                0 => tenant.organisation = name,
-                1 => tenant.team = name,
-                2 => tenant.project = name,
-                3 => tenant.user = name,
-                4 => tenant.key = name,
-                _ => {}
-            }
-        }
-        Ok(tenant)
-    }
-
-    fn charge(&mut self) -> Result<Charge, Unreadable> {
-        let length = self.small()?;
-        let mut own = Reader(self.take(length)?);
-        Ok(Charge {
-            count: own.text()?.into(),
-            window: unzigzag(own.number()?),
-            nano: own.number()?,
-        })
-    }
+fn charge_of(from: &mut Reader<'_>) -> Result<Charge, Unreadable> {
+    let length = from.small()?;
+    let mut own = Reader(from.take(length)?);
+    Ok(Charge {
+        count: own.text()?.into(),
+        window: unzigzag(own.number()?),
+        nano: own.number()?,
+    })
 }

@@ -16,6 +16,7 @@ pub mod export;
 mod row;
 mod sink;
 pub mod spool;
+pub(crate) mod varint;
 mod words;
 
 pub use row::{Charge, Row, RowId, Tenant};

@@ -22,6 +22,7 @@ use crate::limits::{Attempt, Bound, Demand, Lease, Measure, Refusal};
 use crate::snapshot::{Found, Named, Snapshot};
 use crate::units::Tokens;
 use crate::wire::Call;
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -231,7 +232,11 @@ impl<'a> Seeking<'a, '_> {
             return Err(unpriced());
         }
         let tenant = self.principal.known.as_ref().map(|known| &known.tenant);
-        let providers: Vec<Arc<str>> = self.candidates(ctx).cloned().collect();
+        let providers = if ctx.barred.is_empty() {
+            Cow::Borrowed(&*self.found.model.providers)
+        } else {
+            Cow::Owned(self.candidates(ctx).cloned().collect::<Vec<_>>())
+        };
         let demand = Demand {
             model: self.name(),
             user: tenant.and_then(|tenant| tenant.user.as_deref()),

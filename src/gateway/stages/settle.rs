@@ -23,7 +23,9 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         cached::count(ctx);
         cached::keep(ctx);
     }
-    let bill = bill::open(app, ctx, duration);
+    let snapshot = ctx.snapshot.clone();
+    let prices = account::Prices::of(snapshot.as_deref(), &ctx.record, duration);
+    let bill = bill::open(app, ctx, snapshot.as_deref(), &prices, duration);
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
     // Known, and nobody of it was asked: rare enough to look it up.
@@ -104,7 +106,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             }),
         });
     }
-    let detours = account::detours(app, ctx.snapshot.as_deref(), record);
+    let detours = account::detours(app, &prices, record);
     if app.access_log.enabled() {
         app.access_log.push(Box::new(AccessRecord {
             time: SystemTime::now() - duration,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  workers ─push─► queue ─► Writer (thread) ─► segments ◄─ Syncer (thread, fdatasync)
-//!                    │                            │ what is synced
+//!                    │                            │ what is synced (from memory where it is `fresh`)
 //!                    └── while it cannot write ─► Sender (task) ─► Sink
 //!
 //!  dir/<instance>/lock            held (flock) for as long as the instance lives
@@ -16,6 +16,7 @@
 //! Nothing here waits on a worker thread: [`Ledger::push`] is one slot in an array, or a counted loss.
 
 pub mod frame;
+mod fresh;
 mod home;
 mod ledger;
 mod sender;
@@ -31,6 +32,7 @@ pub use ledger::{Ledger, OnFull, SpoolSettings, Stats, Watch};
 
 use super::Row;
 use crossbeam_queue::ArrayQueue;
+use fresh::Fresh;
 use home::Home;
 use source::{Cursor, Segment};
 use std::collections::VecDeque;
@@ -54,6 +56,7 @@ struct Shared {
     /// Rows that left the queue and could not be written or inserted: the first to be tried again. Two batches at most.
     stranded: Mutex<Waiting>,
     own: Mutex<Own>,
+    fresh: Mutex<Fresh>,
     count: Count,
     /// The spool cannot be written.
     blocked: AtomicBool,
@@ -128,6 +131,7 @@ impl Shared {
             name,
             stranded: Mutex::default(),
             own: Mutex::default(),
+            fresh: Mutex::default(),
             count: Count::default(),
             blocked: AtomicBool::new(false),
             writing: AtomicBool::new(false),
@@ -171,6 +175,10 @@ impl Shared {
 
     fn own(&self) -> MutexGuard<'_, Own> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stranded(&self) -> MutexGuard<'_, Waiting> {

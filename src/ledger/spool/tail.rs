@@ -147,7 +147,11 @@ impl Tail {
                     offset: 0,
                 };
             }
-            let (rows, end) = self.rows_of(&segment, sent);
+            let fresh = self.shared.fresh().take(sent, segment.synced, BATCH_ROWS);
+            let (rows, end) = match fresh {
+                Some((rows, end)) => (rows.into_iter().map(|row| *row).collect(), end),
+                None => self.rows_of(&segment, sent),
+            };
             let finished = rows.is_empty() && end.offset >= segment.length && segment.sealed;
             if rows.is_empty() {
                 let mut own = self.shared.own();

@@ -94,9 +94,13 @@ impl Writer {
         }
         let count = self.encode(&rows);
         let written = match self.append(count) {
-            Ok(()) => {
+            Ok(appended) => {
                 shared.set_blocked(None);
-                rows.len()
+                let written = rows.len();
+                if let Some((number, from, to)) = appended.filter(|_| count == written as u64) {
+                    shared.fresh().keep(number, from, to, rows);
+                }
+                written
             }
             Err(problem) => {
                 shared.stranded().extend(rows);
@@ -167,10 +171,10 @@ impl Writer {
         count
     }
 
-    /// The buffer, to the end of the open segment.
-    fn append(&mut self, rows: u64) -> io::Result<()> {
+    /// The buffer, to the end of the open segment: which one, from where, to where.
+    fn append(&mut self, rows: u64) -> io::Result<Option<(u64, u64, u64)>> {
         if self.buffer.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let (file, length) = self.open()?;
         if let Err(problem) = self.medium.append(&file, &self.buffer) {
@@ -194,7 +198,7 @@ impl Writer {
         {
             syncer.unpark();
         }
-        Ok(())
+        Ok(Some((self.number, length, length + added)))
     }
 
     /// The segment to append to, and its length.

@@ -2,11 +2,13 @@
 
 use crate::admin::{PriceEntry, Problem};
 use crate::config::{self, Config};
+use crate::glob;
 use crate::ledger::Row;
 use crate::prices::{Confidence, Selector, Table, recompute};
 use crate::snapshot::{Tariff, target_price};
 use crate::storage::{Kind, Object};
 use crate::units::{Cost, Price, Rates, usd};
+use crate::upstream::ModelName;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -158,11 +160,37 @@ fn cost(config: &Config, table: &Table, row: &Row) -> Option<Cost> {
     if let Some(price) = own_price {
         return Some(price.of(&row.usage));
     }
-    // Of a pattern's target the row says which model was asked for.
-    let model = if own.contains('*') { row.model.as_deref()? } else { own };
+    let model = if own.contains('*') {
+        // The row says which model was asked for. Where it does not, or the pattern is gone, nothing is known better.
+        match row
+            .model
+            .as_deref()
+            .and_then(|asked| behind(config, provider, own, asked))
+        {
+            Some(model) => model,
+            None => return row.cost,
+        }
+    } else {
+        own.to_owned()
+    };
     let vendor = config.providers.get(provider)?.kind.name();
     let at = i64::try_from(row.at_ms / 1000).unwrap_or(i64::MAX);
-    recompute(table, vendor, model, &row.usage, at)
+    recompute(table, vendor, &model, &row.usage, at)
+}
+
+/// The provider's model that a pattern's target stands for when a model is asked for.
+fn behind(config: &Config, provider: &str, own: &str, asked: &str) -> Option<String> {
+    let patterns = config.models.iter().filter_map(|(name, model)| {
+        let (head, tail) = name.split_once('*')?;
+        let matched = asked.strip_prefix(head)?.strip_suffix(tail)?;
+        let mut targets = model.targets.iter();
+        let target =
+            targets.find(|target| target.provider == provider && target.model.as_deref().unwrap_or(name) == own)?;
+        let behind = ModelName::parse(target.model.as_deref(), name);
+        Some((glob::exactness(name), behind.resolve(asked, matched).into_owned()))
+    });
+    let (_, model) = patterns.max_by_key(|(exactness, _)| *exactness)?;
+    (!model.contains('*')).then_some(model)
 }
 
 /// The price that the configuration gives this target, where it does.
@@ -174,6 +202,81 @@ fn own_price(config: &Config, model: Option<&str>, provider: &str, own: &str) ->
     let same =
         all.filter(|(name, target)| target.provider == provider && target.model.as_deref().unwrap_or(name) == own);
     // Several models may have it; the one that was asked for counts first.
-    let written = same.min_by_key(|(name, _)| model != Some(name.as_str()))?.1;
+    let fits = |name: &str| model.is_some_and(|model| glob::fits(name, model));
+    let written = same
+        .min_by_key(|(name, _)| (model != Some(name.as_str()), !fits(name)))?
+        .1;
     written.price.as_ref().map(target_price)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{RowId, Tenant};
+    use crate::units::Usage;
+    use std::sync::Arc;
+
+    fn row(model: &str, target: &str) -> Row {
+        Row {
+            id: RowId(1),
+            attempt: 0,
+            at_ms: 1_795_305_600_000,
+            tenant: Arc::new(Tenant::default()),
+            tags: Arc::default(),
+            metadata: None,
+            request_id: "r".into(),
+            operation: "chat",
+            model: Some(model.into()),
+            target: Some(target.into()),
+            provider: Some("openai".into()),
+            purpose: "first",
+            status: 200,
+            outcome: "ok",
+            cache: "off",
+            stream: false,
+            latency_ms: 1,
+            ttft_ms: None,
+            usage: Usage {
+                input: 1000,
+                output: 100,
+                ..Usage::default()
+            },
+            estimated: false,
+            cost: Some(Cost {
+                input: 7,
+                ..Cost::default()
+            }),
+            billed: Some(7),
+            charges: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_a_pattern_the_name_that_was_asked_for_is_priced() {
+        let text = "
+listen: 127.0.0.1:0
+insecure: { open_access: true }
+providers: { openai: { kind: openai, api_key: env:X } }
+models:
+  gpt-*: { targets: [ { provider: openai } ] }
+  my-*: { targets: [ { provider: openai, model: gpt-* } ] }
+";
+        let config = config::parse(text, "test").unwrap();
+        let table = table(&config, "");
+        let usage = row("", "").usage;
+        let listed = |model: &str| recompute(&table, "openai", model, &usage, 1_795_305_600);
+        assert!(listed("gpt-4o").is_some());
+        let cost = |model: &str, target: &str| cost(&config, &table, &row(model, target));
+        assert_eq!(cost("gpt-4o", "openai/gpt-*"), listed("gpt-4o"));
+        assert_eq!(
+            cost("my-4o", "openai/gpt-*"),
+            listed("gpt-4o"),
+            "what the pattern stands for"
+        );
+        assert_eq!(cost("gpt-unheard-of", "openai/gpt-*"), None, "as before: no price");
+        // Rows of before the name was kept, and those whose pattern is gone, stay as they are.
+        let kept = row("", "").cost;
+        assert_eq!(cost("gpt-*", "openai/gpt-*"), kept);
+        assert_eq!(cost("other-4o", "openai/gpt-*"), kept);
+    }
 }

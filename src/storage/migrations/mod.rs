@@ -19,13 +19,23 @@ struct Migration {
     postgres: &'static str,
 }
 
-static MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    name: "first",
-    needs: 1,
-    sqlite: include_str!("sqlite/0001_first.sql"),
-    postgres: include_str!("postgres/0001_first.sql"),
-}];
+static MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "first",
+        needs: 1,
+        sqlite: include_str!("sqlite/0001_first.sql"),
+        postgres: include_str!("postgres/0001_first.sql"),
+    },
+    // An older program would read rows without what is in their labels and bytes. No release had only 0001.
+    Migration {
+        number: 2,
+        name: "labels",
+        needs: 2,
+        sqlite: include_str!("sqlite/0002_labels.sql"),
+        postgres: include_str!("postgres/0002_labels.sql"),
+    },
+];
 
 /// `cirq`, in the header of our SQLite files.
 const APPLICATION: i64 = 0x6369_7271;
@@ -273,6 +283,7 @@ mod tests {
                 .contains("newer version")
         );
         assert_eq!(compare(&known[1..], sql).unwrap().pending, ["0001 first"]);
+        assert_eq!(compare(&known[..1], sql).unwrap().pending, ["0002 labels"]);
     }
 
     #[test]

@@ -237,23 +237,19 @@ impl Session for PgSession {
         fetch(&mut self.0, sql.to_owned(), arguments(args)?).await
     }
 
-    async fn bulk(&mut self, bulk: &Bulk<'_>, rows: Vec<Vec<Value>>) -> Result<Vec<Record>, StoreError> {
-        if rows.is_empty() {
+    async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError> {
+        if values.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut arrays, mut names) = (Vec::new(), Vec::new());
-        for (number, (name, kind)) in bulk.columns.iter().enumerate() {
-            let array = match kind {
-                Type::Int => "bigint[]",
-                Type::Text => "text[]",
-                Type::Blob => "bytea[]",
-            };
-            arrays.push(format!("${}::{array}", number + 1));
-            names.push(*name);
+        fetch(&mut self.0, over_arrays(bulk), columns(bulk, values)?).await
+    }
+
+    async fn bulk_run(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<u64, StoreError> {
+        if values.is_empty() {
+            return Ok(0);
         }
-        let (arrays, names) = (arrays.join(", "), names.join(", "));
-        let sql = format!("{} UNNEST({arrays}) AS s({names}) {}", bulk.before, bulk.after);
-        fetch(&mut self.0, sql, columns(bulk, rows)?).await
+        let query = sqlx::query_with(AssertSqlSafe(over_arrays(bulk)), columns(bulk, values)?);
+        Ok(query.execute(&mut *self.0).await.map_err(failed)?.rows_affected())
     }
 
     async fn unhurried(&mut self) -> Result<(), StoreError> {
@@ -286,29 +282,39 @@ fn arguments(args: Vec<Value>) -> Result<PgArguments, StoreError> {
     Ok(bound)
 }
 
+/// The statement over one array for each column.
+fn over_arrays(bulk: &Bulk<'_>) -> String {
+    let (mut arrays, mut names) = (Vec::new(), Vec::new());
+    for (number, (name, kind)) in bulk.columns.iter().enumerate() {
+        let array = match kind {
+            Type::Int => "bigint[]",
+            Type::Text => "text[]",
+            Type::Blob => "bytea[]",
+        };
+        arrays.push(format!("${}::{array}", number + 1));
+        names.push(*name);
+    }
+    let (arrays, names) = (arrays.join(", "), names.join(", "));
+    format!("{} UNNEST({arrays}) AS s({names}) {}", bulk.before, bulk.after)
+}
+
 /// Rows of values as one array for each column.
-fn columns(bulk: &Bulk<'_>, rows: Vec<Vec<Value>>) -> Result<PgArguments, StoreError> {
-    let mut cells: Vec<_> = rows.into_iter().map(Vec::into_iter).collect();
+fn columns(bulk: &Bulk<'_>, mut values: Vec<Value>) -> Result<PgArguments, StoreError> {
+    let width = bulk.columns.len().max(1);
     let mut bound = PgArguments::default();
-    for (_, kind) in bulk.columns {
-        let column = cells.iter_mut().map(|row| row.next());
+    for (number, (_, kind)) in bulk.columns.iter().enumerate() {
+        let column = values.iter_mut().skip(number).step_by(width);
         let added = match kind {
             Type::Int => bound.add(
                 column
-                    .map(|value| {
-                        if let Some(Value::Int(value)) = value {
-                            value
-                        } else {
-                            None
-                        }
-                    })
+                    .map(|value| if let Value::Int(value) = value { *value } else { None })
                     .collect::<Vec<_>>(),
             ),
             Type::Text => bound.add(
                 column
                     .map(|value| {
-                        if let Some(Value::Text(value)) = value {
-                            value
+                        if let Value::Text(value) = value {
+                            value.take()
                         } else {
                             None
                         }
@@ -318,8 +324,8 @@ fn columns(bulk: &Bulk<'_>, rows: Vec<Vec<Value>>) -> Result<PgArguments, StoreE
             Type::Blob => bound.add(
                 column
                     .map(|value| {
-                        if let Some(Value::Blob(value)) = value {
-                            value
+                        if let Value::Blob(value) = value {
+                            value.take()
                         } else {
                             None
                         }

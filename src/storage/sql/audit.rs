@@ -82,17 +82,17 @@ impl<B: Backend> SqlStore<B> {
             kept(&note.from),
             kept(&note.action),
             kept(&note.subject),
-            note.detail.to_string(),
+            note.detail.to_string().into(),
             kept(&note.outcome),
         ];
         let mut session = self.backend.begin(Access::Write).await?;
         let head = head(&mut *session, self.backend.dialect().for_update).await?;
         let number = head.number + 1;
-        let hash = link(&head.hash, number, note.at_ms, &texts.each_ref().map(String::as_str));
+        let hash = link(&head.hash, number, note.at_ms, &texts.each_ref().map(|text| &**text));
         let sql = "INSERT INTO audit_log (number, at_ms, actor, role, origin, action, subject, detail, outcome, hash) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         let mut args = vec![Value::from(number), note.at_ms.into()];
-        args.extend(texts.into_iter().map(Value::from));
+        args.extend(texts.into_iter().map(|text| Value::from(text.into_owned())));
         args.push(hash.clone().into());
         session.run(sql, args).await?;
         session

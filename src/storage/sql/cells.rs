@@ -168,7 +168,7 @@ pub(super) async fn add(session: &mut dyn Session, dialect: &Dialect, added: &[A
         }
         let values = cells
             .into_iter()
-            .map(|(key, sums)| key.into_iter().chain(sums).map(Value::from).collect());
+            .flat_map(|(key, sums)| key.into_iter().chain(sums).map(Value::from));
         write(session, dialect, rollup, values.collect()).await?;
     }
     Ok(())
@@ -178,7 +178,7 @@ async fn write(
     session: &mut dyn Session,
     dialect: &Dialect,
     rollup: &Rollup,
-    values: Vec<Vec<Value>>,
+    values: Vec<Value>,
 ) -> Result<(), StoreError> {
     let key: Vec<&'static str> = std::iter::once("at_ms")
         .chain(rollup.dimensions.iter().map(|one| column(*one)))
@@ -204,5 +204,5 @@ async fn write(
         columns: &columns,
         after: &after,
     };
-    session.bulk(&bulk, values).await.map(drop)
+    session.bulk_run(&bulk, values).await.map(drop)
 }

@@ -4,11 +4,14 @@
 //! either happened or did not, and gives up after a while.
 
 mod audit;
+mod batch;
 mod cells;
 mod codec;
+mod labels;
 mod ledger;
 mod objects;
 mod records;
+mod rest;
 mod secrets;
 mod session;
 mod sums;
@@ -17,6 +20,7 @@ mod words;
 
 pub(crate) use session::{Access, Backend, Bulk, Dialect, Record, Session, Type, Value};
 
+use self::labels::Labels;
 use self::session::{AT_LENGTH, LATER, SOON, within};
 use self::words::Words;
 use super::sealed::Sealed;
@@ -26,6 +30,7 @@ use super::{
 };
 use crate::ledger::{Charge, Row};
 use async_trait::async_trait;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -41,6 +46,7 @@ pub(crate) const LATEST_MS: i64 = 253_370_764_800_000;
 pub(crate) struct SqlStore<B> {
     backend: B,
     words: Words,
+    labels: Labels,
 }
 
 impl<B: Backend> SqlStore<B> {
@@ -49,6 +55,7 @@ impl<B: Backend> SqlStore<B> {
         Self {
             backend,
             words: Words::default(),
+            labels: Labels::default(),
         }
     }
 
@@ -61,6 +68,7 @@ impl<B: Backend> SqlStore<B> {
         let answer = within(limit, work).await;
         if let Err(StoreError::Unavailable(_)) = answer {
             self.words.forget();
+            self.labels.forget();
             self.backend.forget();
         }
         answer
@@ -184,11 +192,11 @@ fn month(at_ms: i64, next: bool) -> i64 {
 }
 
 /// Text as both databases keep it: PostgreSQL knows no NUL.
-pub(crate) fn kept(text: &str) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
+pub(crate) fn kept(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {
-        text.to_owned()
+        Cow::Borrowed(text)
     }
 }
 

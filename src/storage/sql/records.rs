@@ -1,7 +1,7 @@
 //! Single rows, newest first, page by page; and what a filter is in SQL.
 
 use super::cells::column;
-use super::codec::{names, numbers_in, row};
+use super::codec::{FROM_LEDGER, labelled, names, numbers_in, row};
 use super::session::{Access, Backend, Value};
 use super::words::Numbers;
 use super::{LATEST_MS, SqlStore};
@@ -33,17 +33,24 @@ impl Narrowed {
         self.only.iter().map(|(dimension, numbers)| (*dimension, numbers.len()))
     }
 
-    /// ` AND …`, over columns behind a prefix. Tags are looked for in the row's list unless they are a column (`tag`) there.
-    pub(super) fn conditions(&self, prefix: &str, tag: Option<&str>) -> String {
+    /// ` AND …`, over a table `l`: single rows with their labels, or sums. Tags are looked for in the row's list unless they are
+    /// a column (`tag`) there.
+    pub(super) fn conditions(&self, single: bool, tag: Option<&str>) -> String {
         let mut sql = String::new();
         for (dimension, numbers) in &self.only {
             let list = numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
             if *dimension != Dimension::Tag {
-                sql.push_str(&format!(" AND {prefix}{} IN ({list})", column(*dimension)));
+                let column = column(*dimension);
+                let column = if single {
+                    labelled(column)
+                } else {
+                    format!("l.{column}")
+                };
+                sql.push_str(&format!(" AND {column} IN ({list})"));
             } else if let Some(tag) = tag {
                 sql.push_str(&format!(" AND {tag} IN ({list})"));
             } else {
-                let each = numbers.iter().map(|number| format!("{prefix}tags LIKE '%,{number},%'"));
+                let each = numbers.iter().map(|number| format!("l.tags LIKE '%,{number},%'"));
                 sql.push_str(&format!(" AND ({})", each.collect::<Vec<_>>().join(" OR ")));
             }
         }
@@ -86,11 +93,11 @@ impl<B: Backend> SqlStore<B> {
         }
         let limit = query.limit.clamp(1, MOST);
         let mut sql = format!(
-            "SELECT {} FROM ledger l WHERE l.at_ms >= {} AND l.at_ms < {}{}",
-            names("l."),
+            "SELECT {} FROM {FROM_LEDGER} WHERE l.at_ms >= {} AND l.at_ms < {}{}",
+            names(),
             narrowed.from_ms,
             narrowed.to_ms,
-            narrowed.conditions("l.", None)
+            narrowed.conditions(true, None)
         );
         if !query.attempts {
             sql.push_str(" AND l.attempt = 0");

@@ -94,6 +94,15 @@ impl Record {
         self.maybe_text(column)?.ok_or_else(|| wrong("a column is null"))
     }
 
+    /// Bytes that may be null.
+    pub(crate) fn maybe_blob(&self, column: usize) -> Result<Option<&[u8]>, StoreError> {
+        match self.at(column)? {
+            Value::Blob(value) => Ok(value.as_deref()),
+            Value::Int(None) | Value::Text(None) => Ok(None),
+            Value::Int(_) | Value::Text(_) => Err(wrong("a column should be bytes")),
+        }
+    }
+
     /// Bytes.
     pub(crate) fn blob(&self, column: usize) -> Result<&[u8], StoreError> {
         match self.at(column)? {
@@ -134,8 +143,11 @@ pub(crate) trait Session: Send {
     async fn run(&mut self, sql: &str, args: Vec<Value>) -> Result<u64, StoreError>;
     /// Run a statement that answers.
     async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Record>, StoreError>;
-    /// Run a statement over values, in pieces where the backend needs it; rows are taken in their order.
-    async fn bulk(&mut self, bulk: &Bulk<'_>, rows: Vec<Vec<Value>>) -> Result<Vec<Record>, StoreError>;
+    /// Run a statement that answers over values: those of one row after those of the other, in the order of the bulk's columns.
+    /// In pieces where the backend needs it; rows are taken in their order.
+    async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError>;
+    /// The same for a statement that answers nothing. How many rows it changed.
+    async fn bulk_run(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<u64, StoreError>;
     /// Let statements take as long as they take (upkeep).
     async fn unhurried(&mut self) -> Result<(), StoreError>;
     /// Make it last.

@@ -4,7 +4,7 @@
 //! of hours, and what is left at the edges from single rows; each stretch is one arm of a `UNION ALL`.
 
 use super::cells::{FIGURES, ROLLUPS, Rollup, column};
-use super::codec::usage;
+use super::codec::{FROM_LEDGER, labelled, usage};
 use super::records::{BAD_CURSOR, MOST, Narrowed};
 use super::session::{Access, Backend, Dialect, Record, Value};
 use super::words::Texts;
@@ -85,8 +85,12 @@ fn bucket_of(bucket: Bucket, at: &str, dialect: &Dialect) -> String {
 fn of_row(figure: &str, outcome_ok: i64) -> String {
     match figure {
         "requests" => "1".to_owned(),
-        "failed" => format!("CASE WHEN l.status >= 400 OR l.outcome <> {outcome_ok} THEN 1 ELSE 0 END"),
+        "failed" => {
+            let (status, outcome) = (labelled("status"), labelled("outcome"));
+            format!("CASE WHEN {status} >= 400 OR {outcome} <> {outcome_ok} THEN 1 ELSE 0 END")
+        }
         "unpriced" => "CASE WHEN l.cost IS NULL THEN 1 ELSE 0 END".to_owned(),
+        "estimated" => labelled("estimated"),
         other => format!("COALESCE(l.{other}, 0)"),
     }
 }
@@ -100,6 +104,7 @@ fn arm(stretch: &Stretch, query: &UsageQuery, narrowed: &Narrowed, dialect: &Dia
     for (number, dimension) in query.by.iter().enumerate() {
         let from = match dimension {
             Dimension::Tag if single => dialect.tag.to_owned(),
+            other if single => labelled(column(*other)),
             other => format!("l.{}", column(*other)),
         };
         selected.push(format!("{from} AS d{number}"));
@@ -112,7 +117,9 @@ fn arm(stretch: &Stretch, query: &UsageQuery, narrowed: &Narrowed, dialect: &Dia
         };
         format!("{from} AS {figure}")
     }));
-    let table = stretch.table.unwrap_or("ledger");
+    let table = stretch
+        .table
+        .map_or(FROM_LEDGER.to_owned(), |table| format!("{table} l"));
     let join = if single && tagged { dialect.tags } else { "" };
     let tag = if single {
         tagged.then_some(dialect.tag)
@@ -120,11 +127,11 @@ fn arm(stretch: &Stretch, query: &UsageQuery, narrowed: &Narrowed, dialect: &Dia
         Some("l.tag")
     };
     let mut sql = format!(
-        "SELECT {} FROM {table} l {join} WHERE l.at_ms >= {} AND l.at_ms < {}{}",
+        "SELECT {} FROM {table} {join} WHERE l.at_ms >= {} AND l.at_ms < {}{}",
         selected.join(", "),
         stretch.from,
         stretch.to,
-        narrowed.conditions("l.", tag)
+        narrowed.conditions(single, tag)
     );
     if single {
         sql.push_str(" AND l.attempt = 0");

@@ -123,10 +123,10 @@ impl Words {
             return Ok(numbers);
         }
         // Sorted, so that instances that make the same words wait for each other in one order.
-        let values = || missing.iter().map(|text| vec![Value::from(text.as_str())]).collect();
+        let values = || missing.iter().map(|text| Value::from(text.as_str())).collect();
         let mut session = backend.begin(if make { Access::Write } else { Access::Read }).await?;
         if make {
-            session.bulk(&MAKE, values()).await?;
+            session.bulk_run(&MAKE, values()).await?;
         }
         let mut found = Vec::new();
         for record in session.bulk(&FIND, values()).await? {
@@ -145,7 +145,7 @@ impl Words {
             for number in wanted.iter().filter(|number| **number != 0) {
                 match known.texts.get(number) {
                     Some(text) => drop(texts.0.insert(*number, Arc::clone(text))),
-                    None => missing.push(vec![Value::from(*number)]),
+                    None => missing.push(Value::from(*number)),
                 }
             }
         }

@@ -215,22 +215,23 @@ impl Session for SqliteSession {
         fetch(&mut self.0, sql.to_owned(), arguments(args)?).await
     }
 
-    async fn bulk(&mut self, bulk: &Bulk<'_>, rows: Vec<Vec<Value>>) -> Result<Vec<Record>, StoreError> {
+    async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError> {
         let mut answer = Vec::new();
-        // Powers of two, so that few statements are prepared.
-        let most = (MOST_VALUES / bulk.columns.len().max(1)).max(1);
-        let most = 1 << most.ilog2();
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let size = if rows.len() >= most {
-                most
-            } else {
-                1 << rows.len().ilog2()
-            };
-            let values = rows.by_ref().take(size).flatten().collect();
-            answer.extend(fetch(&mut self.0, over_values(bulk, size), arguments(values)?).await?);
+        let mut left = values.into_iter();
+        while let Some((sql, piece)) = next_piece(bulk, &mut left) {
+            answer.extend(fetch(&mut self.0, sql, piece?).await?);
         }
         Ok(answer)
+    }
+
+    async fn bulk_run(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        let mut left = values.into_iter();
+        while let Some((sql, piece)) = next_piece(bulk, &mut left) {
+            let query = sqlx::query_with(AssertSqlSafe(sql), piece?);
+            changed += query.execute(&mut *self.0).await.map_err(failed)?.rows_affected();
+        }
+        Ok(changed)
     }
 
     async fn unhurried(&mut self) -> Result<(), StoreError> {
@@ -240,6 +241,17 @@ impl Session for SqliteSession {
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.0.commit().await.map_err(failed)
     }
+}
+
+/// The next statement over some of the values, and those; none: none are left. Powers of two, so that few are prepared.
+fn next_piece(
+    bulk: &Bulk<'_>,
+    left: &mut std::vec::IntoIter<Value>,
+) -> Option<(String, Result<SqliteArguments, StoreError>)> {
+    let width = bulk.columns.len().max(1);
+    let rows = (left.len() / width).min(MOST_VALUES / width);
+    let rows = 1 << rows.checked_ilog2()?;
+    Some((over_values(bulk, rows), arguments(left.by_ref().take(rows * width))))
 }
 
 /// The statement over so many rows of values.
@@ -271,8 +283,10 @@ async fn fetch(
     rows.iter().map(record).collect()
 }
 
-fn arguments(args: Vec<Value>) -> Result<SqliteArguments, StoreError> {
+fn arguments(args: impl IntoIterator<Item = Value>) -> Result<SqliteArguments, StoreError> {
+    let args = args.into_iter();
     let mut bound = SqliteArguments::default();
+    bound.reserve(args.size_hint().0, 0);
     for value in args {
         let added = match value {
             Value::Int(value) => bound.add(value),

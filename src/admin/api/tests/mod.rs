@@ -2,6 +2,7 @@
 //! OpenAPI document.
 
 mod access_tests;
+mod cache_tests;
 mod document_tests;
 mod memory;
 mod objects_tests;
@@ -224,6 +225,7 @@ struct World {
     service: TowerToHyperService<axum::Router>,
     api: Arc<Api>,
     state: AdminState,
+    drawer: Arc<cache_tests::Drawer>,
 }
 
 /// An API with two teams that listens until the process ends, for tests of what speaks to it, and an owner's token.
@@ -260,12 +262,9 @@ impl World {
         let now = Arc::new(AtomicI64::new(NOW_MS));
         let clock = Arc::clone(&now);
         let clock: Clock = Arc::new(move || clock.load(Ordering::Relaxed));
-        let api = Arc::new(Api::with_clock(
-            access,
-            Some(Arc::clone(&store) as _),
-            Arc::clone(&process) as _,
-            clock,
-        ));
+        let drawer = cache_tests::filled();
+        let api = Api::with_clock(access, Some(Arc::clone(&store) as _), Arc::clone(&process) as _, clock);
+        let api = Arc::new(api.with_cache(Arc::clone(&drawer) as _));
         let state = AdminState {
             meters: Meters::new().unwrap(),
             readiness: Arc::default(),
@@ -282,7 +281,21 @@ impl World {
             service,
             api,
             state,
+            drawer,
         }
+    }
+
+    /// The same where nothing is cached.
+    fn without_cache(&mut self) {
+        let access = Access::of([(token("owner"), identity("owner", Role::Owner, ""))], false);
+        let api = Api::new(
+            access,
+            Some(Arc::clone(&self.store) as _),
+            Arc::clone(&self.process) as _,
+        );
+        self.api = Arc::new(api);
+        self.state.api = Arc::clone(&self.api);
+        self.service = TowerToHyperService::new(router(self.state.clone()));
     }
 
     /// Two teams with everything.

@@ -8,21 +8,55 @@ use super::super::super::context::{Record, Try};
 use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Detours, Outcome, Purpose, TriedCall};
-use crate::units::Usage;
+use crate::units::{Price, Usage};
 use crate::upstream::Target;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What the calls of a request cost, by the prices of when it began (a price that changes meanwhile is for later requests):
+/// looked up once, for the bill and for the access line.
+#[derive(Default)]
+pub(super) struct Prices {
+    /// Of the target that answered or was asked last.
+    pub answer: Option<Arc<Price>>,
+    /// Of the calls that did not answer, in their order.
+    pub tries: Vec<Option<Arc<Price>>>,
+}
+
+impl Prices {
+    /// Look them up. Nothing is done where no target has a price.
+    pub(super) fn of(snapshot: Option<&Snapshot>, record: &Record, duration: Duration) -> Self {
+        let Some(snapshot) = snapshot else {
+            return Self::default();
+        };
+        let may_have =
+            |target: &Arc<Target>| target.price.is_some() || target.listed.is_some() || target.model.is_the_clients();
+        let mut targets = record
+            .target
+            .iter()
+            .chain(record.tries.iter().map(|tried| &tried.target));
+        if !targets.any(may_have) {
+            return Self::default();
+        }
+        let duration = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let began_ms = i64::try_from(clock::now_ms())
+            .unwrap_or(i64::MAX)
+            .saturating_sub(duration);
+        let named = record.named();
+        let price = |target: &Arc<Target>| {
+            let price = snapshot.tariff.price(target, &named, began_ms.div_euclid(1000))?;
+            Some(Arc::new(price.into_owned()))
+        };
+        Self {
+            answer: record.target.as_ref().and_then(price),
+            tries: record.tries.iter().map(|tried| price(&tried.target)).collect(),
+        }
+    }
+}
 
 /// Account for the calls of a request; what of it belongs on its access line.
-pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Record) -> Option<Box<Detours>> {
-    let price_of = |record: &Record, target: &Arc<Target>| {
-        let snapshot = snapshot?;
-        if target.price.is_none() && target.listed.is_none() && !target.model.is_the_clients() {
-            return None;
-        }
-        let price = snapshot.tariff.price(target, &record.named(), clock::now())?;
-        Some(price.into_owned())
-    };
-    let price = record.target.as_ref().and_then(|target| price_of(record, target));
+pub(super) fn detours(app: &App, prices: &Prices, record: &mut Record) -> Option<Box<Detours>> {
+    let price = &prices.answer;
     let usual = record.tries.is_empty()
         && price.is_none()
         && record.purpose == Purpose::First
@@ -37,14 +71,15 @@ pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Recor
     let mut cost = None;
     let mut add = |one: u64| cost = Some(cost.unwrap_or(0u64).saturating_add(one));
     let fell = std::mem::take(&mut record.tries);
+    let known = prices.tries.iter().map(Option::as_deref).chain(std::iter::repeat(None));
     let tries: Vec<TriedCall> = fell
         .into_iter()
-        .map(|tried| {
+        .zip(known)
+        .map(|(tried, price)| {
             let usage = used(&tried, record.usage.as_ref());
             let target = tried.target.id.as_str();
             routing.call(target, tried.purpose, usage.as_ref());
-            let price = price_of(record, &tried.target);
-            let cost = price.as_ref().zip(usage.as_ref());
+            let cost = price.zip(usage.as_ref());
             let cost = cost.map(|(price, usage)| routing.cost(target, tried.purpose, price, usage));
             cost.into_iter().for_each(&mut add);
             TriedCall {
@@ -61,7 +96,7 @@ pub(super) fn detours(app: &App, snapshot: Option<&Snapshot>, record: &mut Recor
         if record.purpose != Purpose::First {
             routing.call(target.id.as_str(), record.purpose, record.usage.as_ref());
         }
-        if let (Some(price), Some(usage)) = (&price, &record.usage) {
+        if let (Some(price), Some(usage)) = (price, &record.usage) {
             add(routing.cost(target.id.as_str(), record.purpose, price, usage));
         }
     }

@@ -4,8 +4,8 @@
 //! the figures there. So it holds all it needs and nothing of the request.
 
 use super::super::super::App;
-use super::super::super::context::{Asked, RequestContext, Try};
-use super::account::used;
+use super::super::super::context::{Asked, Record, RequestContext, Try};
+use super::account::{Prices, used};
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::ledger::{Charge, Ledger, Row, RowId};
@@ -15,7 +15,6 @@ use crate::telemetry::{Meters, NONE, Outcome, Purpose};
 use crate::units::{Cost, Price, Usage};
 use crate::upstream::Target;
 use crate::wire::Operation;
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,8 @@ pub(super) struct Bill {
     meters: Arc<Meters>,
     tariff: Arc<Tariff>,
     row: Row,
+    /// The model as configured: for metrics, which never hold what a client wrote.
+    model: Option<Arc<str>>,
     /// Its calls that did not answer.
     calls: Vec<Call>,
     /// The one that did, or was to.
@@ -37,7 +38,7 @@ pub(super) struct Bill {
 /// One call to a target.
 struct Call {
     target: Arc<Target>,
-    price: Option<Price>,
+    price: Option<Arc<Price>>,
     purpose: &'static str,
     outcome: &'static str,
     took: Duration,
@@ -54,22 +55,24 @@ impl Call {
 }
 
 /// Draw up the bill; none where nothing is counted and nothing recorded.
-pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> Option<Bill> {
+pub(super) fn open(
+    app: &App,
+    ctx: &mut RequestContext,
+    snapshot: Option<&Snapshot>,
+    prices: &Prices,
+    duration: Duration,
+) -> Option<Bill> {
     let lease = ctx.lease.take();
     let ledger = app.ledger.load_full().filter(|_| is_recorded(ctx));
     if lease.is_none() && ledger.is_none() {
         return None;
     }
-    let snapshot = ctx.snapshot.clone()?;
+    let snapshot = snapshot?;
     let now_ms = clock::now_ms();
-    let named = ctx.record.named();
-    // As reserved: a price that changes meanwhile is for later requests.
-    let began_ms = now_ms.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or_default());
-    let began = i64::try_from(began_ms / 1000).unwrap_or(i64::MAX);
     let answer = ctx.record.usage;
-    let call = |target: &Arc<Target>, purpose: Purpose, outcome: &'static str| Call {
+    let call = |target: &Arc<Target>, price: &Option<Arc<Price>>, purpose: Purpose, outcome: &'static str| Call {
         target: Arc::clone(target),
-        price: snapshot.tariff.price(target, &named, began).map(Cow::into_owned),
+        price: price.clone(),
         purpose: purpose.as_str(),
         outcome,
         took: duration,
@@ -81,7 +84,11 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
         .record
         .tries
         .iter()
-        .map(|tried| fell(ctx, tried, call(&tried.target, tried.purpose, tried.outcome.as_str())))
+        .zip(prices.tries.iter().chain(std::iter::repeat(&None)))
+        .map(|(tried, price)| {
+            let call = call(&tried.target, price, tried.purpose, tried.outcome.as_str());
+            fell(ctx, tried, call)
+        })
         .collect();
     // The last target asked is among the calls that fell when nobody answered.
     let asked = ctx.record.answered || u32::try_from(calls.len()).unwrap_or(u32::MAX) < ctx.record.attempts;
@@ -90,9 +97,9 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
     let answered = record.target.as_ref().filter(|_| asked).map(|target| Call {
         usage: left_early(ctx, answer),
         estimated: answer.is_none(),
-        ..call(target, record.purpose, outcome)
+        ..call(target, &prices.answer, record.purpose, outcome)
     });
-    let row = row(ctx, &snapshot, now_ms, duration, outcome);
+    let row = row(ctx, snapshot, now_ms, duration, outcome);
     let lesson = match (&ctx.prompt, record.place, &ctx.record.model) {
         (Some(prompt), (model, _), Some(_)) => snapshot
             .models
@@ -106,6 +113,7 @@ pub(super) fn open(app: &App, ctx: &mut RequestContext, duration: Duration) -> O
         meters: Arc::clone(&app.meters),
         tariff: Arc::clone(&snapshot.tariff),
         row,
+        model: ctx.record.model.clone(),
         calls,
         answered,
         lesson,
@@ -154,7 +162,7 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
         metadata: ctx.metadata.clone(),
         request_id: ctx.id.as_str().into(),
         operation: record.asked.as_str(),
-        model: record.model.clone(),
+        model: model_name(record, outcome),
         target: record.target.as_ref().map(|target| target.id.shared()),
         provider: record.target.as_ref().map(|target| Arc::clone(&target.provider)),
         purpose: record.purpose.as_str(),
@@ -169,6 +177,18 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
         cost: None,
         billed: None,
         charges: Vec::new(),
+    }
+}
+
+/// Longest name of a model that a client may bring into the ledger, in bytes: as many as there are in one word of the store's.
+const LONGEST_MODEL: usize = 256;
+
+/// The public model. Of a pattern, the name that was asked for, since its price is that name's; only of a request that a provider
+/// answered, so that nobody fills the ledger with names that are none.
+fn model_name(record: &Record, outcome: &str) -> Option<Arc<str>> {
+    match &record.wild {
+        Some((asked, _)) if outcome == "ok" && asked.len() <= LONGEST_MODEL => Some(Arc::from(&**asked)),
+        _ => record.model.clone(),
     }
 }
 
@@ -270,13 +290,12 @@ impl Bill {
         }
         self.row.estimated = all.iter().any(|call| call.estimated && call.usage.is_some());
         self.row.usage = usage;
-        let model = self.row.model.as_deref().unwrap_or(NONE);
         let answered = self.row.outcome == "ok" && self.answered.is_some();
         if priced {
             self.row.cost = Some(cost);
             self.row.billed = Some(self.tariff.billed(cost.total()));
         } else if answered {
-            self.meters.accounts.unpriced(model);
+            self.meters.accounts.unpriced(self.model.as_deref().unwrap_or(NONE));
         }
         let Some(ledger) = self.ledger.take() else { return };
         // Of a request with one call the row of the request says all there is.

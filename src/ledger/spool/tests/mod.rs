@@ -59,7 +59,7 @@ impl Drop for Folder {
     }
 }
 
-fn row(number: u64) -> Box<Row> {
+pub(super) fn row(number: u64) -> Box<Row> {
     Box::new(Row {
         id: RowId(u128::from(number)),
         attempt: (number % 2) as u16,
