@@ -296,8 +296,8 @@ impl Price {
         }
     }
 
-    /// The most that a call of so many tokens can cost as standard, whatever their class: rounded up. Without web searches,
-    /// whose number nobody knows before.
+    /// The most that a call of so many tokens can cost as standard, whatever their class: rounded up. Without web searches
+    /// ([`Self::searches`]).
     pub fn at_most(&self, input: Tokens, output: Tokens) -> NanoUsd {
         self.at_most_as(ServiceTier::Standard, input, output)
     }
@@ -320,6 +320,12 @@ impl Price {
             })
             .max()
             .unwrap_or(0)
+    }
+
+    /// The most that so many web searches can cost.
+    pub fn searches(&self, number: u64) -> NanoUsd {
+        let all = self.tiers.iter().map(|(_, rates)| rates.search);
+        number.saturating_mul(all.fold(self.base.search, NanoUsd::max))
     }
 
     /// One figure to compare targets by: a thousand tokens in, of which none is cached, and a quarter of that out.

@@ -57,6 +57,11 @@ pub trait Tenancy: Send + Sync {
     /// Who a bearer token of an identity provider is, if it is an operator's. `None` also when it is none.
     async fn operator(&self, bearer: &str, now_s: i64) -> Option<Identity>;
 
+    /// What names of this kind begin with that identity providers give (`""`: any may be one).
+    fn claimed(&self, _: Kind) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Writes usage rows in a format; `None` when it is not built in.
     fn export(&self, format: Format) -> Option<Box<dyn RowWriter>>;
 }

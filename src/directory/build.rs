@@ -137,7 +137,8 @@ impl Builder {
             Ok(document) => (None, Some(document)),
             Err(fault) => (Some(fault), None),
         };
-        let node = self.node(item.kind, &name, document.as_ref(), &mut fault, shadowed);
+        let mut node = self.node(item.kind, &name, document.as_ref(), &mut fault, shadowed);
+        node.vouched = item.object.is_none() || matches!(item.kind, TenantKind::Organisation | TenantKind::Team);
         let tenant = self.place(item.kind, &name, document.as_ref(), &mut fault);
         let mut entry = Entry {
             kind: item.kind,

@@ -78,6 +78,11 @@ impl Directory {
         self.people.find(named, &self.tree)
     }
 
+    /// Whether somebody of this name is declared, or was made.
+    pub fn is_user(&self, name: &str) -> bool {
+        self.tree.users.contains_key(name)
+    }
+
     /// The principal of a key by its name, for client certificates that stand for one.
     pub fn key(&self, name: &str) -> Option<Arc<Principal>> {
         self.entry(TenantKind::Key, name)?.principal.clone()

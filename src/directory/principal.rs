@@ -33,16 +33,20 @@ pub struct Principal {
     pub tenant: Arc<ledger::Tenant>,
     /// Tags of all its blocks; sorted, none twice.
     pub tags: Arc<[Arc<str>]>,
+    /// Those that no operator of a team can have set: of blocks in the file, and of organisations and teams. What rules see.
+    pub vouched_tags: Arc<[Arc<str>]>,
     /// What all of its blocks allow in common.
     pub access: Access,
     /// Its blocks with limits or budgets, outermost first.
     pub scopes: Arc<[Arc<ScopeBlock>]>,
     /// Parameters that a request gets if it does not set them; of several blocks the narrowest won.
     pub defaults: Arc<BTreeMap<String, Value>>,
-    /// Names and values; of several blocks the narrowest won.
+    /// Names and values that no operator of a team can have set; of several blocks the narrowest won.
     pub metadata: Arc<BTreeMap<String, String>>,
     /// What its blocks say of the cache; of several the narrowest won, member by member. None: nothing.
     pub cache: Option<Arc<CachePolicy>>,
+    /// Those of projects, users and keys in the store, which an operator of their team may have set.
+    pub team_metadata: Arc<BTreeMap<String, String>>,
     /// Where its key is kept; none: it has no key.
     pub origin: Option<Origin>,
     /// When the first of its blocks expires, in seconds since 1970. [`Access::check`] refuses from then on.

@@ -75,6 +75,47 @@ fn fault(directory: &Directory, kind: TenantKind, name: &str) -> Option<String> 
     directory.entry(kind, name).unwrap().fault.as_deref().map(str::to_owned)
 }
 
+#[test]
+fn what_a_team_admin_may_have_written_takes_the_place_of_nothing() {
+    let config = config(
+        "teams: { search: { tags: [silver], metadata: { plan: free } } }\nkeys: { filed: { hash: HASH, team: search, metadata: { plan: gold } } }"
+            .replace("HASH", &digest("filed").to_hex())
+            .as_str(),
+    );
+    let stored = json!({"team": "search", "tags": ["gold"], "metadata": {"plan": "gold", "job": "batch"}});
+    let directory = build(
+        &config,
+        &[
+            key("made", stored),
+            object(Kind::Team, "other", json!({"tags": ["bronze"]})),
+        ],
+    );
+    let made = directory.key("made").unwrap();
+    let words = |tags: &[Arc<str>]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (words(&made.tags), words(&made.vouched_tags)),
+        (vec!["gold".to_owned(), "silver".to_owned()], vec!["silver".to_owned()])
+    );
+    assert_eq!((&*made.metadata["plan"], made.metadata.len()), ("free", 1));
+    assert_eq!(
+        (&*made.team_metadata["plan"], &*made.team_metadata["job"]),
+        ("gold", "batch")
+    );
+    let filed = directory.key("filed").unwrap();
+    assert_eq!((&*filed.metadata["plan"], filed.team_metadata.len()), ("gold", 0));
+    let named = Named {
+        team: Some("other"),
+        user: Some("x"),
+        ..Named::default()
+    };
+    let person = directory.person(&named).unwrap();
+    assert_eq!(
+        words(&person.vouched_tags),
+        ["bronze"],
+        "only owners and admins make teams"
+    );
+}
+
 fn acme() -> String {
     format!(
         "organisations: {{ acme: {{ models: [\"m\", \"x-*\"], tags: [o], metadata: {{ a: org, b: org }}, budgets: [ {{ usd: \"10\" }} ] }} }}\n\

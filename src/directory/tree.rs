@@ -25,6 +25,8 @@ pub(super) struct Node {
     pub(super) scope: Option<Arc<ScopeBlock>>,
     pub(super) tags: Vec<Arc<str>>,
     pub(super) metadata: BTreeMap<String, String>,
+    /// Only an operator of all can have written it; not one of a team.
+    pub(super) vouched: bool,
     pub(super) defaults: BTreeMap<String, Value>,
     pub(super) cache: Option<Arc<CachePolicy>>,
     /// The outer tenants it names.
@@ -63,11 +65,13 @@ pub(super) struct Found<'a> {
 #[derive(Debug)]
 pub(super) struct Stem {
     tags: Arc<[Arc<str>]>,
+    vouched_tags: Arc<[Arc<str>]>,
     access: Access,
     scopes: Arc<[Arc<ScopeBlock>]>,
     defaults: Arc<BTreeMap<String, Value>>,
     metadata: Arc<BTreeMap<String, String>>,
     cache: Option<Arc<CachePolicy>>,
+    team_metadata: Arc<BTreeMap<String, String>>,
 }
 
 impl Tree {
@@ -191,13 +195,16 @@ impl Found<'_> {
 
 impl Default for Stem {
     fn default() -> Self {
+        let none: Arc<[Arc<str>]> = Arc::from([]);
         Self {
-            tags: Arc::from([]),
+            tags: none.clone(),
+            vouched_tags: none,
             access: Access::default(),
             scopes: Arc::from([]),
             defaults: Arc::default(),
             metadata: Arc::default(),
             cache: None,
+            team_metadata: Arc::default(),
         }
     }
 }
@@ -206,10 +213,14 @@ impl Stem {
     /// Add a narrower block. What it adds nothing to stays shared.
     fn grow(&mut self, node: &Node) {
         if !node.tags.is_empty() {
-            let mut tags: Vec<Arc<str>> = self.tags.iter().chain(&node.tags).cloned().collect();
-            tags.sort_unstable();
-            tags.dedup();
-            self.tags = tags.into();
+            // Shared where all are vouched for, as most are.
+            let all = Arc::ptr_eq(&self.tags, &self.vouched_tags) && node.vouched;
+            add_tags(&mut self.tags, &node.tags);
+            if all {
+                self.vouched_tags = self.tags.clone();
+            } else if node.vouched {
+                add_tags(&mut self.vouched_tags, &node.tags);
+            }
         }
         if let Some(block) = &node.block {
             self.access = self.access.and(block.clone());
@@ -218,23 +229,30 @@ impl Stem {
             self.scopes = self.scopes.iter().chain([scope]).cloned().collect();
         }
         merge(&mut self.defaults, &node.defaults);
-        merge(&mut self.metadata, &node.metadata);
         match (&mut self.cache, &node.cache) {
             (Some(outer), Some(own)) => Arc::make_mut(outer).overlay(own),
             (outer @ None, Some(own)) => *outer = Some(own.clone()),
             (_, None) => {}
         }
+        let metadata = if node.vouched {
+            &mut self.metadata
+        } else {
+            &mut self.team_metadata
+        };
+        merge(metadata, &node.metadata);
     }
 
     /// The caller with these outer blocks and, if it is a key, its own.
     pub(super) fn principal(&self, tenant: ledger::Tenant, own: Option<(&Node, Origin)>) -> Principal {
         let mut grown = Self {
             tags: self.tags.clone(),
+            vouched_tags: self.vouched_tags.clone(),
             access: self.access.clone(),
             scopes: self.scopes.clone(),
             defaults: self.defaults.clone(),
             metadata: self.metadata.clone(),
             cache: self.cache.clone(),
+            team_metadata: self.team_metadata.clone(),
         };
         if let Some((node, _)) = own {
             grown.grow(node);
@@ -242,15 +260,24 @@ impl Stem {
         Principal {
             tenant: Arc::new(tenant),
             tags: grown.tags,
+            vouched_tags: grown.vouched_tags,
             until: grown.access.until(),
             access: grown.access,
             scopes: grown.scopes,
             defaults: grown.defaults,
             metadata: grown.metadata,
             cache: grown.cache,
+            team_metadata: grown.team_metadata,
             origin: own.map(|(_, origin)| origin),
         }
     }
+}
+
+fn add_tags(mine: &mut Arc<[Arc<str>]>, more: &[Arc<str>]) {
+    let mut tags: Vec<Arc<str>> = mine.iter().chain(more).cloned().collect();
+    tags.sort_unstable();
+    tags.dedup();
+    *mine = tags.into();
 }
 
 fn merge<V: Clone>(mine: &mut Arc<BTreeMap<String, V>>, more: &BTreeMap<String, V>) {

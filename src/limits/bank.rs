@@ -8,8 +8,9 @@ use super::alerts::{Alert, Alerts};
 use super::count::{Count, State};
 use super::demand::Demand;
 use super::exchange::Exchange;
-use super::fleet::{Fleet, Reach};
+use super::fleet::Fleet;
 use super::lease::{Hold, Lease, Refusal};
+use super::outage::Reach;
 use super::rule::Rule;
 use dashmap::DashMap;
 use std::collections::HashMap;
@@ -197,7 +198,7 @@ impl Bank {
         if let Some((_, refusal)) = refused {
             return Err(refusal);
         }
-        let asks = short && matches!(reach, Some(Reach::Up));
+        let asks = short && matches!(reach, Some(Reach::Up | Reach::Settling(_)));
         for (state, count, need, _) in &mut locked {
             let missing = need.saturating_sub(state.room());
             if missing > 0 && !asks {
@@ -380,18 +381,21 @@ fn shorten(value: &str) -> String {
 
 impl State {
     /// Why there is no room for what is missing; none: there may be, or the rule lets it pass.
-    fn refuses(&self, count: &Count, need: u64, missing: u64, reach: Option<Reach>) -> Option<Refusal> {
+    fn refuses(&mut self, count: &Count, need: u64, missing: u64, reach: Option<Reach>) -> Option<Refusal> {
         match reach {
             _ if need > self.rule.amount => {}
             None => {}
-            Some(Reach::Up) => {
+            Some(Reach::Settling(outage)) if !self.asks_settling(need, missing, outage) => {
+                return Some(self.refusal(count, need, None, true));
+            }
+            Some(Reach::Up | Reach::Settling(_)) => {
                 let (until, left) = self.flow.dry;
                 if self.clock_ms >= until || missing <= left {
                     return None;
                 }
             }
-            Some(Reach::Down(instances)) => {
-                if self.passes_outage(need, missing, instances) {
+            Some(Reach::No(outage)) => {
+                if self.passes_outage(need, missing, outage) {
                     return None;
                 }
                 return Some(self.refusal(count, need, None, true));

@@ -7,7 +7,8 @@ use super::alerts::{Alert, AlertKind, Alerts};
 use super::book::Book;
 use super::calendar;
 use super::lease::Standing;
-use super::rule::{Measure, OnOutage, Rule, Window};
+use super::outage::Alone;
+use super::rule::{Measure, Rule, Window};
 use super::slots::Slots;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,8 @@ pub(super) struct Flow {
     pub(super) epoch: u64,
     /// Tell what is known, though nothing changed.
     pub(super) retell: bool,
+    /// What was granted in the outage that is or was last.
+    pub(super) alone: Option<Alone>,
 }
 
 impl Count {
@@ -172,7 +175,7 @@ impl State {
             self.past.push(over);
         }
         self.raised = 0;
-        self.flow.dry = (0, 0);
+        (self.flow.dry, self.flow.alone) = ((0, 0), None);
     }
 
     /// Where a reservation of this moment belongs.
@@ -250,33 +253,6 @@ impl State {
         }
     }
 
-    /// Whether the rule lets `need` pass while the exchange cannot be asked, `missing` of it not at hand.
-    pub(super) fn passes_outage(&self, need: u64, missing: u64, instances: usize) -> bool {
-        let share = |amount: u64| amount / u64::try_from(instances.max(1)).unwrap_or(u64::MAX);
-        match self.rule.on_outage {
-            OnOutage::FailOpen => true,
-            OnOutage::FailClosed => false,
-            OnOutage::Share => {
-                let left = share(self.rule.amount.saturating_sub(self.book.fleet));
-                let of_what_was_left = self.book.owed.saturating_add(missing) <= left;
-                match (&self.slots, self.rule.measure) {
-                    (Some(slots), _) => {
-                        slots.total().saturating_add(need) <= share(self.rule.amount)
-                            && (of_what_was_left || !self.is_recent())
-                    }
-                    (None, Measure::Concurrent) => self.book.held.saturating_add(need) <= share(self.rule.amount),
-                    (None, _) => of_what_was_left,
-                }
-            }
-        }
-    }
-
-    /// Whether what the exchange said last still says something.
-    fn is_recent(&self) -> bool {
-        let age = Duration::from_millis(self.clock_ms.saturating_sub(self.book.heard_ms));
-        self.rule.stretch().is_none_or(|stretch| age < stretch)
-    }
-
     /// What is known to be used by all, for an exchange that has forgotten; 0 once it has answered, for figures get old and may
     /// be larger than what is true by then.
     pub(super) fn known(&self, book: &Book) -> u64 {
@@ -340,6 +316,11 @@ impl State {
         self.slots
             .as_ref()
             .map_or(at_most, |slots| slots.left_ms(self.clock_ms).min(at_most))
+    }
+
+    /// What its slots hold, if it slides.
+    pub(super) fn slots_total(&self) -> Option<u64> {
+        self.slots.as_ref().map(|slots| slots.total())
     }
 
     /// Whether it slides.

@@ -45,6 +45,8 @@ pub struct Prompt {
     pub tools: bool,
     /// Pictures, sounds, files, inline or by address.
     pub media: u64,
+    /// Documents or files by id or address are among them: how long they are, nobody here can know.
+    pub by_reference: bool,
 }
 
 /// What was learned of one model. Lock-free; a lost update is one lesson less.
@@ -215,7 +217,7 @@ mod tests {
             for (text_bytes, media, input) in lessons {
                 ratio.learn(&Prompt { text_bytes, media: media % 3, ..Prompt::default() }, input);
             }
-            let prompt = Prompt { text_bytes, messages, media, tools: false };
+            let prompt = Prompt { text_bytes, messages, media, ..Prompt::default() };
             proptest::prop_assert!(ratio.likely(&prompt) <= ratio.safe(&prompt));
             proptest::prop_assert!(ratio.likely(&prompt) >= text_bytes / 16);
             proptest::prop_assert!(ratio.safe(&prompt) >= text_bytes);

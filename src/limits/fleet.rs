@@ -13,6 +13,7 @@ use super::book::Book;
 use super::count::{Count, State};
 use super::exchange::{Ask, Exchange, Given, Report, Shape, Taken};
 use super::lease::{Lease, Refusal};
+use super::outage::{Absence, Away, Reach};
 use super::rule::{Measure, Window};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,18 +37,11 @@ pub(super) struct Fleet {
     /// The memory of the exchange that all counts are in.
     epoch: AtomicU64,
     tell_until_ms: AtomicU64,
+    away: Away,
     /// Counts that were touched since the last tick.
     queue: Mutex<Vec<Arc<Count>>>,
     /// The report that did not arrive yet. One tick at a time.
     unsent: tokio::sync::Mutex<Option<Batch>>,
-}
-
-/// Whether the exchange can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    Up,
-    /// No; so many instances there were.
-    Down(usize),
 }
 
 /// A count that is running low.
@@ -68,6 +62,7 @@ impl Fleet {
             epoch: AtomicU64::new(exchange.epoch()),
             exchange,
             tell_until_ms: AtomicU64::new(0),
+            away: Away::default(),
             queue: Mutex::default(),
             unsent: tokio::sync::Mutex::default(),
         }
@@ -85,9 +80,22 @@ impl Fleet {
 
     pub(super) fn reach(&self, now_ms: u64) -> Reach {
         if self.exchange.available() && self.exchange.epoch() == self.epoch() && !self.is_telling(now_ms) {
-            Reach::Up
-        } else {
-            Reach::Down(self.exchange.instances())
+            let settling = self.away.settling(now_ms).map(|since_ms| self.named(since_ms));
+            return settling.map_or(Reach::Up, Reach::Settling);
+        }
+        Reach::No(self.outage(now_ms))
+    }
+
+    pub(super) fn outage(&self, now_ms: u64) -> Absence {
+        // Whoever never had anything from it knows of no others, and nothing has to settle.
+        let known = self.epoch() != NO_EPOCH;
+        self.named(if known { self.away.note(now_ms) } else { 0 })
+    }
+
+    fn named(&self, since_ms: u64) -> Absence {
+        Absence {
+            since_ms,
+            instances: self.exchange.instances(),
         }
     }
 }
@@ -132,6 +140,8 @@ impl Bank {
 
     async fn exchange(&self, fleet: &Fleet, unsent: &mut Option<Batch>, now_ms: u64, closing: bool) {
         self.heed(fleet, unsent, now_ms);
+        // Noticed also where no request comes.
+        let reach = fleet.reach(now_ms);
         if !fleet.exchange.available() {
             return;
         }
@@ -139,7 +149,7 @@ impl Bank {
             return;
         }
         let queue = std::mem::take(&mut *fleet.queue.lock().unwrap_or_else(PoisonError::into_inner));
-        let (telling, asks_too) = (fleet.is_telling(now_ms), fleet.reach(now_ms) == Reach::Up && !closing);
+        let (telling, asks_too) = (fleet.is_telling(now_ms), reach == Reach::Up && !closing);
         let mut low: Vec<Low> = Vec::new();
         let mut batch = Batch::new();
         let mut queue = queue.into_iter();
@@ -294,11 +304,12 @@ impl Lease {
         let Some(fleet) = &bank.fleet else {
             return Ok(self);
         };
+        let reach = fleet.reach(self.now_ms);
         let mut asks = Vec::new();
         let mut of = Vec::new();
         for (at, hold) in self.holds.iter().enumerate().filter(|(_, hold)| hold.held < hold.need) {
-            let mut state = hold.count.lock();
-            asks.extend(state.ask(&hold.count, hold.mark, hold.need - hold.held));
+            let need = (hold.need - hold.held, reach == Reach::Up);
+            asks.extend(hold.count.lock().ask(&hold.count, hold.mark, need));
             of.push(at);
         }
         let epoch = fleet.epoch();
@@ -329,32 +340,12 @@ impl Lease {
             }
             Err(_) => {}
         }
-        self.cover(fleet.exchange.instances())?;
+        self.cover(fleet)?;
         for hold in &self.holds {
             let state = hold.count.lock();
             self.standings.note(state.rule.measure, || state.standing());
         }
         Ok(self)
-    }
-
-    /// What is still missing, the exchange did not answer for: the rules say what becomes of it.
-    fn cover(&mut self, instances: usize) -> Result<(), Refusal> {
-        for hold in self.holds.iter_mut().filter(|hold| hold.held < hold.need) {
-            let mut state = hold.count.lock();
-            let missing = hold.need - hold.held;
-            // It may have become free while the exchange was asked.
-            let free = state.book_of(hold.mark).map_or(0, |book| book.free());
-            let beyond = missing.saturating_sub(free);
-            if beyond > 0 && !state.passes_outage(hold.need - hold.held, beyond, instances) {
-                return Err(state.refusal(&hold.count, hold.need, None, true));
-            }
-            if let Some(book) = state.book_of(hold.mark) {
-                book.grant_self(beyond);
-            }
-            state.hold(Some(hold.mark), missing);
-            hold.held = hold.need;
-        }
-        Ok(())
     }
 }
 
@@ -371,8 +362,12 @@ impl State {
     }
 
     /// A question for room in the window of a mark.
-    fn ask(&mut self, count: &Count, mark: i64, need: u64) -> Option<Ask> {
-        let ahead = if mark == self.mark() { self.wanted(1_000) } else { 0 };
+    fn ask(&mut self, count: &Count, mark: i64, (need, ahead): (u64, bool)) -> Option<Ask> {
+        let ahead = if ahead && mark == self.mark() {
+            self.wanted(1_000)
+        } else {
+            0
+        };
         let book = self.book_of(mark)?.clone();
         Some(Ask {
             count: Arc::clone(&count.id),
@@ -391,7 +386,7 @@ impl State {
             return None;
         }
         let mark = self.mark();
-        let ask = self.ask(count, mark, 0)?;
+        let ask = self.ask(count, mark, (0, false))?;
         let ahead = wanted - free;
         Some((Ask { ahead, ..ask }, mark))
     }
@@ -418,6 +413,7 @@ impl State {
         let held = needed.min(given.amount);
         self.flow.drawn = self.flow.drawn.saturating_add(held);
         self.flow.used_ms = clock_ms;
+        self.granted_alone(held);
         self.hold(Some(mark), held);
         if stale {
             self.book.expire();
@@ -433,6 +429,9 @@ impl State {
         self.flow.epoch = epoch;
         self.flow.retell = true;
         self.flow.dry = (0, 0);
+        // What was under way as owed is owed again.
+        let again = self.book.telling.map_or(0, |told| told.owed);
+        self.forgo_alone(again);
         let returns = self.rule.measure == Measure::Concurrent;
         self.book.forgotten(returns);
         for book in &mut self.past {
@@ -476,6 +475,7 @@ impl State {
                 continue;
             };
             let book = book.clone();
+            self.granted_alone(told.owed);
             reports.push((
                 start,
                 Report {

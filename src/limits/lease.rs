@@ -21,6 +21,8 @@ pub struct Lease {
     pub(super) holds: Vec<Hold>,
     pub(super) standings: Standings,
     pub(super) now_ms: u64,
+    /// Room that was taken later, for another call of the same request.
+    more: Vec<Hold>,
     sent: bool,
 }
 
@@ -98,6 +100,7 @@ impl Lease {
             holds: Vec::new(),
             standings: Standings::default(),
             now_ms,
+            more: Vec::new(),
             sent: false,
         }
     }
@@ -110,6 +113,12 @@ impl Lease {
     /// Whether no rule applies.
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty()
+    }
+
+    /// Room for another call of the same request is settled with it, in the window in which the first was reserved.
+    pub fn add(&mut self, mut other: Self) {
+        self.more.append(&mut other.holds);
+        self.more.append(&mut other.more);
     }
 
     /// It got as far as a provider: from now on the request counts, also if the lease is dropped.
@@ -140,6 +149,8 @@ impl Lease {
     pub fn settle(mut self, parts: &[Spent<'_>], now_ms: u64) -> Vec<Charged> {
         let mut charged = Vec::new();
         let sent = std::mem::take(&mut self.sent) && parts.is_empty();
+        let more = std::mem::take(&mut self.more);
+        let mut met = Vec::new();
         for hold in std::mem::take(&mut self.holds) {
             let mut state = hold.count.lock();
             state.advance(now_ms);
@@ -154,6 +165,13 @@ impl Lease {
                 Measure::OutputTokens => sum(|part| part.output),
                 Measure::NanoUsd => sum(|part| part.nano),
             };
+            if !more.is_empty() {
+                met.push(hold.count.serial);
+            }
+            // What was held beside returns in the same moment, so that nobody takes it before this is charged.
+            for other in more.iter().filter(|other| Arc::ptr_eq(&other.count, &hold.count)) {
+                state.release(other.mark, other.held, 0);
+            }
             state.release(hold.mark, hold.held, used);
             state.alert(&hold.count, &self.bank.alerts);
             drop(state);
@@ -166,12 +184,22 @@ impl Lease {
                 });
             }
         }
+        // Of counts that the first call did not meet.
+        self.more = more;
+        self.more.retain(|other| !met.contains(&other.count.serial));
         charged
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        for hold in std::mem::take(&mut self.more) {
+            let mut state = hold.count.lock();
+            state.advance(self.now_ms);
+            state.release(hold.mark, hold.held, 0);
+            drop(state);
+            self.bank.touch(&hold.count);
+        }
         for hold in std::mem::take(&mut self.holds) {
             let mut state = hold.count.lock();
             state.advance(self.now_ms);

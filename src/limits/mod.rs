@@ -19,6 +19,7 @@ mod estimate;
 mod exchange;
 mod fleet;
 mod lease;
+mod outage;
 mod rule;
 mod shown;
 mod slots;

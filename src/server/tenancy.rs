@@ -148,11 +148,24 @@ impl Tenancy for Tenants {
         };
         Some(Identity {
             // Users are unique within their issuer only; no declared operator has a `/` in its name.
-            name: format!("{}/{}", identity.issuer, identity.user),
+            name: format!("{}/{}", identity.issuer, identity.subject),
             role,
             team: identity.team.clone(),
             via: "oidc",
         })
+    }
+
+    fn claimed(&self, kind: Kind) -> Vec<String> {
+        let config = self.config.load();
+        let all = config.auth.jwt.values();
+        match kind {
+            Kind::User => all.map(|jwt| jwt.user_prefix().to_owned()).collect(),
+            Kind::Project => {
+                let read = all.filter(|jwt| jwt.claims.project.is_some());
+                read.map(|jwt| jwt.tenants_prefix().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn export(&self, format: Format) -> Option<Box<dyn RowWriter>> {

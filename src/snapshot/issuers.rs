@@ -4,7 +4,9 @@
 //! first token needs them.
 
 use crate::auth::certificate::{CertificateKeys, NameKind};
-use crate::auth::jwt::{ClaimPath, Issuers, KeySource, LARGEST_DOCUMENT, MOST_KEPT, Meaning, ROLES, Reading, Terms};
+use crate::auth::jwt::{
+    ClaimPath, Issuers, KeySource, LARGEST_DOCUMENT, MOST_KEPT, Meaning, Namespace, ROLES, Reading, Terms,
+};
 use crate::auth::pattern::Pattern;
 use crate::config::{self, CertificateName, ClaimRule, Config, Jwt};
 use crate::upstream::{SideCalls, Transport};
@@ -91,11 +93,11 @@ fn read(name: &str, jwt: &Jwt, config: &Config, transport: &Arc<Transport>) -> R
         algorithms: jwt.algorithms.clone(),
         leeway: seconds(jwt.leeway, LEEWAY),
         keys_valid: seconds(jwt.keys_valid, KEYS_VALID),
-        reading: reading(jwt)?,
+        reading: reading(jwt, config)?,
     })
 }
 
-fn reading(jwt: &Jwt) -> Result<Reading, String> {
+fn reading(jwt: &Jwt, config: &Config) -> Result<Reading, String> {
     let claims = &jwt.claims;
     let path = |written: &Option<String>| written.as_deref().map(ClaimPath::parse).transpose();
     if claims.keep.len() > MOST_KEPT {
@@ -115,7 +117,21 @@ fn reading(jwt: &Jwt) -> Result<Reading, String> {
         map: map?,
         require: require?,
         default_team: jwt.team.clone(),
+        space: space(jwt, config),
+        require_tenant: jwt.require_tenant.unwrap_or(true),
     })
+}
+
+fn space(jwt: &Jwt, config: &Config) -> Namespace {
+    let own = [jwt.user_prefix(), jwt.tenants_prefix()];
+    let all = config.auth.jwt.values();
+    let others = all.flat_map(|other| [other.user_prefix(), other.tenants_prefix()]);
+    let others = others.filter(|other| !other.is_empty() && !own.contains(other));
+    Namespace {
+        users: jwt.user_prefix().to_owned(),
+        tenants: jwt.tenants_prefix().to_owned(),
+        others: others.map(str::to_owned).collect(),
+    }
 }
 
 fn meaning(rule: &ClaimRule) -> Result<Meaning, String> {

@@ -72,6 +72,8 @@ pub struct Caller<'a> {
     pub tags: &'a [Arc<str>],
     /// What its tenants are configured with; counts before what the request says of itself.
     pub metadata: Option<&'a BTreeMap<String, String>>,
+    /// The same, as operators of a team may have written it; counts after what others configured.
+    pub team_metadata: Option<&'a BTreeMap<String, String>>,
     /// Claims of its token.
     pub claims: Option<&'a BTreeMap<String, Json>>,
 }
@@ -264,7 +266,7 @@ fn with_facts<T>(asked: Asked<'_>, uses: Uses, kept: &mut Option<Seen>, work: im
         Json::Null
     };
     let metadata = Metadata {
-        tenant: asked.caller.metadata,
+        tenant: [asked.caller.metadata, asked.caller.team_metadata],
         request: metadata,
     };
     let claims = Claims::of(asked.caller.claims.filter(|_| uses.claims));
@@ -309,7 +311,8 @@ impl Lookup for Headers<'_> {
 
 /// What the tenants are configured with, and `x-cirque-metadata`: a flat JSON object. What is nested is not there.
 struct Metadata<'a> {
-    tenant: Option<&'a BTreeMap<String, String>>,
+    /// Those that count first before the others.
+    tenant: [Option<&'a BTreeMap<String, String>>; 2],
     request: Json,
 }
 
@@ -324,7 +327,8 @@ impl Metadata<'_> {
 
 impl Lookup for Metadata<'_> {
     fn value(&self, name: &str) -> Option<Value<'_>> {
-        if let Some(text) = self.tenant.and_then(|tenant| tenant.get(name)) {
+        let mut tenant = self.tenant.iter().flatten();
+        if let Some(text) = tenant.find_map(|tenant| tenant.get(name)) {
             return Some(Value::Str(text));
         }
         scalar(self.request.get(name)?)

@@ -5,7 +5,7 @@
 
 use crate::config;
 use crate::prices::{Entry, Prices, Table, billed};
-use crate::units::{NanoUsd, Price};
+use crate::units::{NanoUsd, Price, Tokens};
 use crate::upstream::Target;
 use dashmap::DashMap;
 use std::borrow::Cow;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 
 /// Names that are kept of those that clients put in place of a `*`.
 const MOST_NAMES: usize = 1024;
+
+/// Web searches assumed of a request that does not say.
+const ASSUMED_SEARCHES: u64 = 10;
 
 /// How a client named a model.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,6 +33,7 @@ pub struct Tariff {
     /// In hundredths of a percent.
     margin: u32,
     refuse_unpriced: bool,
+    assumed_searches: u64,
     /// By vendor and upstream model.
     wild: DashMap<(&'static str, Box<str>), Option<Arc<Prices>>>,
 }
@@ -41,6 +45,7 @@ impl Tariff {
             table,
             margin: prices.margin.map_or(0, config::Percent::basis_points),
             refuse_unpriced: prices.unknown == config::Unpriced::Refuse,
+            assumed_searches: prices.assumed_web_searches.unwrap_or(ASSUMED_SEARCHES),
             wild: DashMap::new(),
         }
     }
@@ -69,6 +74,20 @@ impl Tariff {
         }
         let name = target.model.resolve(named.asked, named.matched);
         self.wild(target.vendor, &name, now, |entry| Cow::Owned(entry.price.clone()))
+    }
+
+    /// Tokens of the context window of the model that would answer, where its price entry says.
+    pub fn context(&self, target: &Target, named: &Named<'_>, now: i64) -> Option<Tokens> {
+        if !target.model.is_the_clients() {
+            return target.listed.as_ref()?.at(now)?.facts.context;
+        }
+        let name = target.model.resolve(named.asked, named.matched);
+        self.wild(target.vendor, &name, now, |entry| entry.facts.context)?
+    }
+
+    /// Web searches that a request is assumed to make at most which does not say how many.
+    pub fn assumed_searches(&self) -> u64 {
+        self.assumed_searches
     }
 
     fn wild<T>(&self, vendor: &'static str, name: &str, now: i64, read: impl FnOnce(&Entry) -> T) -> Option<T> {

@@ -8,8 +8,10 @@
 //! Anthropic API reference, messages/create; all read 2026-11.
 
 mod bounds;
+mod unseen;
 
 pub use bounds::Bounds;
+pub use unseen::{Searches, Unseen};
 
 use super::Dialect;
 use super::json::{self, JsonError, Kind, Member, Scan, Span};
@@ -264,6 +266,7 @@ impl EnvelopeReader {
             }
         }
         let bounds = &mut self.bounds;
+        bounds.beyond.member(member);
         let (name, slot) = match () {
             () if member.is("max_tokens") => ("max_tokens", &mut bounds.max_tokens),
             () if member.is("max_completion_tokens") => ("max_completion_tokens", &mut bounds.max_output),

@@ -25,6 +25,6 @@ pub mod sse;
 pub mod usage;
 
 pub use beginning::Beginning;
-pub use call::{Call, Envelope, Given, Operation, Reading};
+pub use call::{Call, Envelope, Given, Operation, Reading, Searches, Unseen};
 pub use dialect::Dialect;
 pub use endpoint::Endpoint;

@@ -184,6 +184,21 @@ async fn get(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
 async fn create(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
     let Create { name, settings } = body::<Create<Value>>(&asked)?;
     settings::check_name(kind, &name)?;
+    if asked.only_team().is_some()
+        && asked
+            .api
+            .tenancy
+            .claimed(kind)
+            .iter()
+            .any(|begins| name.starts_with(&**begins))
+    {
+        // Whoever has the name, the tokens of that name would be of: of this team, with its limits.
+        let message = format!(
+            "names of {}s come from an identity provider here: an owner or admin has to make it, or the file",
+            word(kind)
+        );
+        return Err(Failure::new(StatusCode::FORBIDDEN, "claimed_name", message));
+    }
     asked.api.store()?;
     let _one_at_a_time = asked.api.changing.lock().await;
     let view = asked.api.view().await?;

@@ -109,6 +109,8 @@ mod tests {
         Arc::new(Identity {
             issuer: "i".into(),
             user: user.to_owned(),
+            subject: user.to_owned(),
+            needs_tenant: false,
             organisation: None,
             team: None,
             project: None,

@@ -26,8 +26,12 @@ const MOST_TEXT: usize = 8 * 1024;
 pub struct Identity {
     /// Name of the issuer in the configuration.
     pub issuer: Arc<str>,
-    /// The user; unique within the issuer only.
+    /// The user, with the issuer's prefix.
     pub user: String,
+    /// What the issuer calls the user; unique within the issuer only.
+    pub subject: String,
+    /// Whoever names no tenant that is known here is refused.
+    pub needs_tenant: bool,
     /// The organisation, by name.
     pub organisation: Option<String>,
     /// The team, by name.
@@ -130,6 +134,31 @@ pub struct Reading {
     pub require: Vec<(ClaimPath, String)>,
     /// Team of tokens that name no tenant.
     pub default_team: Option<String>,
+    /// Whose names are whose.
+    pub space: Namespace,
+    /// Tokens that name no tenant are refused.
+    pub require_tenant: bool,
+}
+
+/// What the names of an issuer begin with, and those of the others.
+#[derive(Debug, Clone, Default)]
+pub struct Namespace {
+    /// Of users.
+    pub users: String,
+    /// Of tenants that claims name.
+    pub tenants: String,
+    /// What names of other issuers begin with.
+    pub others: Vec<String>,
+}
+
+impl Namespace {
+    /// The name here of what the issuer calls so; none: it would be another issuer's. Of two prefixes of which one begins with the
+    /// other, a name belongs to the longer one.
+    fn place(&self, prefix: &str, name: &str) -> Option<String> {
+        let full = format!("{prefix}{name}");
+        let foreign = |other: &String| other.len() > prefix.len() && full.starts_with(other.as_str());
+        (!self.others.iter().any(foreign)).then_some(full)
+    }
 }
 
 impl Reading {
@@ -153,7 +182,13 @@ impl Reading {
         claims: &Map<String, Value>,
         expires: i64,
     ) -> Result<Identity, JwtError> {
-        let user = name(&self.user, claims)?.ok_or_else(|| JwtError::MissingClaim(Arc::clone(&self.user.written)))?;
+        let subject =
+            name(&self.user, claims)?.ok_or_else(|| JwtError::MissingClaim(Arc::clone(&self.user.written)))?;
+        let placed = |path: &ClaimPath, prefix: &str, name: &str| {
+            let placed = self.space.place(prefix, name);
+            placed.ok_or_else(|| JwtError::ClaimValue(Arc::clone(&path.written)))
+        };
+        let user = placed(&self.user, &self.space.users, &subject)?;
         let fitting = || {
             let fits = |rule: &&Meaning| {
                 let value = rule.claim.of(claims);
@@ -164,7 +199,10 @@ impl Reading {
         let meant = fitting().find(|rule| rule.organisation.is_some() || rule.team.is_some() || rule.project.is_some());
         let tenant = |meant: Option<&String>, path: &Option<ClaimPath>| match (meant, path) {
             (Some(meant), _) => Ok(Some(meant.clone())),
-            (None, Some(path)) => name(path, claims),
+            (None, Some(path)) => {
+                let name = name(path, claims)?;
+                name.map(|name| placed(path, &self.space.tenants, &name)).transpose()
+            }
             (None, None) => Ok(None),
         };
         let organisation = tenant(meant.and_then(|rule| rule.organisation.as_ref()), &self.organisation)?;
@@ -180,6 +218,8 @@ impl Reading {
         Ok(Identity {
             issuer: Arc::clone(issuer),
             user,
+            subject,
+            needs_tenant: self.require_tenant,
             organisation,
             team,
             project,
@@ -269,7 +309,39 @@ mod tests {
             map: Vec::new(),
             require: Vec::new(),
             default_team: None,
+            space: Namespace::default(),
+            require_tenant: true,
         }
+    }
+
+    #[test]
+    fn names_carry_what_the_issuer_is_told_apart_by() {
+        let mut reading = Reading {
+            team: Some(path("group")),
+            map: vec![team("role", "boss", "head")],
+            space: Namespace {
+                users: "okta/".to_owned(),
+                tenants: "okta/".to_owned(),
+                others: vec!["entra/".to_owned(), "okta/sub/".to_owned()],
+            },
+            ..reading()
+        };
+        let ann = read(&reading, json!({"sub": "ann", "group": "search"})).unwrap();
+        assert_eq!(
+            (&*ann.user, &*ann.subject, ann.team.as_deref()),
+            ("okta/ann", "ann", Some("okta/search"))
+        );
+        let boss = read(&reading, json!({"sub": "ann", "group": "search", "role": "boss"})).unwrap();
+        assert_eq!(boss.team.as_deref(), Some("head"), "the operator wrote it");
+        // Of two that begin alike the longer one's.
+        assert!(read(&reading, json!({"sub": "sub/ann"})).is_err());
+        assert!(read(&reading, json!({"sub": "ann", "group": "sub/search"})).is_err());
+        // Without a prefix of its own it still has no name of another.
+        reading.space.users.clear();
+        reading.space.tenants.clear();
+        assert!(read(&reading, json!({"sub": "entra/ann"})).is_err());
+        assert!(read(&reading, json!({"sub": "ann", "group": "entra/search"})).is_err());
+        assert_eq!(read(&reading, json!({"sub": "entra"})).unwrap().user, "entra");
     }
 
     fn team(claim: &str, value: &str, team: &str) -> Meaning {

@@ -27,7 +27,7 @@ mod json;
 mod keys;
 mod source;
 
-pub use claims::{ClaimPath, Identity, MOST_KEPT, Meaning, ROLES, Reading};
+pub use claims::{ClaimPath, Identity, MOST_KEPT, Meaning, Namespace, ROLES, Reading};
 pub use compact::{Compact, LARGEST, looks_like};
 pub use error::JwtError;
 pub use issuer::Terms;

@@ -61,9 +61,33 @@ pub struct Jwt {
     /// Tenants of tokens whose claims name none.
     #[serde(default)]
     pub team: Option<String>,
+    /// Put before the names of its users, so that nobody of another issuer has them: `okta:`. Default none; required where there
+    /// are several issuers (`""` says that they share names on purpose).
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Put before the organisations, teams and projects that its claims name; not before those of `map` and `team`. Default: as
+    /// `prefix`.
+    #[serde(default)]
+    pub tenant_prefix: Option<String>,
+    /// Refuse tokens that name no tenant and whose user is none that is declared: no limit of a tenant would count for them.
+    /// Default true.
+    #[serde(default)]
+    pub require_tenant: Option<bool>,
     /// Certificate authority of its address, PEM. Default: the public ones.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+}
+
+impl Jwt {
+    /// What its users' names begin with.
+    pub fn user_prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or_default()
+    }
+
+    /// What the names of tenants begin with that its claims name.
+    pub fn tenants_prefix(&self) -> &str {
+        self.tenant_prefix.as_deref().unwrap_or_else(|| self.user_prefix())
+    }
 }
 
 /// Which claim gives what. What is not named is not read.

@@ -113,6 +113,10 @@ pub struct Prices {
     #[serde(default)]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub assumed_output_tokens: Option<u64>,
+    /// Web searches that a request is assumed to make at most which lets the provider search and does not say how often. Default 10.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000))]
+    pub assumed_web_searches: Option<u64>,
     /// What becomes of requests to models without a price where a budget applies. Default allow.
     #[serde(default)]
     pub unknown: Unpriced,

@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
             ));
         }
         provider(config, jwt, names, &at, out);
+        prefixes(config, name, jwt, &at, out);
     }
     certificates(config, &place.key("client_certificates"), out);
     listeners(config, out);
@@ -117,6 +118,26 @@ fn provider(config: &Config, jwt: &Jwt, names: &Names, at: &Place, out: &mut Vec
     }
     for (index, rule) in jwt.map.iter().enumerate() {
         map_rule(config, rule, names, &at.key("map").index(index), out);
+    }
+}
+
+/// Whose names are whose.
+fn prefixes(config: &Config, name: &str, jwt: &Jwt, at: &Place, out: &mut Vec<Finding>) {
+    if config.auth.jwt.len() > 1 && jwt.prefix.is_none() {
+        let message = "there are several issuers, and a user of one could have the name of another's";
+        let remedy = format!("write `prefix: \"{name}:\"`, or `prefix: \"\"` if they share names on purpose");
+        out.push(Finding::new(at.clone(), message, remedy));
+    }
+    for (key, prefix) in [("prefix", &jwt.prefix), ("tenant_prefix", &jwt.tenant_prefix)] {
+        let good = |character: char| character.is_ascii_alphanumeric() || "._-@+:~".contains(character);
+        let fits = |prefix: &String| {
+            let begins = prefix.is_empty() || prefix.starts_with(|first: char| first.is_ascii_alphanumeric());
+            begins && prefix.len() <= 64 && prefix.chars().all(good)
+        };
+        if !prefix.as_ref().is_none_or(fits) {
+            let message = "not what a name can begin with: at most 64 ASCII letters, digits and ._-@+:~, beginning with a letter or digit";
+            out.push(Finding::new(at.key(key), message, format!("write `{name}:`")));
+        }
     }
 }
 

@@ -263,14 +263,24 @@ fn person(accounts: &Accounts, identity: &Identity) -> Result<Arc<directory::Pri
         project: identity.project.as_deref(),
         user: Some(&identity.user),
     };
-    accounts.directory.person(&named).map_err(|unknown| {
+    let known = accounts.directory.person(&named).map_err(|unknown| {
         GatewayError::new(
             ErrorKind::Forbidden,
             "the token names a tenant that does not exist here; its operator has to add it",
         )
         .code("unknown_tenant")
         .because(unknown.to_string())
-    })
+    })?;
+    let tenant = &known.tenant;
+    let of_none = tenant.organisation.is_none() && tenant.team.is_none() && tenant.project.is_none();
+    if identity.needs_tenant && of_none && !accounts.directory.is_user(&identity.user) {
+        return Err(GatewayError::new(
+            ErrorKind::Forbidden,
+            "the token names no team, and its user is not known here; its operator has to say whose it is",
+        )
+        .code("no_tenant"));
+    }
+    Ok(known)
 }
 
 fn unauthenticated(message: impl Into<std::borrow::Cow<'static, str>>) -> GatewayError {

@@ -25,7 +25,7 @@ pub async fn run(
     app: &App,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    snapshot: &Snapshot,
+    snapshot: &Arc<Snapshot>,
     call: &Call,
     found: Found<'_>,
     reply: Reply,

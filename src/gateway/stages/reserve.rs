@@ -57,16 +57,7 @@ pub async fn run<'a>(
     if ctx.principal.known.is_none() && found.model.bounds.is_empty() {
         return Ok(found);
     }
-    let mut seeking = Seeking {
-        app,
-        snapshot,
-        principal: ctx.principal.clone(),
-        call,
-        found,
-        exact: None,
-        counted: false,
-        overruled: Vec::new(),
-    };
+    let mut seeking = Seeking::new(app, ctx, snapshot, call, found);
     seeking.bar_by_access(ctx)?;
     for _ in 0..MOST_ROUNDS {
         if !seeking.is_limited() {
@@ -81,6 +72,46 @@ pub async fn run<'a>(
         }
     }
     Err(GatewayError::internal("no end to finding room"))
+}
+
+/// Room for a second call beside the first, which is charged too: a stream that broke is gone on with by another target, which reads
+/// the prompt again. Whether there is any; it counts as the same request.
+pub async fn again(
+    app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Arc<Snapshot>,
+    call: &Call,
+    found: Found<'_>,
+) -> Result<bool, GatewayError> {
+    if ctx.lease.as_ref().is_none_or(Lease::is_empty) {
+        return Ok(true);
+    }
+    let seeking = Seeking::new(app, ctx, snapshot, call, found);
+    let size = seeking.size(ctx);
+    let nano = seeking.at_most(ctx, size).nano;
+    let providers: Vec<Arc<str>> = seeking.candidates(ctx).cloned().collect();
+    let tenant = seeking.principal.known.as_ref().map(|known| &known.tenant);
+    let demand = Demand {
+        model: seeking.name(),
+        user: tenant.and_then(|tenant| tenant.user.as_deref()),
+        key: tenant.and_then(|tenant| tenant.key.as_deref()),
+        providers: &providers,
+        input: size.input,
+        output: size.output,
+        nano,
+        overruled: &[],
+    };
+    let is_spent = |bound: &&Arc<Bound>| !matches!(bound.rule().measure, Measure::Requests | Measure::Concurrent);
+    let more = take(app, down, seeking.bounds().filter(is_spent), &demand).await?;
+    Ok(match (more, &mut ctx.lease) {
+        (Ok(more), Some(lease)) => {
+            lease.add(more);
+            true
+        }
+        (Ok(_), None) => true,
+        (Err(_), _) => false,
+    })
 }
 
 /// Room for a request without a body that is read: it counts as a request, and a budget that is used up refuses it.
@@ -163,7 +194,20 @@ async fn take<'r>(
     }
 }
 
-impl<'a> Seeking<'a, '_> {
+impl<'a, 'b> Seeking<'a, 'b> {
+    fn new(app: &'a App, ctx: &RequestContext, snapshot: &'a Arc<Snapshot>, call: &'b Call, found: Found<'a>) -> Self {
+        Self {
+            app,
+            snapshot,
+            principal: ctx.principal.clone(),
+            call,
+            found,
+            exact: None,
+            counted: false,
+            overruled: Vec::new(),
+        }
+    }
+
     /// Providers that the caller may not use are left out; all of them: it may not ask for this.
     fn bar_by_access(&self, ctx: &mut RequestContext) -> Result<(), GatewayError> {
         let Some(known) = self

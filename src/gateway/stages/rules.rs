@@ -107,8 +107,9 @@ fn caller(principal: &Principal) -> Caller<'_> {
     Caller {
         key: known.tenant.key.as_deref().unwrap_or_default(),
         team: known.tenant.team.as_deref().unwrap_or_default(),
-        tags: &known.tags,
+        tags: &known.vouched_tags,
         metadata: Some(&known.metadata),
+        team_metadata: Some(&known.team_metadata),
         claims: principal.identity.as_ref().map(|identity| &identity.claims),
     }
 }

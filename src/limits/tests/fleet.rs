@@ -223,6 +223,69 @@ async fn nobody_asks_before_all_have_told_a_forgetful_exchange() {
     assert_eq!(passed, 1, "a thousand is ten times a hundred");
 }
 
+/// How many of twenty pass on two instances that grant by themselves and see the end of an outage a second apart; the one that is
+/// first asks at every moment for all it can get.
+async fn shared_over_an_outage(rule: Rule, forgets: bool, apart_ms: u64) -> u64 {
+    let hub = Hub::new(NOON, 2);
+    let two = fleet(&hub, 2, &[rule]);
+    let ask = async |at: usize, now: u64| {
+        let lease = two[at].reserve(&nothing(), now).await.ok()?;
+        lease.settle(&[spent(1, 1, 0)], now);
+        Some(())
+    };
+    let mut passed = 0;
+    for at in [0, 1] {
+        passed += u64::from(ask(at, NOON).await.is_some());
+        two[at].bank.tick(NOON).await;
+    }
+    hub.up(false);
+    let mut now = NOON + 200;
+    for _ in 0..10 {
+        for (at, n) in [(0, 2), (1, 3)] {
+            two[at].bank.tick(now).await;
+            for _ in 0..n {
+                passed += u64::from(ask(at, now).await.is_some());
+            }
+        }
+        now += 200;
+    }
+    if forgets {
+        hub.lose_memory();
+    }
+    hub.up(true);
+    let late = now + apart_ms;
+    for _ in 0..40 {
+        hub.now_ms.store(now, Ordering::SeqCst);
+        for at in [0, 1] {
+            // One that has not noticed neither tells nor asks; what it grants it grants by itself.
+            hub.up(at == 0 || now >= late);
+            for _ in 0..3 {
+                passed += u64::from(ask(at, now).await.is_some());
+            }
+            two[at].bank.tick(now).await;
+        }
+        now += 200;
+    }
+    passed
+}
+
+#[tokio::test]
+async fn shares_are_told_before_anybody_asks_for_more() {
+    for forgets in [false, true] {
+        for apart_ms in [0, 200, 1_000, 1_400] {
+            for rule in [
+                rule("s", Measure::Requests, 20, Window::Sliding(Duration::from_secs(3_600))),
+                rule("w", Measure::Requests, 20, calendar(Period::Day)),
+            ] {
+                let id = rule.id.to_string();
+                let passed = shared_over_an_outage(rule, forgets, apart_ms).await;
+                // Nothing is given away either: what a share left over is had after it.
+                assert_eq!(passed, 20, "{id} {forgets} {apart_ms}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_an_instance_held_returns_when_it_dies() {
     let hub = Hub::new(NOON, 2);

@@ -44,6 +44,7 @@ impl Hub {
         let hub = Self::default();
         hub.now_ms.store(now_ms, Ordering::SeqCst);
         hub.up.store(true, Ordering::SeqCst);
+        hub.epoch.store(1, Ordering::SeqCst);
         hub.instances.store(instances, Ordering::SeqCst);
         Arc::new(hub)
     }

@@ -2,6 +2,7 @@
 
 use super::super::Dialect;
 use super::super::json::{self, Span};
+use super::unseen::Beyond;
 use super::{Call, Operation, read_string};
 use crate::units::ServiceTier;
 
@@ -24,6 +25,8 @@ pub struct Bounds {
     pub(super) tier: Option<Span>,
     /// `speed` of Anthropic's.
     pub(super) speed: Option<Span>,
+    /// What is not in its bytes.
+    pub(super) beyond: Beyond,
 }
 
 impl Call {

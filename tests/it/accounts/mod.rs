@@ -5,6 +5,7 @@
 //! `Upstream::ok()` 0.033.
 
 mod bad_input;
+mod beyond;
 mod budgets;
 mod canary;
 mod crowd;

@@ -10,7 +10,7 @@ pub(crate) mod signing;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cirque::auth::jwt::{ClaimPath, Fetch, Identity, Issuers, JwtError, KeySource, Reading, Terms};
+use cirque::auth::jwt::{ClaimPath, Fetch, Identity, Issuers, JwtError, KeySource, Namespace, Reading, Terms};
 use serde_json::{Value, json};
 use signing::SigningKey;
 use std::collections::HashMap;
@@ -104,6 +104,8 @@ fn terms(fetch: &Arc<Issuer>) -> Terms {
             map: Vec::new(),
             require: Vec::new(),
             default_team: None,
+            space: Namespace::default(),
+            require_tenant: false,
         },
     }
 }

@@ -11,6 +11,7 @@ use super::super::super::context::{RequestContext, Uncounted};
 use super::super::super::downstream::Downstream;
 use super::super::super::live::{LiveStream, Resumable, Source, Trail, is_framed_as, tokens};
 use super::super::super::plan::{self, Answer, Continued, Plan, Terms};
+use super::super::reserve;
 use super::attempt::{Asking, Attempt, Common, Notes, content_type};
 use super::doubt::Doubts;
 use super::failure::{Failure, bad_response, unplannable, unsupported};
@@ -53,7 +54,7 @@ pub struct Speaker {
 #[derive(Clone, Copy)]
 pub struct Resumption<'a> {
     pub app: &'a App,
-    pub snapshot: &'a Snapshot,
+    pub snapshot: &'a Arc<Snapshot>,
     pub call: &'a Call,
     pub found: Found<'a>,
     pub total: Instant,
@@ -86,6 +87,11 @@ pub async fn go_on(
             return Ok(None);
         }
     };
+    // Both calls are paid for.
+    if !reserve::again(app, down, ctx, snapshot, call, found).await? {
+        routing.seam(&found.model.name, "no room");
+        return Ok(None);
+    }
     let headers = Forwarded::of(&down.request().headers);
     let id = ctx.id.clone();
     let common = Common {

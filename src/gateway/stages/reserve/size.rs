@@ -13,10 +13,10 @@ use crate::limits::{Measure, Prompt, Refusal};
 use crate::snapshot::PublicModel;
 use crate::telemetry::bound_input;
 use crate::units::{NanoUsd, ServiceTier, Tokens};
-use crate::upstream::Backend;
+use crate::upstream::{Backend, Target};
 use crate::wire::canonical::Effort;
 use crate::wire::needs::{self, Seen};
-use crate::wire::{Call, Dialect, Operation};
+use crate::wire::{Call, Dialect, Operation, Searches, Unseen};
 use std::pin::pin;
 use std::time::Instant;
 
@@ -48,6 +48,21 @@ const EFFORTS: [(&[u8], Effort); 5] = [
     (b"\"HIGH\"", Effort::High),
     (b"\"medium\"", Effort::Medium),
 ];
+/// What stands in a request that names a file or a page instead of sending it, in all dialects. Two of a line: both.
+const REFERENCES: [[&[u8]; 2]; 6] = [
+    [b"\"file_id\"", b""],
+    [b"\"file_url\"", b""],
+    [b"\"fileUri\"", b""],
+    [b"\"file_uri\"", b""],
+    [b"\"document", b"\"url\""],
+    [b"\"s3Location\"", b""],
+];
+/// Tokens of the window of a model of which nobody says how long it is.
+const ASSUMED_WINDOW: Tokens = 200_000;
+/// Tokens of what a web search finds and the model reads.
+const FOUND: Tokens = 10_000;
+/// Vendors whose models search only where the request says so; others (Perplexity) do unasked.
+const SEARCH_WHEN_ASKED: [&str; 5] = ["anthropic", "bedrock", "vertex", "azure", "openai"];
 /// Bytes of a token at most, but for rare ones.
 const LONGEST_TOKEN: u64 = 16;
 
@@ -66,6 +81,8 @@ pub(super) struct Size {
     pub(super) answers: u64,
     /// How it wants to be served.
     pub(super) tier: ServiceTier,
+    /// What it makes the provider read or do beside.
+    unseen: Unseen,
 }
 
 impl Size {
@@ -98,6 +115,8 @@ impl<'a> Seeking<'a, '_> {
             }
         };
         let tier = self.call.tier();
+        let mut unseen = self.call.unseen();
+        unseen.held |= ctx.prompt.is_some_and(|prompt| prompt.by_reference);
         if !operation.streams() {
             return Size {
                 input,
@@ -116,6 +135,7 @@ impl<'a> Seeking<'a, '_> {
             said,
             answers,
             tier,
+            unseen,
         }
     }
 
@@ -174,6 +194,7 @@ impl<'a> Seeking<'a, '_> {
             messages: 0,
             tools,
             media: media as u64,
+            by_reference: may_hold_media && is_referring(body),
         }
     }
 
@@ -190,7 +211,11 @@ impl<'a> Seeking<'a, '_> {
                 continue;
             }
             match self.snapshot.tariff.price(target, &self.named(), now) {
-                Some(price) => most = most.max(price.at_most_as(size.tier, size.safe, size.most(model))),
+                Some(price) => {
+                    let (input, searches) = self.beyond(target, size, now);
+                    let tokens = price.at_most_as(size.tier, input, size.most(model));
+                    most = most.max(tokens.saturating_add(price.searches(searches)));
+                }
                 None => unpriced |= !matches!(target.backend, Backend::Demo),
             }
         }
@@ -200,6 +225,25 @@ impl<'a> Seeking<'a, '_> {
             nano: self.snapshot.tariff.billed(most.saturating_mul(calls)),
             unpriced,
         }
+    }
+
+    /// Input tokens and web searches at most, with what is not in the bytes of the request: a window full of what the provider keeps
+    /// or fetches, what its searches find.
+    fn beyond(&self, target: &Target, size: Size, now: i64) -> (Tokens, u64) {
+        let tariff = &self.snapshot.tariff;
+        let Unseen { held, searches } = size.unseen;
+        let number = match searches {
+            Some(Searches::AtMost(number)) => number,
+            Some(Searches::Any) => tariff.assumed_searches(),
+            // What they find is not billed as input (Perplexity), or by its own rate.
+            None if !held && !SEARCH_WHEN_ASKED.contains(&target.vendor) => {
+                return (size.safe, tariff.assumed_searches());
+            }
+            None => 0,
+        };
+        let window = || tariff.context(target, &self.named(), now).unwrap_or(ASSUMED_WINDOW);
+        let input = if held { size.safe.max(window()) } else { size.safe };
+        (input.saturating_add(number.saturating_mul(FOUND)), number)
     }
 
     /// Whether what is left may do for it once its prompt is counted. Else a client whose budget is used up had its prompts
@@ -254,6 +298,12 @@ impl<'a> Seeking<'a, '_> {
         let exact = |counted| with_margin(counted, self.found.model).saturating_add(ratio.safe(&media));
         Ok(counted.map(|counted| exact(counted).min(ratio.safe(&prompt))))
     }
+}
+
+/// Whether files or pages are named in it.
+fn is_referring(body: &[u8]) -> bool {
+    let has = |mark: &[u8]| mark.is_empty() || memchr::memmem::find(body, mark).is_some();
+    REFERENCES.iter().any(|[one, other]| has(one) && has(other))
 }
 
 /// A count by OpenAI's vocabulary, as an upper bound of what the model's own makes of it: Anthropic's and Google's cut text into up
