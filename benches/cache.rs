@@ -1,6 +1,6 @@
 //! What the exact cache costs a request: its name, a look into memory, and the answer from what is kept.
 
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use cirque::cache::ask::{Terms, ask};
 use cirque::cache::memory::Memory;

@@ -119,7 +119,7 @@ static ANY_MASKS: Masks = of_pairs(of_list(of_list(NONE, TIME), OWN), TIME_PAIRS
 
 fn may_be(masks: &Masks, first: u8, length: usize) -> bool {
     let mask = masks.get(usize::from(first)).copied().unwrap_or_default();
-    length <= LONGEST && mask >> length & 1 == 1
+    length <= LONGEST && (mask >> length) & 1 == 1
 }
 
 /// The words so far.

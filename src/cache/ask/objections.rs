@@ -13,8 +13,7 @@ const USUAL_TEMPERATURE: f64 = 1.0;
 /// The first reason there is.
 pub(super) fn raised(call: &Call, body: &Node<'_>, request: &Request<'_>, policy: &Policy) -> Result<(), Skip> {
     let temperature = request.sampling.temperature.unwrap_or(USUAL_TEMPERATURE);
-    // Also when it is no number.
-    if !(temperature <= policy.max_temperature) {
+    if temperature > policy.max_temperature {
         return Err(Skip::Temperature);
     }
     if stateful(call, body, request) {
