@@ -13,6 +13,7 @@ use crate::clock;
 use crate::telemetry::Meters;
 use dashmap::DashMap;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Calls that others may follow, at most.
@@ -40,6 +41,8 @@ pub struct Caching {
     pub compress_above: usize,
     meters: Arc<Meters>,
     deletions: Mutex<Deletions>,
+    /// Counts deletions.
+    deleted: AtomicU64,
 }
 
 /// What was deleted lately.
@@ -108,6 +111,7 @@ impl Caching {
             compress_above,
             meters: Arc::clone(meters),
             deletions: Mutex::default(),
+            deleted: AtomicU64::new(0),
         }
     }
 
@@ -124,14 +128,15 @@ impl Caching {
         if let Some(entry) = self.memory.get(key, now_ms) {
             return Some(entry);
         }
+        let before = self.deleted.load(Ordering::Acquire);
         let asked = self.shared.as_ref()?.get(key).await;
         let entry = Arc::new(self.away("get", asked).ok()??);
-        if entry.key != key || entry.state(now_ms) == State::Over || self.is_deleted(&entry, entry.made_ms) {
+        if entry.key != key || entry.state(now_ms) == State::Over {
             return None;
         }
         self.memory.put(Arc::clone(&entry));
-        // What was deleted while it was on its way here.
-        if self.is_deleted(&entry, entry.made_ms) {
+        // Something was deleted while it was on its way here: perhaps this.
+        if self.deleted.load(Ordering::Acquire) != before {
             self.memory.remove(&one(key));
             return None;
         }
@@ -176,6 +181,7 @@ impl Caching {
     }
 
     async fn forget(&self, selection: &Selection) -> u64 {
+        self.deleted.fetch_add(1, Ordering::AcqRel);
         self.deletions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

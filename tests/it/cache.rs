@@ -1,5 +1,6 @@
 //! The cache in the walk, against the real binary: hits, what is never kept, sharing of calls under way, outages.
 
+mod alike;
 mod followed;
 
 use crate::support::client::{chat, chat_stream};
@@ -19,7 +20,7 @@ pub fn cached(upstream: &Upstream, policy: &str) -> String {
 }
 
 /// Answers chats, each with its own number.
-fn counting() -> Upstream {
+pub fn counting() -> Upstream {
     let count = Arc::new(AtomicUsize::new(0));
     Upstream::script(move |conn| {
         while let Some(request) = conn.request() {
@@ -37,7 +38,7 @@ fn counting() -> Upstream {
     })
 }
 
-fn whole(n: usize) -> String {
+pub fn whole(n: usize) -> String {
     json!({
         "id": format!("chatcmpl-{n}"), "object": "chat.completion", "created": 1, "model": "up",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": format!("answer {n}")}, "finish_reason": "stop"}],
@@ -46,11 +47,11 @@ fn whole(n: usize) -> String {
     .to_string()
 }
 
-fn ask(text: &str) -> Value {
+pub fn ask(text: &str) -> Value {
     json!({"model": "m", "messages": [{"role": "user", "content": text}]})
 }
 
-fn content(response: &crate::support::client::Response) -> String {
+pub fn content(response: &crate::support::client::Response) -> String {
     response.json()["choices"][0]["message"]["content"]
         .as_str()
         .unwrap_or_default()
@@ -226,7 +227,8 @@ fn an_outage_is_answered_from_what_is_kept_if_the_policy_says_so() {
     let mut served = None;
     for _ in 0..400 {
         let response = gateway.post("/v1/chat/completions", body.to_string());
-        if response.header("x-cirque-cache") == Some("stale_if_error") {
+        if response.header("x-cirque-cache") == Some("stale") {
+            assert_eq!(response.header("x-cirque-cache-reason"), Some("error"));
             served = Some(response.ok());
             break;
         }
