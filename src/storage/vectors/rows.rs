@@ -162,6 +162,9 @@ fn label(names: &[Vec<u8>]) -> Option<Label> {
     })
 }
 
+/// A question's text, and what the verifier compares.
+type Texts = (Box<str>, Option<Box<[i8]>>);
+
 impl Read {
     /// The question; none: it is not one of ours.
     pub(super) fn point(&self, ring: Option<&Keyring>) -> Option<Point> {
@@ -192,7 +195,7 @@ impl Read {
         })
     }
 
-    fn texts(&self, ring: Option<&Keyring>, key: Key) -> Option<(Box<str>, Option<Box<[i8]>>)> {
+    fn texts(&self, ring: Option<&Keyring>, key: Key) -> Option<Texts> {
         let question = String::from_utf8(read(ring, QUESTION, key, &self.question)?).ok()?;
         let meaning = match &self.meaning {
             Some(written) => Some(numbers_of(&read(ring, MEANING, key, written)?)),
