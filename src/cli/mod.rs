@@ -8,6 +8,7 @@ mod client;
 mod download;
 pub mod key;
 pub mod migrate;
+mod models;
 pub mod prices;
 pub mod route;
 pub mod schema;
@@ -62,6 +63,11 @@ enum Command {
     Prices {
         #[command(subcommand)]
         command: prices::PricesCommand,
+    },
+    /// About the files of the built-in sentence encoder.
+    Models {
+        #[command(subcommand)]
+        command: models::ModelsCommand,
     },
     /// Bring the database of the store up to date: before the first start, and before a new version.
     Migrate(migrate::MigrateArgs),
@@ -152,6 +158,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
             command: RouteCommand::Explain(args),
         } => return route::run(&args),
         Command::Prices { command } => return prices::run(&command),
+        Command::Models { command } => return models::run(&command),
         Command::Migrate(args) => return migrate::run(&args),
         Command::Key(KeyCommand::Offline(command)) => key::run(&command)?,
         Command::Key(KeyCommand::Running(command)) => return tenants::key(&command),

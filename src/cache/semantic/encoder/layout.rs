@@ -7,7 +7,7 @@
 
 use super::error::ModelError;
 use super::files::Reader;
-use super::network::{Dense, LAYERS, Layer, Network, Norm, WIDE, WIDTH, Words};
+use super::network::{Dense, LAYERS, Layer, Network, Norm, WIDE, WIDTH, Words, largest_input};
 use super::tokens::MOST_TOKENS;
 use super::vocabulary::PIECES;
 
@@ -31,6 +31,7 @@ pub(super) fn read(mut from: Reader<'_>) -> Result<Network, ModelError> {
         positions,
         norm,
         layers,
+        largest_input: largest_input(),
     })
 }
 

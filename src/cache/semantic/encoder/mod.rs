@@ -103,3 +103,6 @@ fn one_thread() {
         .thread_name(|_| "unused".to_owned())
         .build_global();
 }
+
+#[cfg(test)]
+mod tests;

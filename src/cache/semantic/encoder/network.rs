@@ -86,6 +86,18 @@ pub(super) struct Network {
     pub positions: Vec<f32>,
     pub norm: Norm,
     pub layers: Vec<Layer>,
+    /// Largest value of an input in 8 bits: 255, or 127 where the processor adds two products in 16 bits (AVX2 without VNNI), which
+    /// they would overflow.
+    pub largest_input: u8,
+}
+
+/// What `largest_input` has to be on this processor.
+pub(super) fn largest_input() -> u8 {
+    if GemmExecutor::<u8, i8, i32>::default().may_saturate() {
+        127
+    } else {
+        255
+    }
 }
 
 /// What a thread keeps from one text to the next: 2 MB after the first of full length.
@@ -109,6 +121,7 @@ struct Engines {
 
 #[derive(Default)]
 struct Small {
+    most: u8,
     even: Vec<f32>,
     bytes: Vec<u8>,
     zeros: Vec<i32>,
@@ -140,6 +153,7 @@ impl Network {
             head,
             small,
         } = scratch;
+        small.most = self.largest_input;
         now.clear();
         for ids in sequences {
             self.begin(ids, now)?;
@@ -269,8 +283,7 @@ impl Dense {
                 sums,
                 factors,
             } => {
-                // Where two products are added in 16 bits (AVX2 without VNNI) inputs have 7 bits, so that they cannot overflow.
-                small.fill(input, factors, if engines.small.may_saturate() { 127 } else { 255 });
+                small.fill(input, factors);
                 small.sums.resize(rows * outputs, 0);
                 let input = GemmInputA::Unpacked(NdTensorView::from_data([rows, self.inputs], small.bytes.as_slice()));
                 engines.small.gemm(
@@ -295,7 +308,8 @@ impl Dense {
 
 impl Small {
     /// Bring each row to bytes from 0 to `most`, with a zero of its own.
-    fn fill(&mut self, input: &[f32], factors: &[f32], most: u8) {
+    fn fill(&mut self, input: &[f32], factors: &[f32]) {
+        let most = self.most;
         let width = factors.len();
         self.bytes.clear();
         self.bytes.reserve(input.len());

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const BATCH: usize = 32;
 /// The first whole word (`the`): from here on ids are in the order of frequency.
 const FIRST_WORD: usize = 1_996;
+/// The rank whose word weighs half of what a rare one weighs; between 1 000 and 5 000 it hardly matters.
+const HALF: f32 = 2_000.0;
 /// The first character on its own (`!`).
 const FIRST_CHARACTER: usize = 999;
 
@@ -44,22 +46,29 @@ pub(super) fn table(network: &Network, pieces: &[&str], threads: usize) -> Resul
     Ok(table)
 }
 
-/// How much a piece says: the rarer the more. Vocabulary ids stand in for ranks (Zipf), as no counts are to be had.
+/// How much a piece says: the rarer the more, as 1 / (1 + a × frequency) (Arora et al. 2017). Vocabulary ids stand in for ranks, and
+/// ranks for frequencies (Zipf), as no counts are to be had.
 fn weight(id: usize, piece: &str) -> f32 {
     let mut characters = piece.chars();
     match (characters.next(), characters.next()) {
         // Marks, places that are free, and what is unknown say nothing.
         _ if id < FIRST_CHARACTER => 0.0,
-        (Some(only), None) if only.is_ascii_punctuation() => 1.0,
-        _ if id < FIRST_WORD => 5.0,
-        _ => ((id - FIRST_WORD + 2) as f32).ln(),
+        (Some(only), None) if only.is_ascii_punctuation() => 0.02,
+        _ if id < FIRST_WORD => 0.2,
+        _ => {
+            let rank = (id - FIRST_WORD + 1) as f32;
+            rank / (rank + HALF)
+        }
     }
 }
+
+/// What the model makes of the texts of one run.
+type Rows = Vec<[f32; WIDTH]>;
 
 fn each_alone(network: &Network, threads: usize) -> Result<Vec<[f32; WIDTH]>, Defect> {
     let ids: Vec<[u16; 3]> = (0..u16::MAX).take(PIECES).map(|id| [FIRST, id, LAST]).collect();
     let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Vec<[f32; WIDTH]>)>, Defect> {
+    let work = || -> Result<Vec<(usize, Rows)>, Defect> {
         let mut done = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);

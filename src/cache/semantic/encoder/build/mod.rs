@@ -55,3 +55,6 @@ pub fn build(wheel: &Path, out: &Path, threads: usize) -> Result<u64, ModelError
     files::write(out, source, &files)?;
     Ok(files.iter().map(|(_, bytes)| bytes.len() as u64).sum())
 }
+
+#[cfg(test)]
+mod tests;

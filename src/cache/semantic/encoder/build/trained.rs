@@ -103,6 +103,7 @@ impl Trained {
             positions: self.positions.clone(),
             norm: first,
             layers,
+            largest_input: 255,
         }
     }
 
