@@ -249,6 +249,7 @@ fn rendered_stats(totals: &Value, usage: &Value, used: &[Value]) -> String {
             ("INPUT", "/tokens/input"),
             ("OUTPUT", "/tokens/output"),
             ("COST USD", "/cost_usd"),
+            ("SAVED USD", "/saved_usd"),
         ]
         .map(|(name, path)| (name.to_owned(), path.to_owned())),
     );

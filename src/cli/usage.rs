@@ -193,6 +193,7 @@ fn rendered(answer: &Value) -> String {
         ("OUTPUT", "/tokens/output"),
         ("COST USD", "/cost_usd"),
         ("BILLED USD", "/billed_usd"),
+        ("SAVED USD", "/saved_usd"),
         ("NO PRICE", "/unpriced"),
         ("ESTIMATED", "/estimated"),
         ("MEAN MS", "/mean_latency_ms"),
@@ -257,7 +258,7 @@ mod tests {
     fn sums_are_shown_as_a_table() {
         let answer = json!({"group_by": ["team"], "bucket": "day", "items": [{"at": "2026-01-31T00:00:00Z",
             "group": {"team": null}, "requests": 3, "failed": 0, "tokens": {"input": 5, "cached": 1, "output": 2},
-            "cost_usd": "0.5", "billed_usd": "0.55", "unpriced": 0, "estimated": 1, "mean_latency_ms": 10}]});
+            "cost_usd": "0.5", "billed_usd": "0.55", "saved_usd": "0.1", "unpriced": 0, "estimated": 1, "mean_latency_ms": 10}]});
         let shown = rendered(&answer);
         let lines: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0][..4], ["FROM", "TEAM", "REQUESTS", "FAILED"]);
@@ -273,6 +274,7 @@ mod tests {
                 "2",
                 "0.5",
                 "0.55",
+                "0.1",
                 "0",
                 "1",
                 "10"

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 · id (16, big endian) · attempt · at_ms · 5 × name · tags (n, text…) · metadata? · request_id · operation · model? · target?
-//!   · provider? · purpose · status · outcome · cache · flags · latency_ms · ttft_ms? · usage (n, number…) · cost? (n, number…)
+//!   · provider? · purpose · status · outcome · cache · flags · latency_ms · ttft_ms? · usage and saved (n, number…) · cost? (n, number…)
 //!   · billed? · charges (n, (length, count, window, nano)…) · what later versions add
 //! ```
 //! Numbers are LEB128. What may be missing (`?`) is 0 or, of numbers, 1 and the number, of texts, the length plus one and the
@@ -58,7 +58,7 @@ pub fn encode(row: &Row, out: &mut Vec<u8>) {
     number(out, flag(row.stream, STREAM) | flag(row.estimated, ESTIMATED));
     number(out, row.latency_ms.into());
     maybe_number(out, row.ttft_ms.map(u64::from));
-    numbers(out, &usage_numbers(&row.usage));
+    numbers(out, &figures(row));
     match &row.cost {
         None => number(out, 0),
         Some(cost) => numbers(out, &cost_numbers(cost)),
@@ -107,7 +107,9 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
         .map(u32::try_from)
         .transpose()
         .map_err(|_| Unreadable)?;
-    let usage = usage_of(from.numbers()?.unwrap_or_default());
+    let told = from.numbers()?.unwrap_or_default();
+    let usage = usage_of(told);
+    let saved = told.get(SAVED_AT).copied().unwrap_or(0);
     let cost = from.numbers()?.map(cost_of);
     let billed = from.maybe_number()?;
     let charges = from.count()?;
@@ -137,8 +139,20 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
         estimated: flags & ESTIMATED != 0,
         cost,
         billed,
+        saved,
         charges,
     })
+}
+
+/// Where, behind those of usage, the number of what the cache saved stands.
+const SAVED_AT: usize = 12;
+
+fn figures(row: &Row) -> [u64; SAVED_AT + 1] {
+    let mut all = [row.saved; SAVED_AT + 1];
+    for (place, number) in all.iter_mut().zip(usage_numbers(&row.usage)) {
+        *place = number;
+    }
+    all
 }
 
 fn usage_numbers(usage: &Usage) -> [u64; 12] {

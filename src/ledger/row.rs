@@ -94,7 +94,7 @@ pub struct Row {
     pub latency_ms: u32,
     /// Milliseconds to the first event or byte of the answer.
     pub ttft_ms: Option<u32>,
-    /// Tokens.
+    /// Tokens; of an answer from the cache those that it took when it was fetched.
     pub usage: Usage,
     /// The tokens were counted or estimated here: the provider gave none.
     pub estimated: bool,
@@ -102,6 +102,8 @@ pub struct Row {
     pub cost: Option<Cost>,
     /// What it is billed at: the cost and the margin.
     pub billed: Option<NanoUsd>,
+    /// What it would have been billed at, had its answer not come from the cache; 0: it did not, or that is not known.
+    pub saved: NanoUsd,
     /// Budgets it was charged to: id of the count and the start of its window (seconds since 1970), with what was charged. The
     /// store adds these up in the same transaction that keeps the row, so that counts can be read back after a restart.
     pub charges: Vec<Charge>,

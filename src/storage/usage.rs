@@ -115,4 +115,6 @@ pub struct Grouped {
     pub billed: u64,
     /// Milliseconds of all requests together.
     pub latency_ms: u64,
+    /// Nano-dollars that answers from the cache saved.
+    pub saved: u64,
 }

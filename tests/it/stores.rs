@@ -159,7 +159,7 @@ pub fn row_at(number: u64, at_ms: u64) -> Row {
         purpose: "first",
         status: if number % 17 == 16 { 502 } else { 200 },
         outcome: if number % 17 == 16 { "provider_error" } else { "ok" },
-        cache: "off",
+        cache: if number % 7 == 6 { "hit" } else { "off" },
         stream: number.is_multiple_of(2),
         latency_ms: 1000 + u32::try_from(number % 100).unwrap(),
         ttft_ms: (number.is_multiple_of(2)).then_some(120),
@@ -167,6 +167,7 @@ pub fn row_at(number: u64, at_ms: u64) -> Row {
         estimated: number % 19 == 18,
         cost,
         billed: cost.map(|cost| cost.total() * 11 / 10),
+        saved: if number % 7 == 6 { 5_000 + number } else { 0 },
         charges: vec![Charge {
             count: "key/ci/month".into(),
             window: 1_793_491_200,
@@ -180,6 +181,7 @@ pub fn attempt_of(row: &Row) -> Row {
     Row {
         attempt: 1,
         at_ms: row.at_ms + 3,
+        saved: 0,
         charges: Vec::new(),
         ..row.clone()
     }

@@ -159,6 +159,8 @@ pub struct UsageSum {
     pub cost_usd: String,
     /// What is billed to tenants: the cost and the margin.
     pub billed_usd: String,
+    /// What answers from the cache would have been billed at; in no other sum of money.
+    pub saved_usd: String,
     /// Mean time from a request's header to the end of its answer.
     pub mean_latency_ms: u64,
 }
@@ -257,6 +259,9 @@ pub struct Record {
     /// What is billed for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billed_usd: Option<String>,
+    /// What would have been billed, had its answer not come from the cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<String>,
 }
 
 impl From<Row> for Record {
@@ -294,6 +299,7 @@ impl From<Row> for Record {
             estimated: row.estimated,
             cost_usd: row.cost.as_ref().map(by_class),
             billed_usd: row.billed.map(usd),
+            saved_usd: Some(row.saved).filter(|saved| *saved > 0).map(usd),
         }
     }
 }
@@ -396,6 +402,7 @@ fn shown(sum: Grouped, group_by: &[String]) -> UsageSum {
         tokens: sum.usage.into(),
         cost_usd: usd(sum.cost),
         billed_usd: usd(sum.billed),
+        saved_usd: usd(sum.saved),
         mean_latency_ms: sum.latency_ms.checked_div(sum.requests).unwrap_or_default(),
     }
 }

@@ -7,6 +7,7 @@ use crate::ledger::Row;
 use crate::prices::{Confidence, Selector, Table, recompute};
 use crate::snapshot::{Tariff, target_price};
 use crate::storage::{Kind, Object};
+use crate::telemetry::CacheResult;
 use crate::units::{Cost, Price, Rates, usd};
 use crate::upstream::ModelName;
 use serde_json::{Value, json};
@@ -125,6 +126,10 @@ pub(in crate::server) fn table(config: &Config, overrides: &str) -> Table {
 pub(super) fn reprice(config: &Config, table: &Table, tariff: &Tariff, request: &mut [Row]) {
     let mut sum: Option<Cost> = Some(Cost::default());
     let several = request.iter().any(|row| row.attempt > 0);
+    if !several && request.iter().any(|row| from_cache(row.cache)) {
+        // Its tokens are those of the kept answer.
+        return;
+    }
     for row in request.iter_mut().filter(|row| row.attempt > 0 || !several) {
         let cost = cost(config, table, row);
         sum = match (sum, cost) {
@@ -141,6 +146,12 @@ pub(super) fn reprice(config: &Config, table: &Table, tariff: &Tariff, request: 
             set(row, sum, tariff);
         }
     }
+}
+
+fn from_cache(word: &str) -> bool {
+    CacheResult::ALL
+        .iter()
+        .any(|result| result.saves() && result.as_str() == word)
 }
 
 fn set(row: &mut Row, cost: Option<Cost>, tariff: &Tariff) {
@@ -247,6 +258,7 @@ mod tests {
                 ..Cost::default()
             }),
             billed: Some(7),
+            saved: 0,
             charges: Vec::new(),
         }
     }

@@ -19,7 +19,7 @@ struct Migration {
     postgres: &'static str,
 }
 
-static MIGRATIONS: [Migration; 2] = [
+static MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "first",
@@ -34,6 +34,14 @@ static MIGRATIONS: [Migration; 2] = [
         needs: 2,
         sqlite: include_str!("sqlite/0002_labels.sql"),
         postgres: include_str!("postgres/0002_labels.sql"),
+    },
+    // An older program writes and sums up everything else.
+    Migration {
+        number: 3,
+        name: "saved",
+        needs: 2,
+        sqlite: include_str!("sqlite/0003_saved.sql"),
+        postgres: include_str!("postgres/0003_saved.sql"),
     },
 ];
 
@@ -283,7 +291,10 @@ mod tests {
                 .contains("newer version")
         );
         assert_eq!(compare(&known[1..], sql).unwrap().pending, ["0001 first"]);
-        assert_eq!(compare(&known[..1], sql).unwrap().pending, ["0002 labels"]);
+        assert_eq!(
+            compare(&known[..1], sql).unwrap().pending,
+            ["0002 labels", "0003 saved"]
+        );
     }
 
     #[test]

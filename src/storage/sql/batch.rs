@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rows ─► [`Batch::of`]: sorted, none twice; words and labels looked up once for all rows that share them
-//!           ├─► plain records (11 values) and full ones (17: with classes of tokens that are mostly 0)
+//!           ├─► plain records (11 values) and full ones (18: with classes of tokens that are mostly 0, and what the cache saved)
 //!           └─► sums and counts, added up in memory
 //! ```
 //! Not the statements (`ledger.rs`). The one idea: names come from the configuration and are shared, so that two rows with the same
@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Tags of one row that are kept; more than anybody counts by.
 const MOST_TAGS: usize = 64;
 
-/// What is written of a full row, in this order; of a plain one all but the last six.
-pub(super) const COLUMNS: [(&str, Type); 17] = [
+/// What is written of a full row, in this order; of a plain one all but the last seven.
+pub(super) const COLUMNS: [(&str, Type); 18] = [
     ("at_ms", Type::Int),
     ("id", Type::Blob),
     ("attempt", Type::Int),
@@ -41,8 +41,9 @@ pub(super) const COLUMNS: [(&str, Type); 17] = [
     ("reasoning", Type::Int),
     ("audio_input", Type::Int),
     ("audio_output", Type::Int),
+    ("saved", Type::Int),
 ];
-const RARE: usize = 6;
+const RARE: usize = 7;
 /// Columns of a plain row.
 pub(super) const PLAIN: usize = COLUMNS.len() - RARE;
 
@@ -321,7 +322,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Classes of tokens that most rows have none of.
+/// Classes of tokens, and of money, that most rows have none of.
 fn rare_classes(row: &Row) -> [u64; RARE] {
     let usage = &row.usage;
     [
@@ -331,6 +332,7 @@ fn rare_classes(row: &Row) -> [u64; RARE] {
         usage.reasoning,
         usage.audio_input,
         usage.audio_output,
+        row.saved,
     ]
 }
 
@@ -354,5 +356,6 @@ fn figures(row: &Row) -> Sums {
         row.cost.map_or(0, |cost| capped(cost.total())),
         row.billed.map_or(0, capped),
         i64::from(row.latency_ms),
+        capped(row.saved),
     ]
 }

@@ -43,7 +43,7 @@ pub(super) fn column(dimension: Dimension) -> &'static str {
 }
 
 /// Figures that are summed up, in the order of [`Sums`].
-pub(super) const FIGURES: [&str; 15] = [
+pub(super) const FIGURES: [&str; 16] = [
     "requests",
     "failed",
     "estimated",
@@ -59,6 +59,7 @@ pub(super) const FIGURES: [&str; 15] = [
     "cost",
     "billed",
     "latency_ms",
+    "saved",
 ];
 /// Places in [`Sums`] that a corrected price changes.
 pub(super) const UNPRICED: usize = 3;

@@ -13,8 +13,8 @@ use crate::units::{Cost, ServiceTier, Usage};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// Columns as they are read, in this order; `rest` last.
-const READ: [&str; 46] = [
+/// Columns as they are read, in this order; what came with later migrations last.
+const READ: [&str; 47] = [
     "at_ms",
     "id",
     "attempt",
@@ -61,6 +61,7 @@ const READ: [&str; 46] = [
     "web_searches",
     "tier",
     "rest",
+    "saved",
 ];
 /// A row's place.
 pub(super) const PLACE: [(&str, Type); 3] = [("at_ms", Type::Int), ("id", Type::Blob), ("attempt", Type::Int)];
@@ -69,6 +70,7 @@ pub(super) const COST: [(&str, Type); 3] = [("cost", Type::Int), ("billed", Type
 /// First of the columns of what is told of usage beside its sums.
 const BESIDE_AT: usize = 41;
 const REST_AT: usize = 45;
+const SAVED_AT: usize = 46;
 pub(super) const WORDS_AT: usize = 3;
 pub(super) const COST_AT: usize = 28;
 pub(super) const BILLED_AT: usize = 36;
@@ -220,6 +222,7 @@ pub(super) fn row(record: &Record, texts: &Texts) -> Result<Row, StoreError> {
             .maybe_int(BILLED_AT)?
             .map(|_| record.figure(BILLED_AT))
             .transpose()?,
+        saved: record.figure(SAVED_AT)?,
         request_id: rest.request_id,
         tags: tags.into(),
         metadata: rest.metadata,

@@ -178,6 +178,7 @@ fn grouped(record: &Record, query: &UsageQuery, texts: &Texts) -> Result<Grouped
         cost: figure(12)?,
         billed: figure(13)?,
         latency_ms: figure(14)?,
+        saved: figure(15)?,
     })
 }
 

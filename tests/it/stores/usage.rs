@@ -105,6 +105,7 @@ pub fn by_hand(rows: &[Row], query: &UsageQuery) -> Vec<Grouped> {
             sum.usage.reasoning += row.usage.reasoning;
             sum.cost += row.cost.map_or(0, |cost| cost.total());
             sum.billed += row.billed.unwrap_or(0);
+            sum.saved += row.saved;
             sum.latency_ms += u64::from(row.latency_ms);
         }
     }

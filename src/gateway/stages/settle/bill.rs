@@ -153,6 +153,7 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
     let record = &ctx.record;
     let known = ctx.principal.known.as_ref();
     let at_ms = now_ms.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or_default());
+    let from_cache = record.cache.as_ref().filter(|cache| cache.result.saves());
     Row {
         id: RowId::new(at_ms),
         attempt: 0,
@@ -172,10 +173,12 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
         stream: record.stream,
         latency_ms: short(duration),
         ttft_ms: record.ttft.map(short),
-        usage: Usage::default(),
+        // Added to by calls that were made all the same.
+        usage: from_cache.and_then(|cache| cache.usage).unwrap_or_default(),
         estimated: false,
         cost: None,
         billed: None,
+        saved: from_cache.and_then(|cache| cache.cost).unwrap_or(0),
         charges: Vec::new(),
     }
 }
@@ -279,7 +282,7 @@ impl Bill {
                 })
                 .collect();
         }
-        let (mut usage, mut cost, mut priced) = (Usage::default(), Cost::default(), known);
+        let (mut usage, mut cost, mut priced) = (self.row.usage, Cost::default(), known);
         for call in &all {
             let Some(used) = call.usage else { continue };
             usage.add(&used);
@@ -332,6 +335,7 @@ impl Bill {
             estimated: call.estimated && call.usage.is_some(),
             cost,
             billed: cost.map(|cost| self.tariff.billed(cost.total())),
+            saved: 0,
             charges: Vec::new(),
             ..self.row.clone()
         }
