@@ -57,7 +57,7 @@ fn resident() -> u64 {
 }
 
 /// An index of questions of forty characters, on as many topics as there are hundreds, and a few questions like some of them.
-fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
+fn filled(entries: usize, partitions: usize) -> (Index, Vec<Place>) {
     let mut draw = Draw(entries as u64);
     let zero = [0.0; PLACE];
     let common = draw.near(&zero, 0.0);
@@ -73,7 +73,7 @@ fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
     for number in 0..entries {
         let vector = draw.near(&topics[number % topics.len()], 0.4);
         if number % (entries / 20).max(1) == 0 {
-            asked.push(place(&draw.near(&vector, 0.75)));
+            asked.push(*place(&draw.near(&vector, 0.75)));
         }
         let partition = Partition([(number % partitions) as u8; 16]);
         index.put(Point {

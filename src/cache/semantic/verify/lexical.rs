@@ -17,9 +17,9 @@ const MOST_WORDS: usize = 112;
 
 /// What may stand between a preposition and what it is about.
 const ARTICLES: [&str; 40] = [
-    "the", "a", "an", "my", "our", "your", "his", "her", "its", "their", "this", "that", "these", "those", "some",
-    "any", "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "le", "la", "les", "l",
-    "un", "une", "el", "los", "las", "una", "mi", "mein", "meine",
+    "the", "a", "an", "my", "our", "your", "his", "her", "its", "their", "this", "that", "these", "those", "some", "any", "der", "die", "das",
+    "den", "dem", "des", "ein", "eine", "einen", "einem", "einer", "le", "la", "les", "l", "un", "une", "el", "los", "las", "una", "mi", "mein",
+    "meine",
 ];
 /// Words that compare only when a number follows.
 const LOOSE: [&str; 8] = [
@@ -501,11 +501,7 @@ impl<'a> Reader<'a> {
         }
         if best.0.is_none_or(|sense| !sense.known) && self.tongue == Tongue::English {
             let bare = stem(self.lower_of(at), self.tongue);
-            if let Some(sense) = self
-                .lexicon
-                .get(Spelling::NONE.with(bare.as_bytes()))
-                .filter(|sense| sense.known)
-            {
+            if let Some(sense) = self.lexicon.get(Spelling::NONE.with(bare.as_bytes())).filter(|sense| sense.known) {
                 return (Some(sense), 1);
             }
         }
@@ -599,9 +595,7 @@ impl<'a> Reader<'a> {
 
     /// Is a number in digits.
     fn counts(&self, at: usize) -> bool {
-        self.tokens
-            .get(at)
-            .is_some_and(|token| token.piece.shape == Shape::Number)
+        self.tokens.get(at).is_some_and(|token| token.piece.shape == Shape::Number)
     }
 
     fn number(&mut self, piece: Piece<'a>) {

@@ -219,13 +219,7 @@ fn built(tongue: Tongue, shared: &str, own: &str) -> Lexicon {
         }
     }
     if tongue == Tongue::English {
-        stems(
-            &mut words,
-            ordered
-                .iter()
-                .filter_map(|(_, line)| line.split_once(": "))
-                .map(|(_, body)| body),
-        );
+        stems(&mut words, ordered.iter().filter_map(|(_, line)| line.split_once(": ")).map(|(_, body)| body));
     }
     Lexicon { words }
 }
@@ -296,28 +290,10 @@ fn enter(words: &mut Map<Sense>, base: u32, kind: &str, body: &str) {
 
 /// Enters the stems of words too, where they are not words of their own: `pruned` is found by `prune`.
 fn stems<'a>(words: &mut Map<Sense>, bodies: impl Iterator<Item = &'a str>) {
-    for word in bodies
-        .flat_map(str::split_ascii_whitespace)
-        .filter(|word| !word.contains('_') && word.len() > 3)
-    {
-        let wide = [
-            Class::Weak,
-            Class::Synonym,
-            Class::Aspect,
-            Class::Pole,
-            Class::Unit,
-            Class::Time,
-        ];
-        let Some(sense) = words
-            .get(&key_of(word))
-            .copied()
-            .filter(|sense| wide.contains(&sense.class))
-        else {
-            continue;
-        };
-        words
-            .entry(key_of(&stem(word, Tongue::English)))
-            .or_insert(Sense { reach: 0, ..sense });
+    for word in bodies.flat_map(str::split_ascii_whitespace).filter(|word| !word.contains('_') && word.len() > 3) {
+        let wide = [Class::Weak, Class::Synonym, Class::Aspect, Class::Pole, Class::Unit, Class::Time];
+        let Some(sense) = words.get(&key_of(word)).copied().filter(|sense| wide.contains(&sense.class)) else { continue };
+        words.entry(key_of(&stem(word, Tongue::English))).or_insert(Sense { reach: 0, ..sense });
     }
 }
 
