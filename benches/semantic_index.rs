@@ -5,13 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use bytes::Bytes;
 use cirque::cache::semantic::encode::quantise;
+use cirque::cache::semantic::encoder::Encoder;
 use cirque::cache::semantic::index::Index;
 use cirque::cache::semantic::vectors::{Label, PLACE, Place, Point};
-use cirque::cache::{Key, Owner, Partition};
+use cirque::cache::semantic::{Asked, Semantic, Settings, Source, Terms, Vetted};
+use cirque::cache::{Answer, Entry, Form, Key, Owner, Partition};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Numbers about a middle that all have in common, as an encoder's have.
 struct Draw(u64);
@@ -53,7 +57,7 @@ fn resident() -> u64 {
 }
 
 /// An index of questions of forty characters, on as many topics as there are hundreds, and a few questions like some of them.
-fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
+fn filled(entries: usize, partitions: usize) -> (Index, Vec<Place>) {
     let mut draw = Draw(entries as u64);
     let zero = [0.0; PLACE];
     let common = draw.near(&zero, 0.0);
@@ -69,9 +73,9 @@ fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
     for number in 0..entries {
         let vector = draw.near(&topics[number % topics.len()], 0.4);
         if number % (entries / 20).max(1) == 0 {
-            asked.push(place(&draw.near(&vector, 0.75)));
+            asked.push(*place(&draw.near(&vector, 0.75)));
         }
-        let partition = Partition([(number % partments(partitions)) as u8; 16]);
+        let partition = Partition([(number % partitions) as u8; 16]);
         index.put(Point {
             key: key(number),
             partition,
@@ -89,10 +93,6 @@ fn filled(entries: usize, partitions: usize) -> (Index, Vec<Box<Place>>) {
         index.bytes() as usize / entries
     );
     (index, asked)
-}
-
-fn partments(partitions: usize) -> usize {
-    partitions.clamp(1, 256)
 }
 
 fn search(c: &mut Criterion) {
@@ -132,5 +132,76 @@ fn search(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, search);
+fn entry(number: usize, question: &str) -> Entry {
+    Entry {
+        key: key(number),
+        partition: Partition([1; 16]),
+        made_ms: 0,
+        fresh_ms: u64::from(u32::MAX),
+        stale_ms: 0,
+        spare_ms: 0,
+        owner: Owner::default(),
+        model: "m".into(),
+        target: "t".into(),
+        tags: Box::default(),
+        question: Some(question.into()),
+        semantic: true,
+        usage: None,
+        cost: None,
+        answer: Answer {
+            form: Form::Canonical,
+            zstd: false,
+            length: 0,
+            bytes: Bytes::new(),
+        },
+    }
+}
+
+/// Lookups among 2 000 questions, with the built-in encoder and verifier.
+fn lookups(c: &mut Criterion) {
+    let models = std::env::var("CIRQUE_TEST_MODELS").unwrap_or_else(|_| "models".into());
+    let Ok(encoder) = Encoder::open(models.as_ref()) else {
+        println!("no model files in {models}: `make models`, or set CIRQUE_TEST_MODELS; lookups left out");
+        return;
+    };
+    let source = Source::Built(Arc::new(encoder));
+    let tier = Semantic::new(Settings::default(), source, Arc::new(Vetted), None).unwrap();
+    let (things, places) = (
+        ["kettle", "bicycle", "window", "violin"],
+        ["Rome", "Oslo", "Lima", "Cairo", "Perth"],
+    );
+    for number in 0..2000 {
+        let (thing, place) = (things[number % 4], places[number % 5]);
+        tier.learn(&entry(
+            number,
+            &format!("How do I repair {number} of the {thing}s that I bought in {place}?"),
+        ));
+    }
+    tier.learn(&entry(5000, "What is the capital of France?"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let terms = Terms {
+        threshold: 0.9,
+        time_limit: Duration::from_secs(5),
+    };
+    for (name, question) in [
+        ("nothing_near", "Why is the sky blue?"),
+        ("veto", "How do I repair 5000 of the kettles that I bought in Rome?"),
+        ("judged", "Please tell me: what is the capital of France?"),
+    ] {
+        let asked = Asked {
+            partition: Partition([1; 16]),
+            key: key(9999),
+            question,
+        };
+        println!("{name}: {:?}", runtime.block_on(tier.find(&asked, &terms, 1)));
+        c.bench_function(&format!("semantic/find/2000/{name}"), |b| {
+            b.iter(|| runtime.block_on(tier.find(&asked, &terms, 1)));
+        });
+    }
+}
+
+criterion_group!(benches, search, lookups);
 criterion_main!(benches);

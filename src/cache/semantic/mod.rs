@@ -6,7 +6,7 @@
 //! ```
 //! Only within one exact partition. The one idea: a near vector proposes, and never decides.
 
-mod builtin;
+mod built;
 pub mod encode;
 pub mod encoder;
 pub mod index;
@@ -15,7 +15,7 @@ pub mod tier;
 pub mod vectors;
 pub mod verify;
 
-pub use builtin::Lexicon;
+pub use built::Vetted;
 pub use encode::{Embedder, Encode, Unread, Verify};
 pub use tier::{Asked, Found, Listed, Semantic, Settings, Source, Stats, Terms, Why};
 pub use vectors::{Near, PLACE, Place, Point, Vectors};

@@ -9,7 +9,7 @@ pub(super) use self::desk::Desk;
 
 use crate::cache::Shared;
 use crate::cache::semantic::encoder::{Encoder, MANIFEST};
-use crate::cache::semantic::{Lexicon, Semantic, Settings, Source};
+use crate::cache::semantic::{Semantic, Settings, Source, Vetted};
 use crate::config::{ByteSize, Config, SemanticStore};
 use crate::gateway::App;
 use crate::gateway::caching::Caching;
@@ -126,7 +126,7 @@ fn open_semantic(tier: &SemanticStore, app: &Arc<App>, opened: &mut Opened) -> a
             Source::Built(Arc::new(encoder))
         }
     };
-    let semantic = Semantic::new(settings, source, Arc::new(Lexicon), None).context("cache.semantic: threads")?;
+    let semantic = Semantic::new(settings, source, Arc::new(Vetted), None).context("cache.semantic: threads")?;
     Ok(Some(Arc::new(semantic)))
 }
 

@@ -249,7 +249,8 @@ impl Room {
 
     fn sketched(&self, level: Level, place: &Place, scale: f32, most: usize, floor: f32, now_ms: u64) -> Vec<Hit> {
         let sketch = sketch::sketch(place);
-        let mut short = search::Shortlist::new(sketch::most_apart(floor, HALF), sketch::most_apart(floor, 2 * HALF));
+        let apart = |bits| sketch::most_apart(floor, bits, sketch::SURE);
+        let mut short = search::Shortlist::new(apart(HALF), apart(2 * HALF));
         let mut from = 0;
         loop {
             let rows = self.read();

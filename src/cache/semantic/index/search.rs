@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 /// Rows whose cosine is computed, at most. Only a partition of thousands that all lie within the floor has more; of those the
 /// nearest by sketch are taken, which are the nearest indeed but for a few in a thousand.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 2048;
 
 /// A row, and how near it is.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +127,7 @@ impl Ranked {
             self.hits = best(std::mem::take(&mut self.hits), self.most);
             if let Some(last) = self.hits.last().filter(|_| self.hits.len() == self.most) {
                 self.bar = last.cosine.max(self.floor);
-                self.apart = sketch::most_apart(self.bar, 2 * HALF);
+                self.apart = sketch::most_apart(self.bar, 2 * HALF, sketch::LIKELY);
             }
         }
     }

@@ -164,7 +164,7 @@ fn a_dense_partition_gives_its_nearest() {
 fn two_partitions_never_see_each_other() {
     let mut draw = Draw(3);
     let index = Index::new(1 << 20);
-    let places: Vec<Box<Place>> = (0..500).map(|_| place(&draw.vector())).collect();
+    let places: Vec<_> = (0..500).map(|_| place(&draw.vector())).collect();
     for number in 0..10_000_u64 {
         let place = places[number as usize % places.len()].clone();
         index.put(point(number, (number % 2) as u8, place, 10));
@@ -245,7 +245,7 @@ fn memory_of_a_question() {
 #[test]
 fn read_while_it_is_written() {
     let mut draw = Draw(7);
-    let stable: Vec<Box<Place>> = (0..300).map(|_| place(&draw.vector())).collect();
+    let stable: Vec<_> = (0..300).map(|_| place(&draw.vector())).collect();
     let index = Index::new(1 << 20);
     for (number, place) in stable.iter().enumerate() {
         index.put(point(number as u64, 0, place.clone(), 10));

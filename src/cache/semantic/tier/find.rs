@@ -65,7 +65,7 @@ pub enum Why {
     Veto(&'static str),
     /// The verifier was not sure enough.
     BelowThreshold {
-        /// How sure it was of the best.
+        /// How sure it was of the best, or would have been at best if it was refused before its meaning was compared.
         score: f32,
         /// Which that was.
         key: Key,
@@ -142,6 +142,7 @@ impl Semantic {
         let looked = self.core.read(asked.question).await?;
         let near = self.near(asked.partition, &looked.place, now_ms).await?;
         let left = self.core.gate(asked, near)?;
+        let left = self.core.hopeful(asked, terms.threshold, left)?;
         let (core, partition, threshold) = (self.core.clone(), asked.partition, terms.threshold);
         let question: Box<str> = asked.question.into();
         match (&self.core.source, looked.meaning) {
@@ -242,6 +243,23 @@ impl Core {
         near.retain(|_| vetoes.next() == Some(None));
         near.truncate(JUDGED);
         if near.is_empty() { Err(why) } else { Ok(near) }
+    }
+
+    /// Those that would be sure enough if they meant the very same: what is not needs no encoder to be refused.
+    fn hopeful(&self, asked: &Asked<'_>, threshold: f32, mut near: Vec<Near>) -> Result<Vec<Near>, Why> {
+        let mut refused: Option<(f32, Key)> = None;
+        near.retain(|near| {
+            let score = self.verify.judge(asked.question, &near.question, near.cosine, 1.0);
+            let hope = score >= self.feedback.needed(threshold, asked.partition, near.key, &near.place);
+            if !hope && refused.is_none_or(|(best, _)| score > best) {
+                refused = Some((score, near.key));
+            }
+            hope
+        });
+        match refused {
+            Some((score, key)) if near.is_empty() => Err(Why::BelowThreshold { score, key }),
+            _ => Ok(near),
+        }
     }
 
     /// The best of those that are sure enough. `missing` makes the meaning of one that has none yet.

@@ -1,7 +1,6 @@
-//! The built-in encoder and the verifier, as the tier uses them.
+//! The built-in encoder and verifier, as the tier takes them.
 //!
-//! The one idea: a text that the encoder does not read to its end, or of which it knows nothing, has no place; so it is never found,
-//! rather than found by half of it.
+//! Nothing is decided here but that a text of more tokens than are read has no place: its end could say the opposite.
 
 use super::encode::{Encode, Unread, Verify};
 use super::encoder::Encoder;
@@ -14,10 +13,6 @@ impl Encode for Encoder {
         if tokens.cut() {
             return Err(Unread::TooLong);
         }
-        // Unknown words are all the same to it.
-        if tokens.unknown() > 0 {
-            return Err(Unread::Nothing);
-        }
         let place = Self::place(self, &tokens);
         if place.is_empty() {
             return Err(Unread::Nothing);
@@ -27,25 +22,24 @@ impl Encode for Encoder {
 
     fn meaning(&self, text: &str) -> Option<Box<[i8]>> {
         let embedding = self.embed(&self.tokens(text));
-        (!embedding.is_empty()).then(|| Box::from(&embedding.values()[..]))
+        (!embedding.is_empty()).then(|| embedding.values().as_slice().into())
     }
 }
 
-/// The verifier: lexical facts, vetoes, and a small fitted model.
+/// The verifier of [`super::verify`].
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Lexicon;
+pub struct Vetted;
 
-impl Verify for Lexicon {
+impl Verify for Vetted {
     fn gate(&self, asked: &str, kept: &[&str]) -> Vec<Option<&'static str>> {
         let asked = Lexical::of(asked);
-        kept.iter()
-            .map(|kept| verify::gate(&asked, &Lexical::of(kept)).map(verify::Veto::name))
-            .collect()
+        let veto = |kept: &&str| verify::gate(&asked, &Lexical::of(kept)).map(|veto| veto.name());
+        kept.iter().map(veto).collect()
     }
 
     fn judge(&self, asked: &str, kept: &str, places: f32, meanings: f32) -> f32 {
-        let (a, b) = (Lexical::of(asked), Lexical::of(kept));
+        let (asked_says, kept_says) = (Lexical::of(asked), Lexical::of(kept));
         let side = |text, lexical| Side { text, lexical };
-        verify::judge(&side(asked, &a), &side(kept, &b), places, meanings).score
+        verify::judge(&side(asked, &asked_says), &side(kept, &kept_says), places, meanings).score
     }
 }
