@@ -12,6 +12,7 @@ mod features;
 mod lexical;
 mod lexicon;
 mod order;
+mod reader;
 mod scan;
 mod stem;
 mod veto;

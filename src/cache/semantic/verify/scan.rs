@@ -297,7 +297,10 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
             return;
         }
         if core.contains('.') {
-            let dotted = core.split('.').all(|part| part.chars().count() == 1);
+            let initials = core
+                .split('.')
+                .all(|part| matches!(part.as_bytes(), [b] if b.is_ascii_uppercase()));
+            let dotted = initials || matches!(core, "e.g" | "i.e" | "a.m" | "p.m");
             return self.give(if dotted { Shape::Word } else { Shape::Identifier }, core);
         }
         if digits > 0 {
