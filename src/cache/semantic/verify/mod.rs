@@ -38,7 +38,7 @@ pub enum Tongue {
     French,
     /// With small tables.
     Spanish,
-    /// With a list of negations only.
+    /// Every word must be the same.
     Other,
 }
 

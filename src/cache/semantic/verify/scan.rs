@@ -288,7 +288,16 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
         }
         if core.contains('/') {
             let parts = core.split('/').count();
-            if parts != 2 || digits > 0 || !core.chars().all(|c| c.is_alphabetic() || c == '/' || c == '-') {
+            // `client/server` and `TCP/IP` are words, `src/Main` is a path.
+            let capitals = core
+                .split('/')
+                .filter(|part| part.starts_with(char::is_uppercase))
+                .count();
+            if parts != 2
+                || capitals == 1
+                || digits > 0
+                || !core.chars().all(|c| c.is_alphabetic() || c == '/' || c == '-')
+            {
                 return self.give(Shape::Identifier, core);
             }
             for part in core.split('/') {
