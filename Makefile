@@ -92,6 +92,18 @@ load: setup ## the k6 scenarios against the mock provider (load-tests/)
 bench: setup ## criterion benches of the pure hot paths
 	cargo bench --workspace
 
+PAIRS ?= ../shared/testdata/semantic/pairs.jsonl
+MEASURED := target/semantic
+.PHONY: bench-semantic
+bench-semantic: setup ## how often the semantic cache is right, on PAIRS and on a stream of look-alikes; FIT=1 fits it first (numpy)
+	@mkdir -p $(MEASURED)
+	@test -z "$(FIT)" || { python3 scripts/semantic/generate.py pairs > $(MEASURED)/fit.jsonl \
+	    && cargo bench --bench semantic -- measure $(MEASURED)/fit.jsonl $(MEASURED)/measured.jsonl \
+	    && python3 scripts/semantic/fit.py $(MEASURED)/measured.jsonl --write; }
+	@python3 scripts/semantic/generate.py stream > $(MEASURED)/stream.jsonl
+	cargo bench --bench semantic -- report $(PAIRS) $(MEASURED)/stream.jsonl $(MEASURED)/report.json
+	@test ! -s $(PAIRS) || test ! -s $(MEASURED)/report.json || python3 scripts/semantic/plot.py $(MEASURED)/report.json docs/img/semantic-precision.svg
+
 SECONDS_EACH ?= 30
 .PHONY: fuzz
 fuzz: setup ## each fuzz target for SECONDS_EACH seconds (needs cargo-fuzz and a nightly toolchain)

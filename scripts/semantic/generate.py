@@ -303,6 +303,8 @@ STREAM = [
     ("gadgets", "identifier", {
         "reset": ["How do I reset my Kestrel {gadget}?", "How can I reset the Kestrel {gadget}?", "Resetting a Kestrel {gadget}", "Steps for resetting the Kestrel {gadget}"],
         "charge": ["How do I charge my Kestrel {gadget}?", "How can I charge the Kestrel {gadget}?"],
+        "lost": ["How do I reset my lost Kestrel {gadget}?"],
+        "case": ["How do I reset my Kestrel {gadget} remotely?"],
         "restart": ["How do I restart my Kestrel {gadget}?", "How can I restart the Kestrel {gadget}?"],
     }),
     ("routes", "direction", {
@@ -383,10 +385,15 @@ STREAM = [
         "log": ["Give me a sample log entry in {img}.", "Show me an example log entry in {img}.", "Generate a sample log entry as {img}."],
         "brief": ["Explain {idea} briefly.", "Give me a brief explanation of {idea}."],
         "deep": ["Explain {idea} in detail.", "Give me a detailed explanation of {idea}."],
+        "like": ["Explain {idea} with an analogy."],
+        "who": ["Who came up with {idea}?"],
+        "at": ["Explain {idea} in databases."],
         "plain": ["Explain {idea}.", "What is {idea}?", "Can you explain {idea} to me?", "Please describe {idea}."],
     }),
     ("langs", "proglang", {
         "date": ["How do I parse a date in {pl}?", "Parsing a date in {pl}", "Show me how to parse a date in {pl}.", "Write {pl} code that parses a date."],
+        "iso": ["How do I parse an ISO date in {pl}?"],
+        "secure": ["How do I generate a secure random number in {pl}?"],
         "rand": ["How do I generate a random number in {pl}?", "Write {pl} code that generates a random number.", "Generating a random number in {pl}"],
         "rev": ["How do I reverse a string in {pl}?", "Reversing a string in {pl}", "Write {pl} code to reverse a string.", "Show me string reversal in {pl}."],
         "max": ["How do I find the maximum of a list in {pl}?", "Finding the maximum of a list in {pl}"],
@@ -398,6 +405,8 @@ STREAM = [
     }),
     ("law", "modifier", {
         "tax": ["How do I file taxes as a {worker}?", "Filing taxes as a {worker}", "How to file taxes as a {worker}"],
+        "late": ["How do I file late taxes as a {worker}?"],
+        "abroad": ["How do I file taxes abroad as a {worker}?"],
         "leave": ["How much parental leave do I get in {land2}?", "Parental leave in {land2}: how much do I get?"],
         "north": ["Which states border {land2} in the north?", "What states border {land2} in the north?"],
         "south": ["Which states border {land2} in the south?"],
@@ -421,6 +430,15 @@ STREAM_SLOTS = {
     "land2": "Canada Brazil Germany Sweden Mexico".split(),
 }
 STREAM_PAIRED = {"town2": "town", "role2": "role", "img2": "img", "cash2": "cash", "t12": "t1", "v2": "v1"}
+# What makes another question of one, said at its end or before what fills its first slot.
+FURTHER = ["in winter", "during pregnancy", "on a small budget", "with a microscope", "in medieval times", "at high altitude", "for the exam", "in the desert",
+    "under pressure", "by hand", "in a school play", "according to critics", "for left-handed people", "near the coast", "with gloves", "in space", "underwater",
+    "when it rains", "for a wedding", "in prison", "as a hobby", "with children", "on television", "in court", "from scratch", "in the cloud", "behind a proxy",
+    "with docker", "in production", "offline", "at night", "and its price", "and its history", "and why", "and how to avoid it", "and its author", "for tourists",
+    "in the army", "with a mirror", "before the war", "using recursion", "for dogs", "of all time", "per person", "and the symptoms", "in the last century"]
+NEARER = "spicy frozen wild toy miniature medieval broken rented stolen antique wooden digital virtual artificial rotten tropical military corporate rural ancient".split()
+# What does not.
+IDLE = ["if you can", "for me", "I am curious", "I was wondering", "as far as you know", "would you", "when you can", "my friend"]
 BEFORE = ["", "", "", "", "Hey, ", "Quick question: ", "Hello! ", "Hi there. ", "Please help: ", "Could you please tell me: "]
 AFTER = ["", "", "", "", " Thanks", " Thank you!", " please", " Thanks in advance.", " Cheers"]
 
@@ -491,11 +509,20 @@ def pairs(seed):
     for family, between, variants in FIT:
         for phrasings in variants.values():
             names = slots_of(phrasings)
-            rounds = 60 if names else 6
+            rounds = 32 if names else 6
             for _ in range(rounds):
                 values = fill(rng, names, pools, PAIRED)
                 one, two = (rng.sample(phrasings, 2) if len(phrasings) > 1 else phrasings * 2)
                 give(spoken(rng, one, values), spoken(rng, two, values), 1, "paraphrase", family)
+                give(spoken(rng, one, values), spoken(rng, one, values, 0).rstrip(".?") + " " + rng.choice(IDLE), 1, "paraphrase", family)
+                if rng.random() < 0.3:
+                    said = spoken(rng, two, values, 0)
+                    first = values[names[0]] if names else ""
+                    if first and rng.random() < 0.4 and first in said and first[0].islower():
+                        more = said.replace(first, rng.choice(NEARER) + " " + first, 1)
+                    else:
+                        more = said.rstrip(".?") + " " + rng.choice(FURTHER) + said[len(said.rstrip(".?")):]
+                    give(spoken(rng, one, values), more, 0, "further", family)
                 if not names:
                     continue
                 other, what = varied(rng, names, values, pools, PAIRED)

@@ -159,7 +159,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             .filter(|line| !line.starts_with("num") && !line.starts_with("month"))
         {
             let plain = line.starts_with("stop") || line.starts_with("weak") || line.starts_with("not");
-            let plain = plain || line.starts_with("asp") || line.starts_with("role");
+            let plain = plain || line.starts_with("asp") || line.starts_with("role") || line.starts_with("dim!");
             let words = line.split_once(": ").map_or("", |(_, words)| words);
             for word in words
                 .split_ascii_whitespace()
@@ -219,7 +219,13 @@ fn built(tongue: Tongue, shared: &str, own: &str) -> Lexicon {
         }
     }
     if tongue == Tongue::English {
-        stems(&mut words, ordered.iter().filter_map(|(_, line)| line.split_once(": ")).map(|(_, body)| body));
+        stems(
+            &mut words,
+            ordered
+                .iter()
+                .filter_map(|(_, line)| line.split_once(": "))
+                .map(|(_, body)| body),
+        );
     }
     Lexicon { words }
 }
@@ -290,10 +296,28 @@ fn enter(words: &mut Map<Sense>, base: u32, kind: &str, body: &str) {
 
 /// Enters the stems of words too, where they are not words of their own: `pruned` is found by `prune`.
 fn stems<'a>(words: &mut Map<Sense>, bodies: impl Iterator<Item = &'a str>) {
-    for word in bodies.flat_map(str::split_ascii_whitespace).filter(|word| !word.contains('_') && word.len() > 3) {
-        let wide = [Class::Weak, Class::Synonym, Class::Aspect, Class::Pole, Class::Unit, Class::Time];
-        let Some(sense) = words.get(&key_of(word)).copied().filter(|sense| wide.contains(&sense.class)) else { continue };
-        words.entry(key_of(&stem(word, Tongue::English))).or_insert(Sense { reach: 0, ..sense });
+    for word in bodies
+        .flat_map(str::split_ascii_whitespace)
+        .filter(|word| !word.contains('_') && word.len() > 3)
+    {
+        let wide = [
+            Class::Weak,
+            Class::Synonym,
+            Class::Aspect,
+            Class::Pole,
+            Class::Unit,
+            Class::Time,
+        ];
+        let Some(sense) = words
+            .get(&key_of(word))
+            .copied()
+            .filter(|sense| wide.contains(&sense.class))
+        else {
+            continue;
+        };
+        words
+            .entry(key_of(&stem(word, Tongue::English)))
+            .or_insert(Sense { reach: 0, ..sense });
     }
 }
 

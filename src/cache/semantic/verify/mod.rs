@@ -12,6 +12,7 @@ mod features;
 mod lexical;
 mod lexicon;
 mod order;
+mod reader;
 mod scan;
 mod stem;
 mod veto;
@@ -37,7 +38,7 @@ pub enum Tongue {
     French,
     /// With small tables.
     Spanish,
-    /// With a list of negations only.
+    /// Every word must be the same.
     Other,
 }
 

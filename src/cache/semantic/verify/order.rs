@@ -138,21 +138,49 @@ fn numbers(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
     false
 }
 
-/// `x does y` and `y does x`: the same word between the same two, the other way round.
+/// `x does y` and `y does x`: side by side in the one, in the other order in the other, with the same word between.
 fn around(a: &[Word], b: &[Word], symmetric: bool) -> bool {
     if symmetric {
         return false;
     }
-    let key = |word: &Word| (word.kind, word.key);
-    // A thing without a preposition.
-    let plain = |word: &Word| word.role == 0 && word.kind != Kind::Weak;
+    let said = |words: &[Word]| -> Vec<Word> {
+        words
+            .iter()
+            .filter(|word| word.kind != Kind::Weak)
+            .take(MOST)
+            .copied()
+            .collect()
+    };
+    let (a, b) = (said(a), said(b));
+    turned(&a, &b) || turned(&b, &a)
+}
+
+fn turned(a: &[Word], b: &[Word]) -> bool {
+    let place = |x: &Word| b.iter().position(|y| y.kind == x.kind && y.key == x.key);
+    let role = |at: usize| b.get(at).map_or(0, |word| word.role);
     a.windows(3).any(|three| match three {
-        [x, middle, y] if key(x) != key(y) && !middle.proper && plain(x) && plain(y) => {
-            b.windows(3).any(|other| match other {
-                [p, m, q] => key(m) == key(middle) && key(p) == key(y) && key(q) == key(x) && plain(p) && plain(q),
-                _ => false,
-            })
-        }
+        [x, middle, y] if thing(x) && thing(y) && !middle.proper => match (place(x), place(middle), place(y)) {
+            // What prepositions tell apart in both may stand in any order.
+            (Some(p), Some(m), Some(q)) if q < m && m < p => {
+                !(x.role == role(p) && y.role == role(q) && x.role != y.role)
+            }
+            _ => false,
+        },
         _ => false,
     })
+}
+
+/// Could do something, or have it done: not a number or unit.
+fn thing(word: &Word) -> bool {
+    matches!(
+        word.kind,
+        Kind::Word
+            | Kind::Known
+            | Kind::Polarity
+            | Kind::Modifier
+            | Kind::Aspect
+            | Kind::Identifier
+            | Kind::Program
+            | Kind::Format
+    )
 }

@@ -288,7 +288,16 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
         }
         if core.contains('/') {
             let parts = core.split('/').count();
-            if parts != 2 || digits > 0 || !core.chars().all(|c| c.is_alphabetic() || c == '/' || c == '-') {
+            // `client/server` and `TCP/IP` are words, `src/Main` is a path.
+            let capitals = core
+                .split('/')
+                .filter(|part| part.starts_with(char::is_uppercase))
+                .count();
+            if parts != 2
+                || capitals == 1
+                || digits > 0
+                || !core.chars().all(|c| c.is_alphabetic() || c == '/' || c == '-')
+            {
                 return self.give(Shape::Identifier, core);
             }
             for part in core.split('/') {
@@ -297,7 +306,10 @@ impl<'t, F: FnMut(Piece<'t>)> Scanner<'t, '_, F> {
             return;
         }
         if core.contains('.') {
-            let dotted = core.split('.').all(|part| part.chars().count() == 1);
+            let initials = core
+                .split('.')
+                .all(|part| matches!(part.as_bytes(), [b] if b.is_ascii_uppercase()));
+            let dotted = initials || matches!(core, "e.g" | "i.e" | "a.m" | "p.m");
             return self.give(if dotted { Shape::Word } else { Shape::Identifier }, core);
         }
         if digits > 0 {

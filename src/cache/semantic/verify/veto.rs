@@ -261,11 +261,33 @@ pub(super) fn veto(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<
     if difference.each(&words) || strange && difference.any(&words) {
         return Some(Veto::Word);
     }
+    // More is said by one alone than by both, or nothing by both.
+    if too_little(difference) {
+        return Some(Veto::Word);
+    }
     // Whatever it is that each side says alone.
     if difference.each(&[Kind::Word, Kind::Known, Kind::Aspect, Kind::Polarity, Kind::Modifier]) {
         return Some(Veto::Aspect);
     }
     order::contradict(a, b).then_some(Veto::Direction)
+}
+
+fn too_little(difference: &Difference) -> bool {
+    let said = [Kind::Word, Kind::Known, Kind::Aspect, Kind::Polarity, Kind::Modifier];
+    let literal = [
+        Kind::Number,
+        Kind::Unit,
+        Kind::Date,
+        Kind::Quote,
+        Kind::Code,
+        Kind::Identifier,
+        Kind::Address,
+        Kind::Program,
+        Kind::Language,
+        Kind::Format,
+    ];
+    let (a, b) = difference.only(&said);
+    difference.both(&said) + difference.both(&literal) <= a + b
 }
 
 /// `one` may be an article, and counts only where the other side has a number.
