@@ -63,6 +63,8 @@ fn issuers(keys: &[Value]) -> Issuers {
             map: Vec::new(),
             require: Vec::new(),
             default_team: None,
+            require_tenant: false,
+            space: Default::default(),
         },
     };
     Issuers::new(vec![terms], None).unwrap()

@@ -4,7 +4,7 @@
 //!
 //! | rank | module | what |
 //! |--:|---|---|
-//! | 0 | [`clock`], [`error`], [`glob`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
+//! | 0 | [`clock`], [`error`], [`glob`], [`hex`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
 //! | 2 | [`auth`], [`balance`], [`cache`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
@@ -23,6 +23,7 @@ pub mod directory;
 pub mod error;
 pub mod gateway;
 pub mod glob;
+pub mod hex;
 pub mod ids;
 pub mod ledger;
 pub mod limits;

@@ -170,12 +170,7 @@ impl Digest {
 
     /// 64 hexadecimal digits, as stores keep it.
     pub fn to_hex(self) -> String {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| HEX.get(usize::from(nibble)).map_or('0', |digit| char::from(*digit));
-        self.0
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-            .collect()
+        crate::hex::hex(&self.0)
     }
 
     /// Read 64 hexadecimal digits.

@@ -111,10 +111,16 @@ mod tests {
     async fn a_file_is_made_and_then_up_to_date() {
         let folder = std::env::temp_dir().join(format!("cirque-migrate-{}", std::process::id()));
         let place = sqlite_in(Some(&folder));
-        assert_eq!(storage::status(&place).await.unwrap().pending, ["0001 first"]);
+        assert_eq!(
+            storage::status(&place).await.unwrap().pending,
+            ["0001 first", "0002 labels"]
+        );
         assert!(!folder.exists(), "asking makes nothing");
         storage::migrate(&place).await.unwrap();
-        assert_eq!(storage::status(&place).await.unwrap().applied, ["0001 first"]);
+        assert_eq!(
+            storage::status(&place).await.unwrap().applied,
+            ["0001 first", "0002 labels"]
+        );
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -11,7 +11,7 @@
 //! byte changes only when that is not enough, and such rows are set aside rather than misread.
 
 pub use super::varint::Unreadable;
-use super::varint::{CLASSES, Reader, maybe_number, maybe_text, number, numbers, text, unzigzag, zigzag};
+use super::varint::{CLASSES, Reader, maybe_number, maybe_text, number, numbers, text, unzigzag, width, zigzag};
 use super::words::word;
 use super::{Charge, Row, RowId, Tenant};
 use crate::units::{Cost, ServiceTier, Usage};
@@ -65,14 +65,12 @@ pub fn encode(row: &Row, out: &mut Vec<u8>) {
     }
     maybe_number(out, row.billed);
     number(out, row.charges.len() as u64);
-    let mut each = Vec::new();
     for charge in &row.charges {
-        each.clear();
-        text(&mut each, &charge.count);
-        number(&mut each, zigzag(charge.window));
-        number(&mut each, charge.nano);
-        number(out, each.len() as u64);
-        out.extend_from_slice(&each);
+        let (count, window) = (charge.count.len() as u64, zigzag(charge.window));
+        number(out, width(count) + count + width(window) + width(charge.nano));
+        text(out, &charge.count);
+        number(out, window);
+        number(out, charge.nano);
     }
 }
 

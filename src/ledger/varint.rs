@@ -27,6 +27,11 @@ pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Bytes that a number takes.
+pub(crate) fn width(value: u64) -> u64 {
+    u64::from((64 - (value | 1).leading_zeros()).div_ceil(7))
+}
+
 pub(crate) fn maybe_number(out: &mut Vec<u8>, value: Option<u64>) {
     out.push(value.is_some().into());
     if let Some(value) = value {
@@ -124,5 +129,22 @@ impl<'a> Reader<'a> {
             }
         }
         Ok((count > 0).then_some(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_as_wide_as_it_is_said_to_be() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1 << bits) - 1, u64::MAX >> bits] {
+                let mut out = Vec::new();
+                number(&mut out, value);
+                assert_eq!(out.len() as u64, width(value), "{value}");
+                assert_eq!(Reader(&out).number(), Ok(value));
+            }
+        }
     }
 }

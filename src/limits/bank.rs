@@ -12,6 +12,7 @@ use super::fleet::Fleet;
 use super::lease::{Hold, Lease, Refusal};
 use super::outage::Reach;
 use super::rule::Rule;
+use crate::hex::hex;
 use dashmap::DashMap;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -373,9 +374,7 @@ fn shorten(value: &str) -> String {
         .last()
         .unwrap_or_default();
     let mut short = value.get(..begins).unwrap_or_default().to_owned();
-    for byte in digest.as_ref().iter().take(16) {
-        short.push_str(&format!("{byte:02x}"));
-    }
+    short.push_str(&hex(digest.as_ref().get(..16).unwrap_or_default()));
     short
 }
 

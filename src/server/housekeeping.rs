@@ -4,6 +4,7 @@
 use super::caching::{self, Desk};
 use super::control::Controls;
 use super::lasting::{self, Lasting};
+use super::pages;
 use super::reload::{Reloader, Running};
 use super::signals;
 use super::tenancy::Tenants;
@@ -92,6 +93,7 @@ impl Housekeeping {
             let _ = notifier.ready();
         }
         tracing::info!(pid = std::process::id(), "ready");
+        pages::give_back_code();
     }
 
     /// What operators can do about tenants: nothing where nothing lasts.

@@ -73,7 +73,8 @@ pub(super) struct Lasting {
 #[derive(Debug, Default, Clone)]
 struct Held {
     revision: storage::Revision,
-    objects: Vec<Object>,
+    /// Shared with whoever reads them: thousands of keys are megabytes.
+    objects: Arc<Vec<Object>>,
     secrets: Stored,
 }
 
@@ -212,7 +213,7 @@ impl Lasting {
     }
 
     /// What the store was last read to hold.
-    pub fn objects(&self) -> Vec<Object> {
+    pub fn objects(&self) -> Arc<Vec<Object>> {
         self.held().objects
     }
 

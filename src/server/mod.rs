@@ -10,6 +10,7 @@ mod control;
 mod descriptors;
 mod housekeeping;
 mod lasting;
+mod pages;
 mod reload;
 mod signals;
 mod tenancy;

@@ -4,6 +4,7 @@
 //! at start only (listeners, threads) is compared and named when it changed.
 
 use super::lasting::Lasting;
+use super::pages;
 use super::{Secured, apply_log, load, tls, written};
 use crate::config::Config;
 use crate::gateway::App;
@@ -58,6 +59,7 @@ impl Reloader {
     /// Reload, and say what came of it in the log and the metrics.
     pub async fn reload(&mut self) {
         let result = self.try_reload().await;
+        pages::give_back_code();
         self.app.meters.config_loaded(false, result.is_ok());
         match result {
             Ok(models) => tracing::info!(models, "configuration reloaded"),

@@ -7,6 +7,7 @@
 
 mod blob;
 
+use crate::hex::hex;
 use crate::secret::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -158,7 +159,7 @@ fn key_id(key: &[u8; 32]) -> String {
     let mut text = Zeroizing::new(b"cirque sealing key id\0".to_vec());
     text.extend_from_slice(key);
     let hash = ring::digest::digest(&ring::digest::SHA256, &text);
-    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.as_ref().get(..8).unwrap_or_default())
 }
 
 #[cfg(test)]

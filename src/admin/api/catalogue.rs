@@ -159,7 +159,7 @@ impl View {
 
     /// What names this in its block.
     pub fn users_of(&self, kind: Kind, name: &str) -> Vec<Item> {
-        let field = super::views::word(kind);
+        let field = kind.as_str();
         let kinds = [Kind::Team, Kind::Project, Kind::User, Kind::Key];
         let all = kinds.into_iter().flat_map(|kind| self.all(kind));
         all.filter(|item| item.field(field) == Some(name)).collect()

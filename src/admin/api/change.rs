@@ -2,7 +2,7 @@
 //! up by this process before it is answered.
 
 use super::catalogue::{Item, View};
-use super::views::{Origin, word};
+use super::views::Origin;
 use super::{Asked, Failure};
 use crate::storage::{Change, KeyHashRow, Kind, Object, Revision};
 use serde::de::DeserializeOwned;
@@ -39,7 +39,7 @@ impl Asked {
     /// The one that the path names, if this operator sees it.
     pub(super) fn find(&self, view: &View, kind: Kind) -> Result<Item, Failure> {
         let found = view.get(kind, &self.name).filter(|item| self.sees(view, item));
-        found.ok_or_else(|| Failure::not_found(word(kind)))
+        found.ok_or_else(|| Failure::not_found(kind.as_str()))
     }
 
     /// As [`Asked::find`], of those that can be changed here, at the revision that was expected.
@@ -71,8 +71,8 @@ impl Asked {
             _ => json!({"settings": change.document}),
         };
         let detail = json!({"before": before, "after": after});
-        let subject = format!("{}/{}", word(change.kind), change.name);
-        let action = format!("{}.{action}", word(change.kind));
+        let subject = format!("{}/{}", change.kind.as_str(), change.name);
+        let action = format!("{}.{action}", change.kind.as_str());
         let changes = std::slice::from_ref(&change);
         let revision = self
             .audited(&action, &subject, detail, self.api.kept(store.change(changes)))
@@ -121,7 +121,7 @@ fn credentials(hashes: &[KeyHashRow]) -> Value {
 pub(super) fn declared(kind: Kind) -> Failure {
     let message = format!(
         "this {} is declared in the configuration file: change it there and reload",
-        word(kind)
+        kind.as_str()
     );
     Failure::conflict("declared_in_file", message)
 }
@@ -129,7 +129,7 @@ pub(super) fn declared(kind: Kind) -> Failure {
 pub(super) fn taken(kind: Kind) -> Failure {
     let message = format!(
         "there is a {} of this name already, or was made just now: choose another",
-        word(kind)
+        kind.as_str()
     );
     Failure::conflict("exists", message)
 }

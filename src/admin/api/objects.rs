@@ -9,7 +9,7 @@ use super::catalogue::{Item, View};
 use super::change::{body, changed, declared, merge, new_key, since, taken};
 use super::query::cursor;
 use super::table::{Parameter, READ, READ_TEAM, Route, Serve, Takes, WRITE, WRITE_TEAM, Who};
-use super::views::{Create, Deleted, KeyObject, Listed, MadeKey, Origin, Patch, Replace, Shown, show, state, word};
+use super::views::{Create, Deleted, KeyObject, Listed, MadeKey, Origin, Patch, Replace, Shown, show, state};
 use super::{Answer, Asked, Failure, settings};
 use crate::config;
 use crate::storage::{Change, Kind, Revision};
@@ -195,7 +195,7 @@ async fn create(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
         // Whoever has the name, the tokens of that name would be of: of this team, with its limits.
         let message = format!(
             "names of {}s come from an identity provider here: an owner or admin has to make it, or the file",
-            word(kind)
+            kind.as_str()
         );
         return Err(Failure::new(StatusCode::FORBIDDEN, "claimed_name", message));
     }
@@ -297,7 +297,9 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
     let uses = used_by.len();
     // That there are others may be told, not who they are.
     let seen = used_by.iter().filter(|item| asked.sees(&view, item)).take(MOST_TOLD);
-    let used_by: Vec<String> = seen.map(|item| format!("{}/{}", word(item.kind), item.name)).collect();
+    let used_by: Vec<String> = seen
+        .map(|item| format!("{}/{}", item.kind.as_str(), item.name))
+        .collect();
     if uses == 0 {
         let change = Change {
             document: None,
@@ -320,14 +322,14 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
             format!(
                 "{uses} name this {kind}: delete or move them first, or send `?force=true` to disable it instead, which \
                  stops all of them at once",
-                kind = word(kind)
+                kind = kind.as_str()
             ),
         );
         failure.problems = used_by
             .into_iter()
             .map(|path| Problem {
                 path,
-                message: format!("names this {}", word(kind)),
+                message: format!("names this {}", kind.as_str()),
             })
             .collect();
         return Err(failure);

@@ -18,18 +18,6 @@ pub enum Origin {
     Store,
 }
 
-/// One word for a kind: in audit subjects, in fields of keys that name one.
-pub(super) fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Organisation => "organisation",
-        Kind::Team => "team",
-        Kind::Project => "project",
-        Kind::User => "user",
-        Kind::Key => "key",
-        Kind::Price => "price",
-    }
-}
-
 /// A tenant.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{S}Object")]

@@ -5,6 +5,7 @@ use super::super::model::{Config, Store};
 use super::super::problem::{Finding, Place, quoted};
 use super::super::scalars::{SecretRef, is_reference};
 use crate::auth::token;
+use crate::hex::hex;
 use crate::secret::Secret;
 use std::collections::HashMap;
 
@@ -39,7 +40,7 @@ pub(super) fn keys(config: &Config, out: &mut Vec<Finding>) -> Vec<(String, Secr
         }
         // A digest without a secret of its own: only to compare, and gone at the end of this function.
         let digest = ring::digest::digest(&ring::digest::SHA256, secret.expose().as_bytes());
-        let print: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let print = hex(digest.as_ref());
         if let Some(owner) = owners.get(&print) {
             let message = format!("the same secret as that of the key {}", quoted(owner));
             out.push(Finding::new(at, message, "give each key a secret of its own"));

@@ -190,7 +190,8 @@ impl Shared {
         busy.store(true, Ordering::SeqCst);
         let mut stranded = self.stranded();
         let first = stranded.len().min(most);
-        let mut rows: Waiting = stranded.drain(..first).collect();
+        let mut rows = Waiting::with_capacity(most.min(stranded.len() + self.queue.len()));
+        rows.extend(stranded.drain(..first));
         drop(stranded);
         while rows.len() < most
             && let Some(row) = self.queue.pop()

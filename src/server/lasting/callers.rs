@@ -84,7 +84,7 @@ impl Lasting {
 
     fn hold(&self, changes: Vec<Object>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut objects: HashMap<_, _> = std::mem::take(&mut held.objects)
+        let mut objects: HashMap<_, _> = Arc::unwrap_or_clone(std::mem::take(&mut held.objects))
             .into_iter()
             .map(|object| ((object.kind, object.name.clone()), object))
             .collect();
@@ -97,8 +97,9 @@ impl Lasting {
                 objects.insert(key, object);
             }
         }
-        held.objects = objects.into_values().collect();
-        held.objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        let mut objects: Vec<Object> = objects.into_values().collect();
+        objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        held.objects = Arc::new(objects);
     }
 
     /// Take up what the store says of secrets, if it says something else than before. What cannot be used leaves the snapshot that

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Name of the file in the state directory.
@@ -70,7 +71,7 @@ pub(super) fn read(state_dir: &Path) -> Result<(Secret, Held), String> {
         Secret::new(copy.key_secret),
         Held {
             revision: copy.revision,
-            objects,
+            objects: Arc::new(objects),
             secrets,
         },
     ))
@@ -111,7 +112,7 @@ fn write(state_dir: &Path, secret: &str, held: Held) -> std::io::Result<()> {
     let copy = Copy {
         key_secret: secret.to_owned(),
         revision: held.revision,
-        objects: held.objects.into_iter().map(entry).collect(),
+        objects: Arc::unwrap_or_clone(held.objects).into_iter().map(entry).collect(),
         secrets: held.secrets.into_iter().map(sealed).collect(),
     };
     std::fs::DirBuilder::new()

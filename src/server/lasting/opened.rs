@@ -103,7 +103,7 @@ async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
             } else {
                 newest
             },
-            objects,
+            objects: Arc::new(objects),
             secrets,
         },
     ))

@@ -3,6 +3,7 @@
 //! A runner of our own because sqlx's has no notion of "an older program may go on with this". The one idea: each migration
 //! says the lowest version a program must know (`needs`), so that old and new programs share a database during an upgrade.
 
+use crate::hex::hex;
 use crate::storage::StoreError;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::SqliteConnection;
@@ -85,10 +86,6 @@ pub(crate) fn titles() -> Vec<String> {
 
 fn checksum(sql: &str) -> String {
     hex(ring::digest::digest(&ring::digest::SHA256, sql.as_bytes()).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compare; an error where this program must not touch the database.

@@ -62,6 +62,7 @@ mod script;
 #[cfg(test)]
 mod tests;
 
+use crate::hex::hex;
 use crate::limits::{Ask, Exchange, Outage, Report, Taken};
 use crate::secret::Secret;
 use async_trait::async_trait;
@@ -376,5 +377,5 @@ fn random_name() -> Result<String, String> {
     ring::rand::SystemRandom::new()
         .fill(&mut bits)
         .map_err(|_| "the system has no random numbers".to_owned())?;
-    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bits))
 }

@@ -9,6 +9,7 @@
 
 use super::session::{Access, Backend, Record, Session, Value};
 use super::{SqlStore, kept};
+use crate::hex::hex;
 use crate::storage::{AuditEntry, AuditNote, StoreError, Verified};
 
 const ENTRY: &str = "SELECT number, at_ms, actor, role, origin, action, subject, detail, outcome, hash FROM audit_log";
@@ -26,7 +27,7 @@ fn link(before: &str, number: i64, at_ms: i64, texts: &[&str]) -> String {
         bytes.extend_from_slice(text.as_bytes());
     }
     let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.as_ref())
 }
 
 /// The hash that a stored entry should have.

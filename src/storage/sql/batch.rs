@@ -170,7 +170,7 @@ impl<'a> Batch<'a> {
         let mut rows: Vec<(Place, &Row)> = rows.iter().map(|row| (place(row), row)).collect();
         // Of rows with one place the last counts, as if they had come one after the other.
         rows.reverse();
-        rows.sort_by(|one, other| one.0.cmp(&other.0));
+        rows.sort_by_key(|(place, _)| *place);
         rows.dedup_by(|one, other| one.0 == other.0);
         let (mut sources, mut lists) = (Distinct::new(), Distinct::new());
         let mut counts = Distinct::new();
@@ -206,14 +206,15 @@ impl<'a> Batch<'a> {
         let numbers = store.words.numbers(&store.backend, texts, true).await?;
         let found: Vec<Label> = labelled.iter().map(|row| label_of(row, &numbers)).collect();
         let known = store.labels.numbers(&store.backend, &found).await?;
-        let labels = found
-            .into_iter()
-            .map(|label| (label, known.get(&label).copied().unwrap_or(0)));
+        let labels = found.into_iter().map(|label| match known.get(&label) {
+            Some(number) => Ok((label, *number)),
+            None => Err(StoreError::Corrupt("a label vanished".to_owned())),
+        });
         let words = charged
             .iter()
             .map(|count| (count.as_ptr() as usize, numbers.of(Some(count))));
         Ok(Self {
-            labels: labels.collect(),
+            labels: labels.collect::<Result<_, _>>()?,
             tags: tagged.iter().map(|row| tags_of(row, &numbers)).collect(),
             words: words.collect(),
             rows,

@@ -9,27 +9,9 @@ use crate::clock;
 use crate::storage::{Change, KeyHashRow, Kind, Object, Revision, StoreError};
 use std::collections::HashMap;
 
-const KINDS: [(Kind, &str); 6] = [
-    (Kind::Organisation, "organisation"),
-    (Kind::Team, "team"),
-    (Kind::Project, "project"),
-    (Kind::User, "user"),
-    (Kind::Key, "key"),
-    (Kind::Price, "price"),
-];
-
-fn word(kind: Kind) -> &'static str {
-    KINDS
-        .iter()
-        .find(|(known, _)| *known == kind)
-        .map_or("", |(_, word)| word)
-}
-
 fn kind(word: &str) -> Result<Kind, StoreError> {
-    let known = KINDS.iter().find(|(_, known)| *known == word);
-    known
-        .map(|(kind, _)| *kind)
-        .ok_or_else(|| StoreError::Corrupt("an object of an unknown kind".to_owned()))
+    let known = Kind::ALL.into_iter().find(|known| known.as_str() == word);
+    known.ok_or_else(|| StoreError::Corrupt("an object of an unknown kind".to_owned()))
 }
 
 const OBJECT: &str = "SELECT kind, name, document, revision, created_at, updated_at, deleted FROM objects";
@@ -108,7 +90,7 @@ impl<B: Backend> SqlStore<B> {
         }
         let mut session = self.backend.begin(Access::Read).await?;
         let sql = format!("{OBJECT} WHERE kind = $1 AND name = $2 AND deleted = 0");
-        let records = session.fetch(&sql, vec![word(kind).into(), name.into()]).await?;
+        let records = session.fetch(&sql, vec![kind.as_str().into(), name.into()]).await?;
         let Some(record) = records.first() else {
             return Ok(None);
         };
@@ -175,7 +157,7 @@ impl<B: Backend> SqlStore<B> {
 
 /// One change, if it is still what was read.
 async fn write(session: &mut dyn Session, change: &Change, revision: Revision, now: i64) -> Result<(), StoreError> {
-    let (kind, name) = (Value::from(word(change.kind)), exact(&change.name)?);
+    let (kind, name) = (Value::from(change.kind.as_str()), exact(&change.name)?);
     let sql = "SELECT revision, created_at, document FROM objects WHERE kind = $1 AND name = $2 AND deleted = 0";
     let found = session.fetch(sql, vec![kind.clone(), name.clone()]).await?;
     let created = match (found.first(), change.expected) {

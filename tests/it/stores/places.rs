@@ -91,7 +91,7 @@ async fn postgres_is_migrated_once_and_an_unfit_one_is_refused() {
         connections: 2,
     };
     let status = storage::status(&place).await.unwrap();
-    assert_eq!((status.applied.len(), status.pending.len()), (0, 1));
+    assert_eq!((status.applied.len(), status.pending.len()), (0, 2));
     let Err(StoreError::Corrupt(told)) = storage::open(&place).await.map(drop) else {
         panic!()
     };
@@ -106,7 +106,7 @@ async fn postgres_is_migrated_once_and_an_unfit_one_is_refused() {
     for task in tasks {
         applied += task.await.unwrap();
     }
-    assert_eq!(applied, 1);
+    assert_eq!(applied, 2);
     let store = storage::open(&place).await.unwrap();
     assert_eq!(store.name(), "postgres");
     assert!(store.backup(Path::new("/tmp/none")).await.is_err());
@@ -142,4 +142,41 @@ async fn no_error_repeats_an_address() {
         assert!(!told.contains("hunter2"), "{told}");
         assert!(!format!("{place:?}").contains("hunter2"));
     }
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_with_its_rows() {
+    use sqlx::Connection as _;
+    let folder = super::folder();
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("cirque.db");
+    let first = include_str!("../../../src/storage/migrations/sqlite/0001_first.sql");
+    let sum = ring::digest::digest(&ring::digest::SHA256, first.as_bytes());
+    let sum: String = sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let made = format!(
+        "{first}; CREATE TABLE cirque_migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, needs BIGINT NOT NULL, \
+         checksum TEXT NOT NULL); INSERT INTO cirque_migrations VALUES (1, 'first', 1, '{sum}'); PRAGMA application_id = 1667854961; \
+         INSERT INTO words VALUES (1, 'chat'), (2, 'ok'); \
+         INSERT INTO ledger (at_ms, id, attempt, organisation, team, project, user_name, key_name, model, target, provider, operation, \
+         outcome, cache, purpose, status, stream, estimated, latency_ms, input, output, request_id) \
+         VALUES (1793491200000, x'000102030405060708090a0b0c0d0e0f', 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 200, 0, 0, 5, 7, 9, 'old')"
+    );
+    let mut connection = sqlx::SqliteConnection::connect(&format!("sqlite://{}?mode=rwc", file.display()))
+        .await
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(made))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+    let store = storage::open(&Place::Sqlite { path: file }).await.unwrap();
+    let rows = super::rows::all(&*store).await;
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        (&*rows[0].request_id, rows[0].operation, rows[0].usage.output),
+        ("old", "chat", 9)
+    );
+    assert_eq!(store.insert(&super::rows(0..10)).await.unwrap(), 10);
+    assert_eq!(super::rows::all(&*store).await.len(), 11);
+    std::fs::remove_dir_all(folder).unwrap();
 }

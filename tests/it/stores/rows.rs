@@ -14,6 +14,7 @@ contract!(
     records_are_filtered,
     another_cost_follows_into_sums,
     old_rows_go_and_sums_stay,
+    rows_of_before_there_were_labels_are_read,
     cursors_of_others_are_refused,
 );
 
@@ -343,4 +344,116 @@ async fn cursors_of_others_are_refused(site: &Site) {
             "{cursor}"
         );
     }
+}
+
+/// As migration 1 had rows written: a column for everything.
+fn before_labels(row: &Row) -> String {
+    let word = |text: Option<&str>| match text {
+        Some(text) => format!("(SELECT id FROM words WHERE text = '{text}')"),
+        None => "0".to_owned(),
+    };
+    let blob = format!("{:032x}", row.id.0);
+    let tenant = &row.tenant;
+    let words = [
+        tenant.organisation.as_deref(),
+        tenant.team.as_deref(),
+        tenant.project.as_deref(),
+        tenant.user.as_deref(),
+        tenant.key.as_deref(),
+        row.model.as_deref(),
+        row.target.as_deref(),
+        row.provider.as_deref(),
+        Some(row.operation),
+        Some(row.outcome),
+        Some(row.cache),
+        Some(row.purpose),
+    ]
+    .map(word)
+    .join(", ");
+    let (usage, cost) = (&row.usage, row.cost.unwrap());
+    let charge = &row.charges[0];
+    format!(
+        "INSERT INTO ledger (at_ms, id, attempt, organisation, team, project, user_name, key_name, model, target, provider, operation, \
+         outcome, cache, purpose, status, stream, estimated, latency_ms, ttft_ms, input, output, cached, reasoning, cost, cost_input, \
+         cost_cached, cost_output, billed, request_id, tags, metadata, charges, unbilled_input, web_searches, tier) VALUES \
+         ({}, BLOB'{blob}', 0, {words}, {}, {}, 0, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, '{}', \
+         ',' || {} || ',' || {} || ',', '{}', {} || ' {} {}', {}, {}, 1)",
+        row.at_ms,
+        row.status,
+        i64::from(row.stream),
+        row.latency_ms,
+        row.ttft_ms.unwrap(),
+        usage.input,
+        usage.output,
+        usage.cached,
+        usage.reasoning,
+        cost.total(),
+        cost.input,
+        cost.cached,
+        cost.output,
+        row.billed.unwrap(),
+        row.request_id.replace('\'', "''"),
+        word(Some(&row.tags[0])),
+        word(Some(&row.tags[1])),
+        row.metadata.as_deref().unwrap(),
+        word(Some(&charge.count)),
+        charge.window,
+        charge.nano,
+        usage.unbilled_input,
+        usage.web_searches,
+    )
+}
+
+async fn rows_of_before_there_were_labels_are_read(site: &Site) {
+    let mut young = row_at(36, NOVEMBER + 3 * DAY);
+    young.usage.cached = 4;
+    site.store.insert(std::slice::from_ref(&young)).await.unwrap();
+    let mut old = Row {
+        at_ms: NOVEMBER + 5,
+        id: RowId(77),
+        ..young.clone()
+    };
+    old.usage.unbilled_input = 3;
+    old.usage.web_searches = 2;
+    old.usage.tier = cirque::units::ServiceTier::ALL[1];
+    let blob = if site.store.name() == "postgres" { r"'\x" } else { "x'" };
+    site.meddle(&before_labels(&old).replace("BLOB'", blob)).await;
+    assert_eq!(all(&*site.store).await, [young.clone(), old.clone()]);
+    assert_eq!(
+        site.store.insert(std::slice::from_ref(&old)).await.unwrap(),
+        0,
+        "it is there"
+    );
+    // Summed up from single rows, since the times are uneven; found by what its columns say.
+    let mut filter = Filter {
+        from_ms: i64::try_from(NOVEMBER).unwrap() + 1,
+        to_ms: i64::try_from(NOVEMBER + 3 * DAY).unwrap() + 1,
+        only: vec![(Dimension::Team, vec![old.tenant.team.as_deref().unwrap().to_owned()])],
+    };
+    let query = |filter: Filter, by| UsageQuery {
+        filter,
+        by,
+        bucket: Bucket::All,
+        limit: 10,
+        cursor: None,
+    };
+    for by in [vec![], vec![Dimension::Key], vec![Dimension::User, Dimension::Tag]] {
+        let query = query(filter.clone(), by);
+        let found = site.store.usage(&query).await.unwrap().items;
+        assert_eq!(
+            found,
+            super::usage::by_hand(&[young.clone(), old.clone()], &query),
+            "{query:?}"
+        );
+    }
+    filter.only = vec![(Dimension::Team, vec!["nobody".to_owned()])];
+    assert!(site.store.usage(&query(filter, vec![])).await.unwrap().items.is_empty());
+    // Another cost leaves everything else as it was.
+    old.cost = Some(cirque::units::Cost {
+        request: 5,
+        ..Default::default()
+    });
+    old.billed = None;
+    assert_eq!(site.store.reprice(std::slice::from_ref(&old)).await.unwrap(), 1);
+    assert_eq!(all(&*site.store).await, [young, old]);
 }

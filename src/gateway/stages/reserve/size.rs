@@ -17,7 +17,9 @@ use crate::upstream::{Backend, Target};
 use crate::wire::canonical::Effort;
 use crate::wire::needs::{self, Seen};
 use crate::wire::{Call, Dialect, Operation, Searches, Unseen};
+use memchr::memmem::Finder;
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::time::Instant;
 
 /// Bodies up to this size are taken for text alone; larger ones are looked through for media, whose bytes are no tokens.
@@ -25,17 +27,12 @@ const MAY_HOLD_MEDIA: usize = 16 * 1024;
 
 /// Beginnings of names and types of content parts that hold media, in all dialects. Text that begins like them makes the
 /// estimate larger, never smaller.
-const MEDIA: [&[u8]; 5] = [
-    b"\"image",
-    b"\"inline",
-    b"\"input_audio",
-    b"\"input_file",
-    b"\"document",
-];
+static MEDIA: LazyLock<[Finder<'static>; 5]> =
+    LazyLock::new(|| ["\"image", "\"inline", "\"input_audio", "\"input_file", "\"document"].map(Finder::new));
 
 /// What stands in every prompt with tools, in all dialects; or an escape, behind which a name could hide. As of media, finding it in
 /// text makes the estimate larger. Nothing is learned of such prompts.
-const TOOLS: [&[u8]; 3] = [b"tools", b"functions", b"\\u00"];
+static TOOLS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["tools", "functions", "\\u00"].map(Finder::new));
 /// Vendors whose requests are given room for thoughts beyond what the client said.
 const RAISE: [&str; 4] = ["anthropic", "bedrock", "vertex", "azure"];
 /// What stands in a request that wants thoughts.
@@ -181,13 +178,11 @@ impl<'a> Seeking<'a, '_> {
         });
         let may_hold_media = seen.is_none_or(|seen| seen.needs.vision || seen.needs.audio || seen.needs.files);
         let marks = MEDIA.iter().filter(|_| may_hold_media);
-        let media = marks
-            .map(|mark| memchr::memmem::find_iter(body, mark).count())
-            .sum::<usize>();
+        let media = marks.map(|mark| mark.find_iter(body).count()).sum::<usize>();
         let media_bytes = seen.map_or(0, |seen| seen.media_bytes);
         let tools = match seen {
             Some(seen) => seen.needs.tools,
-            None => TOOLS.iter().any(|mark| memchr::memmem::find(body, mark).is_some()),
+            None => TOOLS.iter().any(|mark| mark.find(body).is_some()),
         };
         Prompt {
             text_bytes: body.len().saturating_sub(media_bytes) as u64,
