@@ -167,13 +167,14 @@ impl Semantic {
 
     async fn near(&self, partition: Partition, place: &Place, now_ms: u64) -> Result<Vec<Near>, Why> {
         let core = &self.core;
-        let (most, floor) = (core.settings.most, core.settings.floor);
+        let size = core.index.size_of(partition);
+        let (most, floor) = (core.settings.most, core.settings.floor - lower(size));
         let near = match &core.vectors {
             Some(vectors) => vectors
                 .near(partition, place, most, floor, now_ms)
                 .await
                 .map_err(|_| Why::Unavailable)?,
-            None if core.index.size_of(partition) <= INLINE => core.index.near(partition, place, most, floor, now_ms),
+            None if size <= INLINE => core.index.near(partition, place, most, floor, now_ms),
             None => {
                 let (core, place) = (core.clone(), Box::new(*place));
                 self.on_pool(move |_| core.index.near(partition, &place, most, floor, now_ms))
@@ -202,6 +203,16 @@ impl Semantic {
         };
         self.pool.now(Box::new(job)).map_err(|_| Why::Busy)?;
         result.await.map_err(|_| Why::Unavailable)
+    }
+}
+
+/// How much lower the floor is in a partition of this size. Every second paraphrase lies below .8 and every tenth below .6, but the
+/// lower the floor, the more of a large partition has to be looked at.
+fn lower(size: usize) -> f32 {
+    match size {
+        0..=4096 => 0.2,
+        4097..=32_768 => 0.1,
+        _ => 0.0,
     }
 }
 
