@@ -181,6 +181,54 @@ fn a_streamed_call_costs_what_it_costs_when_it_is_not_in_every_dialect() {
 }
 
 #[test]
+fn a_stream_tells_what_it_cost_where_it_is_asked() {
+    let upstream = both();
+    let gateway = gateway(&upstream, "keys: { k: { secret: env:KEY } }");
+    let ask = |header: &str, path: &str, more: Value| {
+        let headers = format!("{}{header}", bearer(KEY));
+        let mut request = json!({"model": "m", "stream": true});
+        for (name, value) in more.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        let answer = gateway.post_with(path, &headers, request.to_string()).ok();
+        answer.text()
+    };
+    let asked = "x-cirque-cost: usage\r\n";
+    let chat = json!({"messages": [{"role": "user", "content": "Hello"}]});
+    let mut with_usage = chat.clone();
+    with_usage["stream_options"] = json!({"include_usage": true});
+    let told = format!("\"usage\":{{\"cirque_cost_usd\":\"{COST}\",");
+    for (path, body) in [
+        (CHAT, with_usage.clone()),
+        ("/v1/responses", json!({"input": "Hello"})),
+        ("/v1/messages", json!({"max_tokens": 12, "messages": chat["messages"]})),
+    ] {
+        let text = ask(asked, path, body.clone());
+        assert_eq!(text.matches(&told).count(), 1, "{path}: {text}");
+        for data in text.lines().filter_map(|line| line.strip_prefix("data: {")) {
+            serde_json::from_str::<Value>(&format!("{{{data}")).unwrap();
+        }
+        let plain = ask("", path, body);
+        assert!(!plain.contains("cirque_cost"), "{plain}");
+    }
+    // Who wants no usage is told in a comment, before the end.
+    let text = ask(asked, CHAT, chat.clone());
+    assert!(
+        text.contains(&format!(": cirque cost {COST}\n\ndata: [DONE]")),
+        "{text}"
+    );
+    assert!(!text.contains("\"usage\":{"), "{text}");
+    let gemini = "/v1beta/models/m:streamGenerateContent?alt=sse";
+    let text = ask(
+        asked,
+        gemini,
+        json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
+    );
+    let told = format!("\"usageMetadata\":{{\"cirque_cost_usd\":\"{COST}\",");
+    assert!(text.matches(&told).count() == 1 && !text.contains(": cirque"), "{text}");
+}
+
+#[test]
 fn what_fails_is_refunded() {
     let upstream = Upstream::script(|conn| {
         while let Some(request) = conn.request() {
