@@ -438,6 +438,59 @@ fn a_soft_budget_refuses_nothing_and_alerts_once() {
     assert_eq!(lines(), 2);
 }
 
+/// What a webhook got: bodies, after their signatures were checked.
+fn checked(hook: &Upstream, secret: &str) -> Vec<Value> {
+    let all = hook.requests();
+    let one = |request: &crate::support::upstream::Recorded| {
+        let of = |name: &str| request.header(name).unwrap().to_owned();
+        let signed = [of("x-cirque-timestamp").as_bytes(), b".", &request.body].concat();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = ring::hmac::sign(&key, &signed);
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(of("x-cirque-signature"), format!("v1={hex}"));
+        serde_json::from_slice(&request.body).unwrap()
+    };
+    all.iter().map(one).collect()
+}
+
+#[test]
+fn a_webhook_is_told_of_a_budget_and_again_if_it_does_not_answer() {
+    let upstream = both();
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let hook = Upstream::script(move |conn| {
+        while conn.request().is_some() {
+            let first = !failed.swap(true, std::sync::atomic::Ordering::SeqCst);
+            conn.send(json_answer(if first { 500 } else { 204 }, ""));
+        }
+    });
+    let secret = "alerts-are-signed-with-this-secret-01";
+    let body = format!(
+        "{}keys: {{ k: {{ secret: env:KEY, budgets: [ {{ usd: \"0.3\", period: total, alert_percent: [ 10 ] }} ] }} }}\n\
+         alerts: {{ webhook: {{ url: env:HOOK, secret: env:SIGN }} }}\n",
+        priced(&upstream)
+    );
+    let gateway = builder(body).env("HOOK", hook.url()).env("SIGN", secret).start();
+    bounded(&gateway).ok();
+    let told = eventually("it is told twice", || {
+        let told = checked(&hook, secret);
+        (told.len() >= 2).then_some(told)
+    });
+    assert_eq!(told[0], told[1], "the first was not taken");
+    assert_eq!(
+        (told[0]["kind"].as_str(), told[0]["state"].as_str()),
+        (Some("budget_share"), Some("firing"))
+    );
+    assert_eq!(
+        (&told[0]["details"]["name"], &told[0]["details"]["percent"]),
+        (&json!("k"), &json!(10))
+    );
+    eventually("it was sent", || {
+        let sent = gateway.metric("cirque_alerts_total", &["kind=\"budget_share\"", "result=\"sent\""]);
+        (sent == 1.0).then_some(())
+    });
+    assert_eq!(hook.count(), 2, "once is enough");
+}
+
 #[test]
 fn what_has_no_price_is_recorded_as_unpriced_or_refused() {
     let upstream = both();
