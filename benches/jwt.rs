@@ -63,6 +63,8 @@ fn issuers(keys: &[Value]) -> Issuers {
             map: Vec::new(),
             require: Vec::new(),
             default_team: None,
+            space: cirque::auth::jwt::Namespace::default(),
+            require_tenant: false,
         },
     };
     Issuers::new(vec![terms], None).unwrap()
