@@ -52,6 +52,8 @@ fuzz_target!(|input: (&str, &[u8], &str)| {
             map: Vec::new(),
             require: Vec::new(),
             default_team: None,
+            space: cirque::auth::jwt::Namespace::default(),
+            require_tenant: false,
         },
     };
     let issuers = Issuers::new(vec![terms], None).expect("the keys above are good");

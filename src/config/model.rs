@@ -4,6 +4,7 @@
 //! `cirque config schema` and the loader's "every problem at once" check use, and their doc comments are what an editor
 //! shows. What a request reads is built from them in [`crate::snapshot`].
 
+mod alerts;
 mod auth;
 mod cache;
 mod limit;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use alerts::{AlertKind, Alerts, Webhook};
 pub use auth::{Auth, CertificateName, ClaimNames, ClaimRule, ClientCertificates, Jwt};
 pub use cache::{CacheMode, CachePolicy, CacheScope, CacheStore, SemanticStore, VectorStore};
 pub use limit::{Budget, Each, Limit, OnOutage, Period};
@@ -100,6 +102,9 @@ pub struct Config {
     /// What seals the secrets of providers that the store keeps (`store:NAME`, `cirque secret set NAME`).
     #[serde(default)]
     pub secrets: Secrets,
+    /// Who is told when a budget runs out, a breaker opens, Redis or the store is away.
+    #[serde(default)]
+    pub alerts: Alerts,
     /// What instances share limits, budgets and revocations through. Default: each instance counts alone.
     #[serde(default)]
     pub redis: Option<Redis>,

@@ -2,6 +2,7 @@
 //! One thread; nothing here may block it for long.
 
 use super::caching::{self, Desk};
+use super::alerts::{self, Alerts};
 use super::control::Controls;
 use super::lasting::{self, Lasting};
 use super::pages;
@@ -271,14 +272,20 @@ impl Housekeeping {
     /// Limits, and what lasts: on a thread of their own where there is a store, since a slow one must not hold up the rest.
     async fn keep_limits(&self) {
         let exchange = self.exchange.clone().map(|exchange| exchange as Arc<dyn Exchange>);
-        let limits = lasting::keep_limits(Arc::clone(&self.app), exchange);
+        let alerts = Alerts::new(Arc::clone(&self.app.meters));
+        alerts.adopt(&self.running.load());
+        let limits = lasting::keep_limits(Arc::clone(&self.app), exchange.clone(), Arc::clone(&alerts));
+        let sent = alerts::keep(alerts, Arc::clone(&self.app), Arc::clone(&self.running), exchange);
         match &self.lasting {
             Some(lasting) => {
                 let runtime = lasting.runtime();
                 runtime.spawn(limits);
+                runtime.spawn(sent);
                 runtime.spawn(Arc::clone(lasting).keep(Arc::clone(&self.app), Arc::clone(&self.running)));
             }
-            None => limits.await,
+            None => {
+                tokio::join!(limits, sent);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! single thread: reloads, name look-ups, health probes, the admin API, the watchdog. See `reload.rs` for SIGHUP and
 //! `signals.rs` for stopping.
 
+mod alerts;
 mod banner;
 mod caching;
 mod control;

@@ -187,11 +187,11 @@ mod tests {
     #[test]
     fn what_is_written_becomes_issuers() {
         assert!(build("  jwt: {}").unwrap().is_none());
-        let all = "  jwt:\n    entra:\n      issuer: https://login.microsoftonline.com/t/v2.0\n      audiences: [ api://g ]\n      \
+        let all = "  jwt:\n    entra:\n      prefix: \"entra:\"\n      issuer: https://login.microsoftonline.com/t/v2.0\n      audiences: [ api://g ]\n      \
                    algorithms: [ RS256 ]\n      leeway: 30s\n      keys_valid: 2h\n      require: { tid: t }\n      \
                    claims: { user: oid, roles: roles, keep: [ groups, realm_access.roles ] }\n      \
                    map: [ { claim: groups, value: \"b3*\", team: search }, { claim: roles, value: ops, role: team-admin } ]\n      \
-                   team: others\n    local: { issuer: any, jwks_url: \"http://127.0.0.1:1/k\", audiences: [ a ] }";
+                   team: others\n    local: { prefix: \"\", issuer: any, jwks_url: \"http://127.0.0.1:1/k\", audiences: [ a ] }";
         let issuers = build(all).unwrap().unwrap();
         assert_eq!(format!("{issuers:?}"), r#"["entra", "local"]"#);
     }
@@ -199,9 +199,9 @@ mod tests {
     #[test]
     fn every_problem_is_named() {
         let problems = build(
-            "  jwt:\n    b: { issuer: \"https://login.example\", jwks_url: \"https://169.254.169.254/k\", audiences: [ x ] }\n    \
-             c: { issuer: x, jwks_file: /nowhere/keys.json, audiences: [ x ] }\n    \
-             f: { issuer: \"https://f.example\", audiences: [ x ], ca_file: /nowhere/ca.pem }",
+            "  jwt:\n    b: { prefix: \"\", issuer: \"https://login.example\", jwks_url: \"https://169.254.169.254/k\", audiences: [ x ] }\n    \
+             c: { prefix: \"\", issuer: x, jwks_file: /nowhere/keys.json, audiences: [ x ] }\n    \
+             f: { prefix: \"\", issuer: \"https://f.example\", audiences: [ x ], ca_file: /nowhere/ca.pem }",
         )
         .unwrap_err();
         for (problem, wanted) in problems.iter().zip([

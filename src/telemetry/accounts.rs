@@ -36,6 +36,12 @@ const ALERTS: Shape = Shape {
     labels: &["scope", "kind"],
     buckets: &[],
 };
+const SENT: Shape = Shape {
+    name: "cirque_alerts_total",
+    help: "Alerts for the webhook: sent, failed (given up), lost (too many waited), repeated (said already).",
+    labels: &["kind", "result"],
+    buckets: &[],
+};
 const UNPRICED: Shape = Shape {
     name: "cirque_unpriced_requests_total",
     help: "Answered requests whose cost is not known because their model has no price.",
@@ -56,6 +62,7 @@ pub struct AccountMeters {
     limited: Family<IntCounter>,
     downgraded: Family<IntCounter>,
     alerts: Family<IntCounter>,
+    sent: Family<IntCounter>,
     unpriced: Family<IntCounter>,
     records: Family<IntCounter>,
     /// Usage records that wait for the store.
@@ -90,6 +97,7 @@ impl AccountMeters {
             limited: Family::new(registry, LIMITED)?,
             downgraded: Family::new(registry, DOWNGRADED)?,
             alerts: Family::new(registry, ALERTS)?,
+            sent: Family::new(registry, SENT)?,
             unpriced: Family::new(registry, UNPRICED)?,
             records: Family::new(registry, RECORDS)?,
             records_waiting: gauge("cirque_usage_records_waiting", "Usage records that wait for the store.")?,
@@ -141,6 +149,11 @@ impl AccountMeters {
     /// A budget alerts: `share` or `forecast`.
     pub fn alerted(&self, scope: &'static str, kind: &'static str) {
         self.alerts.get(&[scope, kind]).inc();
+    }
+
+    /// What became of an alert for the webhook.
+    pub fn alert_sent(&self, kind: &'static str, result: &'static str) {
+        self.sent.get(&[kind, result]).inc();
     }
 
     /// An answer whose cost is not known.

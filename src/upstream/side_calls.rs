@@ -13,7 +13,7 @@ use crate::link_local::{is_link_local, plain};
 use crate::providers::Body;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 use pingora::http::RequestHeader;
 use std::net::IpAddr;
@@ -137,7 +137,7 @@ impl SideCalls {
         if book.known_peer().is_none() {
             return Err("the host name could not be resolved to a usable address".to_owned());
         }
-        let head = || head(&base, &path);
+        let head = || head(Method::GET, &base, &path);
         let deadline = Instant::now() + TIME;
         let sent = self.transport.send_to(&book, &head, &Body::default(), deadline).await;
         let mut exchange = sent.map_err(|fault| fault.to_string())?;
@@ -161,6 +161,38 @@ impl SideCalls {
     }
 }
 
+impl SideCalls {
+    /// Send JSON, as strictly as documents are fetched; the status of the answer, whose body is not read.
+    pub async fn post(&self, url: &str, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<u16, String> {
+        let sent = tokio::time::timeout(TIME, self.send(url, headers, body)).await;
+        sent.unwrap_or_else(|_| Err("no answer within 10s".to_owned()))
+    }
+
+    async fn send(&self, url: &str, headers: &[(HeaderName, HeaderValue)], body: Bytes) -> Result<u16, String> {
+        let (base, path) = self.place(url)?;
+        let book = self.book(&base).await;
+        if book.known_peer().is_none() {
+            return Err("the host name could not be resolved to a usable address".to_owned());
+        }
+        let wrong = |e: Box<pingora::Error>| Fault::Malformed(e.etype.as_str().to_owned());
+        let head = || {
+            let mut head = head(Method::POST, &base, &path)?;
+            let json = HeaderValue::from_static("application/json");
+            head.insert_header(header::CONTENT_TYPE, json).map_err(wrong)?;
+            for (name, value) in headers {
+                head.insert_header(name.clone(), value.clone()).map_err(wrong)?;
+            }
+            Ok(head)
+        };
+        let deadline = Instant::now() + TIME;
+        let sent = self.transport.send_to(&book, &head, &Body::whole(body), deadline).await;
+        let exchange = sent.map_err(|fault| fault.to_string())?;
+        let status = exchange.status();
+        exchange.drain().await;
+        Ok(status.as_u16())
+    }
+}
+
 #[async_trait]
 impl Fetch for SideCalls {
     async fn get(&self, url: &str) -> Result<Bytes, String> {
@@ -169,9 +201,9 @@ impl Fetch for SideCalls {
     }
 }
 
-fn head(base: &BaseUrl, path: &str) -> Result<Box<RequestHeader>, Fault> {
+fn head(method: Method, base: &BaseUrl, path: &str) -> Result<Box<RequestHeader>, Fault> {
     let wrong = |e: Box<pingora::Error>| Fault::Malformed(e.etype.as_str().to_owned());
-    let mut head = RequestHeader::build_no_case(Method::GET, path.as_bytes(), Some(4)).map_err(wrong)?;
+    let mut head = RequestHeader::build_no_case(method, path.as_bytes(), Some(6)).map_err(wrong)?;
     head.insert_header(header::HOST, base.authority()).map_err(wrong)?;
     let json = HeaderValue::from_static("application/json");
     head.insert_header(header::ACCEPT, json).map_err(wrong)?;

@@ -59,6 +59,11 @@ pub(super) fn others(config: &Config, out: &mut Vec<Finding>) {
         let at = root.key("auth").key("key_secret");
         at_least(reference, token::SHORTEST_HASH_SECRET, at, out);
     }
+    if let Some(webhook) = &config.alerts.webhook {
+        let at = root.key("alerts").key("webhook");
+        fetch(&webhook.url, &at.key("url"), out);
+        at_least(&webhook.secret, token::SHORTEST_HASH_SECRET, at.key("secret"), out);
+    }
     operators(config, out);
     for (index, key) in config.secrets.keys.iter().enumerate() {
         let at = root.key("secrets").key("keys").index(index);

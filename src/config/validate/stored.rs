@@ -69,6 +69,11 @@ fn elsewhere(config: &Config, root: &Place) -> Vec<(Place, SecretRef)> {
     }
     let at = root.key("auth").key("key_secret");
     all.extend(config.auth.key_secret.iter().map(|secret| (at.clone(), secret.clone())));
+    if let Some(webhook) = &config.alerts.webhook {
+        let at = root.key("alerts").key("webhook");
+        all.push((at.key("url"), webhook.url.clone()));
+        all.push((at.key("secret"), webhook.secret.clone()));
+    }
     for (name, operator) in &config.admin.operators {
         let at = root.key("admin").key("operators").key(name).key("token");
         all.push((at, operator.token.clone()));

@@ -3,6 +3,9 @@
 //! Past the commit point a failure becomes one in-band error and a clean end of the response; never a made-up `stop` or
 //! `[DONE]`.
 
+mod cost;
+
+use self::cost::Telling;
 use super::super::App;
 use super::super::context::{RequestContext, Try};
 use super::super::downstream::{Downstream, Stop};
@@ -95,11 +98,11 @@ impl End {
 
 /// Pass on what one target says, until it is done or cannot go on.
 async fn pump(
+    what: &Resumption<'_>,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     live: &mut LiveStream,
-    speaker: &mut Speaker,
-    total: Instant,
+    (speaker, telling): (&mut Speaker, &mut Telling),
     written: &mut pingora::Result<()>,
     mut batch: Bytes,
 ) -> End {
@@ -107,6 +110,7 @@ async fn pump(
         // When the end is known before the batch is written, both leave together.
         let over = live.broken.is_some() || live.is_done() || live.ended;
         down.hold(over);
+        batch = telling.put(batch, (live, over), &speaker.target, ctx, what.snapshot);
         if written.is_ok() && !batch.is_empty() {
             ctx.record.bytes_out += batch.len() as u64;
             if let Some(keeper) = &mut ctx.keeper {
@@ -123,7 +127,7 @@ async fn pump(
         let idle = live.last_event + speaker.target.deadlines.idle;
         let filled = {
             let fill = pin!(live.fill());
-            down.until(idle.min(total), fill).await
+            down.until(idle.min(what.total), fill).await
         };
         match filled {
             Ok(()) => {
@@ -134,7 +138,7 @@ async fn pump(
             }
             Err(Stop::ClientLeft) => return End::ClientLeft,
             Err(Stop::Deadline) => {
-                return End::TimedOut(if Instant::now() >= total {
+                return End::TimedOut(if Instant::now() >= what.total {
                     Outcome::TotalTimeout
                 } else {
                     Outcome::IdleTimeout
@@ -217,15 +221,26 @@ async fn stream(
     let kind = if what.call.json_array { JSON } else { EVENT_STREAM };
     let mut written = respond::stream_head(down, ctx, kind).await;
     let mut batch = first;
+    let mut telling = Telling::new(&down.request().headers, what.call);
     let mut broken = Vec::new();
     let end = loop {
-        let end = pump(down, ctx, &mut live, &mut speaker, what.total, &mut written, batch).await;
+        let end = pump(
+            &what,
+            down,
+            ctx,
+            &mut live,
+            (&mut speaker, &mut telling),
+            &mut written,
+            batch,
+        )
+        .await;
         let another_may_do = report(&mut speaker, &end, &live);
         if !another_may_do || !end.may_be_mended() || what.found.model.continuation.is_none() {
             break end;
         }
         broken.push(speaker.place);
         let fell = fallen(&what, &live, &speaker, &end);
+        telling.broke(fell.usage.as_ref(), &fell.target, ctx, what.snapshot);
         let (before, meter) = (ctx.record.tries.len(), ctx.record.meter.clone());
         match dispatch::go_on(what, down, ctx, &mut live, &broken).await {
             Ok(Some(next)) => {

@@ -1,5 +1,6 @@
 //! What goes on beside requests: taking up changes, moving shares of limits, telling alerts, dropping what is old.
 
+use super::super::alerts::Alerts;
 use super::Lasting;
 use crate::clock;
 use crate::config::{Config, Interval};
@@ -157,10 +158,11 @@ pub(in crate::server) fn join(app: &App, exchange: &RedisExchange) -> anyhow::Re
 }
 
 /// Shares of limits, and alerts: also without a store, for limits of models and providers.
-pub(in crate::server) async fn keep_limits(app: Arc<App>, exchange: Option<Arc<dyn Exchange>>) {
+pub(in crate::server) async fn keep_limits(app: Arc<App>, exchange: Option<Arc<dyn Exchange>>, alerts: Arc<Alerts>) {
     loop {
         app.state.bank.tick(clock::now_ms()).await;
         for alert in app.state.bank.alerts() {
+            alerts.budget(&alert);
             let rule = &alert.rule;
             let scope = rule.scope.kind.as_str();
             let (kind, share) = match alert.kind {

@@ -181,6 +181,54 @@ fn a_streamed_call_costs_what_it_costs_when_it_is_not_in_every_dialect() {
 }
 
 #[test]
+fn a_stream_tells_what_it_cost_where_it_is_asked() {
+    let upstream = both();
+    let gateway = gateway(&upstream, "keys: { k: { secret: env:KEY } }");
+    let ask = |header: &str, path: &str, more: Value| {
+        let headers = format!("{}{header}", bearer(KEY));
+        let mut request = json!({"model": "m", "stream": true});
+        for (name, value) in more.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        let answer = gateway.post_with(path, &headers, request.to_string()).ok();
+        answer.text()
+    };
+    let asked = "x-cirque-cost: usage\r\n";
+    let chat = json!({"messages": [{"role": "user", "content": "Hello"}]});
+    let mut with_usage = chat.clone();
+    with_usage["stream_options"] = json!({"include_usage": true});
+    let told = format!("\"usage\":{{\"cirque_cost_usd\":\"{COST}\",");
+    for (path, body) in [
+        (CHAT, with_usage.clone()),
+        ("/v1/responses", json!({"input": "Hello"})),
+        ("/v1/messages", json!({"max_tokens": 12, "messages": chat["messages"]})),
+    ] {
+        let text = ask(asked, path, body.clone());
+        assert_eq!(text.matches(&told).count(), 1, "{path}: {text}");
+        for data in text.lines().filter_map(|line| line.strip_prefix("data: {")) {
+            serde_json::from_str::<Value>(&format!("{{{data}")).unwrap();
+        }
+        let plain = ask("", path, body);
+        assert!(!plain.contains("cirque_cost"), "{plain}");
+    }
+    // Who wants no usage is told in a comment, before the end.
+    let text = ask(asked, CHAT, chat.clone());
+    assert!(
+        text.contains(&format!(": cirque cost {COST}\n\ndata: [DONE]")),
+        "{text}"
+    );
+    assert!(!text.contains("\"usage\":{"), "{text}");
+    let gemini = "/v1beta/models/m:streamGenerateContent?alt=sse";
+    let text = ask(
+        asked,
+        gemini,
+        json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
+    );
+    let told = format!("\"usageMetadata\":{{\"cirque_cost_usd\":\"{COST}\",");
+    assert!(text.matches(&told).count() == 1 && !text.contains(": cirque"), "{text}");
+}
+
+#[test]
 fn what_fails_is_refunded() {
     let upstream = Upstream::script(|conn| {
         while let Some(request) = conn.request() {
@@ -388,6 +436,59 @@ fn a_soft_budget_refuses_nothing_and_alerts_once() {
     // Two looks of the loop that tells them, by its own gauge of time: other requests.
     records(&gateway, 5, "");
     assert_eq!(lines(), 2);
+}
+
+/// What a webhook got: bodies, after their signatures were checked.
+fn checked(hook: &Upstream, secret: &str) -> Vec<Value> {
+    let all = hook.requests();
+    let one = |request: &crate::support::upstream::Recorded| {
+        let of = |name: &str| request.header(name).unwrap().to_owned();
+        let signed = [of("x-cirque-timestamp").as_bytes(), b".", &request.body].concat();
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = ring::hmac::sign(&key, &signed);
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(of("x-cirque-signature"), format!("v1={hex}"));
+        serde_json::from_slice(&request.body).unwrap()
+    };
+    all.iter().map(one).collect()
+}
+
+#[test]
+fn a_webhook_is_told_of_a_budget_and_again_if_it_does_not_answer() {
+    let upstream = both();
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    let hook = Upstream::script(move |conn| {
+        while conn.request().is_some() {
+            let first = !failed.swap(true, std::sync::atomic::Ordering::SeqCst);
+            conn.send(json_answer(if first { 500 } else { 204 }, ""));
+        }
+    });
+    let secret = "alerts-are-signed-with-this-secret-01";
+    let body = format!(
+        "{}keys: {{ k: {{ secret: env:KEY, budgets: [ {{ usd: \"0.3\", period: total, alert_percent: [ 10 ] }} ] }} }}\n\
+         alerts: {{ webhook: {{ url: env:HOOK, secret: env:SIGN }} }}\n",
+        priced(&upstream)
+    );
+    let gateway = builder(body).env("HOOK", hook.url()).env("SIGN", secret).start();
+    bounded(&gateway).ok();
+    let told = eventually("it is told twice", || {
+        let told = checked(&hook, secret);
+        (told.len() >= 2).then_some(told)
+    });
+    assert_eq!(told[0], told[1], "the first was not taken");
+    assert_eq!(
+        (told[0]["kind"].as_str(), told[0]["state"].as_str()),
+        (Some("budget_share"), Some("firing"))
+    );
+    assert_eq!(
+        (&told[0]["details"]["name"], &told[0]["details"]["percent"]),
+        (&json!("k"), &json!(10))
+    );
+    eventually("it was sent", || {
+        let sent = gateway.metric("cirque_alerts_total", &["kind=\"budget_share\"", "result=\"sent\""]);
+        (sent == 1.0).then_some(())
+    });
+    assert_eq!(hook.count(), 2, "once is enough");
 }
 
 #[test]

@@ -290,7 +290,7 @@ fn write(index: &Index, over: &AtomicBool, mut draw: Draw, writer: u64) {
         for back in (0..50).step_by(2) {
             index.remove(partition(((number - back) % 2) as u8), key(number - back));
         }
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             index.expire(9);
         }
     }
