@@ -197,7 +197,7 @@ fn a_stream_tells_what_it_cost_where_it_is_asked() {
     let chat = json!({"messages": [{"role": "user", "content": "Hello"}]});
     let mut with_usage = chat.clone();
     with_usage["stream_options"] = json!({"include_usage": true});
-    let told = format!("\"usage\":{{\"cirque_cost_usd\":\"{COST}\",");
+    let told = format!("\"usage\":{{\"gateway_cost_usd\":\"{COST}\",");
     for (path, body) in [
         (CHAT, with_usage.clone()),
         ("/v1/responses", json!({"input": "Hello"})),
@@ -209,7 +209,7 @@ fn a_stream_tells_what_it_cost_where_it_is_asked() {
             serde_json::from_str::<Value>(&format!("{{{data}")).unwrap();
         }
         let plain = ask("", path, body);
-        assert!(!plain.contains("cirque_cost"), "{plain}");
+        assert!(!plain.contains("gateway_cost"), "{plain}");
     }
     // Who wants no usage is told in a comment, before the end.
     let text = ask(asked, CHAT, chat.clone());
@@ -224,7 +224,7 @@ fn a_stream_tells_what_it_cost_where_it_is_asked() {
         gemini,
         json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
     );
-    let told = format!("\"usageMetadata\":{{\"cirque_cost_usd\":\"{COST}\",");
+    let told = format!("\"usageMetadata\":{{\"gateway_cost_usd\":\"{COST}\",");
     assert!(text.matches(&told).count() == 1 && !text.contains(": cirque"), "{text}");
 }
 

@@ -1,7 +1,7 @@
 //! What a stream cost, told in the stream: for a client that asks with `x-cirque-cost: usage`.
 //!
 //! ```text
-//! "usage":{"cirque_cost_usd":"0.033","prompt_tokens":9,…}     where the client's dialect has its last usage
+//! "usage":{"gateway_cost_usd":"0.033","prompt_tokens":9,…}     where the client's dialect has its last usage
 //! : cirque cost 0.033                                         a comment before the end, where the client wanted no usage
 //! ```
 //! Not the bill, which also has calls that answered nobody. The one idea: bytes are found, not parsed: inside a JSON text the quotes
@@ -20,7 +20,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 const ASKED: HeaderName = HeaderName::from_static("x-cirque-cost");
-const MEMBER: &str = "cirque_cost_usd";
+const MEMBER: &str = "gateway_cost_usd";
 /// What a chat stream ends with.
 const DONE: &[u8] = b"data: [DONE]";
 
