@@ -5,17 +5,20 @@ use crate::support::{Gateway, Upstream};
 use std::path::{Path, PathBuf};
 
 /// Where the model files are; nothing: they were not made, which is said.
-fn models() -> Option<PathBuf> {
+pub fn models() -> Option<PathBuf> {
     let named = std::env::var_os("CIRQUE_TEST_MODELS").map(PathBuf::from);
     let dir = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
     if dir.join("manifest.json").exists() {
         return Some(dir);
     }
-    eprintln!("skipped: {} has no model files; `make models` makes them", dir.display());
+    eprintln!(
+        "skipped: {} has no model files; `make models` makes them",
+        dir.display()
+    );
     None
 }
 
-fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
+pub fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
     Gateway::with(format!(
         "{}cache: {{ semantic: {{ models: \"{}\" }} }}\n",
         super::cached(upstream, policy),
@@ -24,11 +27,14 @@ fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
 }
 
 /// Asks in other words until it is found: a question is learned after it was answered.
-fn until_alike(gateway: &Gateway, text: &str) -> crate::support::client::Response {
+pub fn until_alike(gateway: &Gateway, text: &str) -> crate::support::client::Response {
     for n in 0..100 {
         // Not the same request twice: that would be an exact hit.
         let response = gateway
-            .post("/v1/chat/completions", ask(&format!("{text}{}", " ".repeat(n))).to_string())
+            .post(
+                "/v1/chat/completions",
+                ask(&format!("{text}{}", " ".repeat(n))).to_string(),
+            )
             .ok();
         if response.header("x-cirque-cache") == Some("semantic") {
             return response;
@@ -47,7 +53,10 @@ fn a_question_in_other_words_is_answered_and_another_one_is_not() {
     let alike = until_alike(&gateway, "Tell me the capital of France");
     assert!(content(&alike).starts_with("answer"));
     let id = alike.header("x-cirque-cache-id").unwrap().to_owned();
-    assert!(id.contains('.') && alike.header("x-cirque-cache-score").is_some(), "{id}");
+    assert!(
+        id.contains('.') && alike.header("x-cirque-cache-score").is_some(),
+        "{id}"
+    );
     for other in [
         "What is the capital of Germany?",
         "What is not the capital of France?",
