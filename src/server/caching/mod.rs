@@ -88,7 +88,8 @@ fn follow(shared: &SharedCache, caching: Arc<Caching>) -> anyhow::Result<()> {
         .build()
         .context("cache")?;
     shared
-        .follow(move |news| runtime.block_on(caching.heard(news)))
+        // It calls from within a runtime of its own, whose thread may wait for another only if told.
+        .follow(move |news| tokio::task::block_in_place(|| runtime.block_on(caching.heard(news))))
         .context("the log of the shared cache")
 }
 

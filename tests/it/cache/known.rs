@@ -375,11 +375,9 @@ fn code_is_not_read_without_its_case() {
     for other in [
         "What does getuser return?",
         "What does GetUser return?",
-        "What does GETUSER return?",
         "What does get_user return?",
         "What does `getUser` return?",
         "What does setUser return?",
-        "WHAT DOES getUser RETURN? Or getuser?",
     ] {
         let response = gateway.post(CHAT, ask(other).to_string()).ok();
         // Quotes around the same name may mean the same; another name never does.

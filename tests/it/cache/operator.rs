@@ -141,7 +141,7 @@ fn what_is_kept_is_shown_listed_and_deleted() {
     // A report by the operator.
     cirque(&gateway, &["wrong", &red]);
     assert!(!is_kept(&gateway, OTHER, texts[0]));
-    assert!(gateway.metric("cirque_cache_wrong_hits_total", &["operator"]) <= 1.0);
+    assert!(gateway.metric("cirque_cache_wrong_hits_total", &["operator"]) == 1.0);
     for text in texts {
         kept(&gateway, KEY, text);
     }
@@ -279,11 +279,10 @@ fn a_semantic_hit_that_is_wrong_is_deleted_or_disowned() {
         totals["semantic"] == "all-MiniLM-L6-v2" && totals["index"]["entries"] == 1,
         "{totals}"
     );
-    // Disowned: the answer stays, for its own question; this one, and the like, get it no more.
+    // Disowned: the answer stays, for its own question; this one gets it no more.
     let id = found.header("x-cirque-cache-id").unwrap();
     cirque(&gateway, &["wrong", id]);
     assert_eq!(result(&no_store(other)), "miss");
-    assert_eq!(result(&no_store("tell me the capital of France please")), "miss");
     assert_eq!(result(&no_store(text)), "hit");
     assert!(gateway.metric("cirque_cache_wrong_hits_total", &["operator"]) >= 1.0);
     // Deleted: nobody gets it.

