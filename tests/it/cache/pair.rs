@@ -14,11 +14,11 @@ const CHAT: &str = "/v1/chat/completions";
 const NO_STORE: &str = "x-cirque-cache: no-store\r\n";
 
 fn start(upstream: &Upstream, redis: &Redis) -> Gateway {
-    let body = format!(
-        "{}redis: {{ urls: [ \"{}\" ], timeout: 500ms }}\n",
-        cached(upstream, "{ mode: exact }"),
-        redis.url()
-    );
+    with(cached(upstream, "{ mode: exact }"), redis)
+}
+
+fn with(body: String, redis: &Redis) -> Gateway {
+    let body = format!("{body}redis: {{ urls: [ \"{}\" ], timeout: 500ms }}\n", redis.url());
     let operators = "operators: { root: { role: owner, token: env:OWNER } }";
     let gateway = Builder::new(body).admin(operators).env("OWNER", OWNER).start();
     shared_up(&gateway, true);
@@ -95,6 +95,9 @@ fn what_one_keeps_the_other_serves_until_one_deletes_it() {
         times.push(began.elapsed());
         assert_eq!(result(&get(here, &text, NO_STORE)), "miss");
         assert_eq!(result(&get(there, &text, NO_STORE)), "miss", "and does not come back");
+    }
+    for gateway in [&one, &two] {
+        assert!(!gateway.log_has("panic") && !gateway.log_has("has ended"));
     }
     times.sort_unstable();
     println!(
@@ -241,4 +244,51 @@ fn a_corrupt_payload_is_a_miss_and_goes() {
     let text = "What is in the last box?";
     let first = kept(&one, &redis, text);
     assert_eq!(content(&get(&two, text, "")), content(&first));
+}
+
+#[test]
+fn what_one_has_learned_is_found_by_likeness_on_the_others_until_it_is_deleted_or_disowned() {
+    let Some(models) = super::alike::models() else { return };
+    if !installed() {
+        return;
+    }
+    let (upstream, redis) = (counting(), Redis::start());
+    let start = || {
+        let tier = format!("cache: {{ semantic: {{ models: \"{}\" }} }}\n", models.display());
+        with(cached(&upstream, "{ mode: semantic, time_limit: 1s }") + &tier, &redis)
+    };
+    let (one, two) = (start(), start());
+    let (text, other) = ("What is the capital of France?", "Tell me the capital of France");
+    let found = |gateway: &Gateway| {
+        eventually("it is found by likeness", || {
+            Some(get(gateway, other, NO_STORE)).filter(|found| result(found) == "semantic")
+        })
+    };
+    let lost = |gateway: &Gateway, text: &str| {
+        eventually("it is found no more", || {
+            (result(&get(gateway, text, NO_STORE)) == "miss").then_some(())
+        });
+    };
+    let first = kept(&one, &redis, text);
+    assert_eq!(content(&found(&two)), content(&first));
+    // One that comes later hears of it, too.
+    let three = start();
+    assert_eq!(content(&found(&three)), content(&first));
+    delete(&two, &id(&first));
+    for gateway in [&one, &two, &three] {
+        lost(gateway, other);
+        lost(gateway, text);
+    }
+    kept(&three, &redis, text);
+    let wrong = found(&one).header("x-cirque-cache-id").unwrap().to_owned();
+    for gateway in [&two, &three] {
+        found(gateway);
+    }
+    let report = serde_json::json!({ "id": wrong });
+    admin(&one, "POST", "/admin/v1/cache/feedback", &report).ok();
+    for gateway in [&one, &two, &three] {
+        lost(gateway, other);
+        assert_eq!(result(&get(gateway, text, NO_STORE)), "hit", "its own question gets it");
+        assert!(!gateway.log_has("panic"));
+    }
 }
