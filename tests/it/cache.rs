@@ -1,7 +1,14 @@
 //! The cache in the walk, against the real binary: hits, what is never kept, sharing of calls under way, outages.
 
 mod alike;
+mod encoders;
 mod followed;
+mod known;
+mod operations;
+mod operator;
+mod pair;
+mod replay;
+mod tenants;
 
 use crate::support::client::{chat, chat_stream};
 use crate::support::upstream::{CHUNK, DONE, FINISH, answer, json_answer, stream_answer};

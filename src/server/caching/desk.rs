@@ -135,7 +135,12 @@ impl CacheDesk for Desk {
         let Some(caching) = self.caching() else {
             return Disowned::default();
         };
+        let entry = caching.memory.peek(wrong.id);
         let (known, told) = caching.disown(wrong).await;
+        let snapshot = self.app.snapshot.load();
+        if let Some(found) = entry.as_ref().and_then(|entry| snapshot.find(&entry.model)) {
+            self.app.meters.cache.wrong(&found.model.name, "operator");
+        }
         Disowned {
             known,
             deleted: known && caching.memory.peek(wrong.id).is_none(),

@@ -84,7 +84,8 @@ fn open_shared(config: &Config) -> anyhow::Result<Option<Arc<SharedCache>>> {
 fn follow(shared: &SharedCache, caching: Arc<Caching>) -> anyhow::Result<()> {
     let runtime = runtime("cache news")?;
     shared
-        .follow(move |news| runtime.block_on(caching.heard(news)))
+        // It calls from within a runtime of its own, whose thread may wait for another only if told.
+        .follow(move |news| tokio::task::block_in_place(|| runtime.block_on(caching.heard(news))))
         .context("the log of the shared cache")
 }
 

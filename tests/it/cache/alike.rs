@@ -5,7 +5,7 @@ use crate::support::{Gateway, Upstream};
 use std::path::{Path, PathBuf};
 
 /// Where the model files are; nothing: they were not made, which is said.
-fn models() -> Option<PathBuf> {
+pub fn models() -> Option<PathBuf> {
     let named = std::env::var_os("CIRQUE_TEST_MODELS").map(PathBuf::from);
     let dir = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"));
     if dir.join("manifest.json").exists() {
@@ -18,7 +18,7 @@ fn models() -> Option<PathBuf> {
     None
 }
 
-fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
+pub fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
     Gateway::with(format!(
         "{}cache: {{ semantic: {{ models: \"{}\" }} }}\n",
         super::cached(upstream, policy),
@@ -27,7 +27,7 @@ fn gateway(upstream: &Upstream, models: &Path, policy: &str) -> Gateway {
 }
 
 /// Asks in other words until it is found: a question is learned after it was answered.
-fn until_alike(gateway: &Gateway, text: &str) -> crate::support::client::Response {
+pub fn until_alike(gateway: &Gateway, text: &str) -> crate::support::client::Response {
     for n in 0..100 {
         // Not the same request twice: that would be an exact hit.
         let response = gateway

@@ -53,15 +53,18 @@ pub(super) struct Kept {
 /// The request is over: keep its answer if it is one to keep. Called once, last.
 pub fn keep(ctx: &mut RequestContext) {
     let Some(mut keeper) = ctx.keeper.take() else { return };
-    let Some((shape, pieces)) = keeper.recorded() else {
-        return;
-    };
     let record = &ctx.record;
     let (Some(snapshot), Some(target)) = (&ctx.snapshot, &record.target) else {
         return;
     };
     let (place, _) = record.place;
     let Some(model) = snapshot.models.get(place) else {
+        return;
+    };
+    if keeper.outgrown() {
+        model.cache_meter.stored(Skip::TooLarge.as_str());
+    }
+    let Some((shape, pieces)) = keeper.recorded() else {
         return;
     };
     let elsewhere = matches!(

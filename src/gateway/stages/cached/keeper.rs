@@ -36,6 +36,8 @@ pub struct Keeper {
     others: Arc<Others>,
     caps: Caps,
     complete: bool,
+    /// It would have been kept, were it shorter.
+    outgrown: bool,
 }
 
 /// An answer that was found by likeness and not served.
@@ -99,6 +101,7 @@ impl Keeper {
             }),
             caps,
             complete: false,
+            outgrown: false,
         }
     }
 
@@ -127,6 +130,7 @@ impl Keeper {
         let at_most = if followed { self.caps.answer } else { self.caps.kept };
         let fits = tape.push(piece, at_most, self.caps.buffered);
         if !fits || tape.len() > self.caps.kept {
+            self.outgrown |= self.keeps;
             self.keeps = false;
             self.retire();
         }
@@ -158,6 +162,11 @@ impl Keeper {
         self.caching
             .tapes
             .remove_if(&self.asked.key, |_, known| Arc::ptr_eq(known, tape));
+    }
+
+    /// Whether it was complete, and longer than what is kept.
+    pub fn outgrown(&self) -> bool {
+        self.complete && self.outgrown
     }
 
     /// How the answer is framed and what of it was sent, if all of it was and it is to be kept.

@@ -311,8 +311,10 @@ impl Looking<'_> {
         ctx: &mut RequestContext,
         asked: &mut Asked,
     ) -> Result<Joined, GatewayError> {
-        // Who wants it anew leads nobody: others are served what is kept.
-        if !self.policy.singleflight || !self.wish.serve {
+        // Who wants it anew leads nobody: others are served what is kept. Who may not have every provider's answer asks for itself:
+        // whose answer another gets is not known before it comes.
+        let barred = |provider| ctx.barred.contains(provider);
+        if !self.policy.singleflight || !self.wish.serve || self.found.model.providers.iter().any(barred) {
             return Ok(Joined::Lead(None));
         }
         let under_way = self.caching.tapes.get(&asked.key).map(|tape| Arc::clone(&tape));
