@@ -26,7 +26,7 @@ pub enum Replay {
 
 impl Replay {
     /// Bytes of it.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Whole(body) => body.len(),
             Self::Stream(pieces) => pieces.iter().map(Bytes::len).sum(),

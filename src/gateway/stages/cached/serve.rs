@@ -33,7 +33,7 @@ pub(super) async fn run(
     let limits = ctx.snapshot.as_ref()?.limits;
     let made = cached::replay(call, asked.reply.take(), answer, clock::now_ms(), limits.json_depth).ok()?;
     let mut room = Room::none(&app.buffers);
-    if room.grow_to(made.len(), limits.buffered_bytes).is_err() {
+    if room.grow_to(made.bytes(), limits.buffered_bytes).is_err() {
         return Some(Err(receive::overloaded()));
     }
     ctx.record.attempts = 0;
