@@ -4,10 +4,11 @@ use super::{Key, Partition};
 use crate::units::{NanoUsd, Usage};
 use crate::wire::{Dialect, Operation};
 use bytes::Bytes;
+use std::fmt;
 use std::sync::Arc;
 
 /// A kept answer. Immutable; a fresher one replaces it under the same key.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Entry {
     /// Its question.
     pub key: Key,
@@ -39,6 +40,20 @@ pub struct Entry {
     pub cost: Option<NanoUsd>,
     /// The answer.
     pub answer: Answer,
+}
+
+// What was asked and answered is in no log.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.key)
+            .field("partition", &self.partition)
+            .field("made_ms", &self.made_ms)
+            .field("model", &self.model)
+            .field("target", &self.target)
+            .field("answer", &self.answer)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Entry {
@@ -101,7 +116,7 @@ pub struct Owner {
 }
 
 /// A kept answer's bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// How to read them.
     pub form: Form,
@@ -111,6 +126,15 @@ pub struct Answer {
     pub length: u32,
     /// They.
     pub bytes: Bytes,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("form", &self.form)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a kept answer is written.

@@ -5,7 +5,7 @@
 //! A deletion holds for what was asked before it, too: an answer whose call began earlier is not kept, here by [`Deletions`], in
 //! Redis by its own marks.
 
-use super::tape::Tape;
+use super::tape::{Tape, TapeReader};
 use crate::balance::singleflight::Flights;
 use crate::cache::semantic::Semantic;
 use crate::cache::{Entry, Key, Memory, News, Outage, Selection, Shared, State, Wrong};
@@ -34,7 +34,7 @@ pub struct Caching {
     /// By likeness; none: not configured, or its model files are not there.
     pub semantic: Option<Arc<Semantic>>,
     /// Calls whose answer has not begun, and who waits for it.
-    pub flights: Arc<Flights<Key, Arc<Tape>>>,
+    pub flights: Arc<Flights<Key, TapeReader>>,
     /// Answers under way, to be followed.
     pub tapes: DashMap<Key, Arc<Tape>>,
     /// Answers longer than this are compressed, in bytes.
@@ -150,6 +150,19 @@ impl Caching {
     fn is_deleted(&self, entry: &Entry, begun_ms: u64) -> bool {
         let deletions = self.deletions.lock().unwrap_or_else(PoisonError::into_inner);
         deletions.covers(entry, begun_ms)
+    }
+
+    /// An answer that was found by likeness has left memory: its question is to hide no other's. Where answers are shared it may only
+    /// be out of reach.
+    pub async fn lost(&self, key: Key) {
+        if let (None, Some(semantic)) = (&self.shared, &self.semantic) {
+            semantic.forget(&one(key)).await;
+        }
+    }
+
+    /// Whether an answer that somebody still holds was deleted since it was made.
+    pub fn was_deleted(&self, entry: &Entry) -> bool {
+        self.is_deleted(entry, entry.made_ms)
     }
 
     /// Keep an answer, here and for the others. `begun_ms`: when it was asked for. False: it was deleted meanwhile.

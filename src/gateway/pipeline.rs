@@ -144,7 +144,7 @@ async fn call(
     }
     let reply = match dispatch::run(app, down, ctx, snapshot, &call, found).await {
         Ok(reply) => reply,
-        Err(error) => return cached::in_need(down, ctx, &call, error).await,
+        Err(error) => return cached::in_need(app, down, ctx, &call, error).await,
     };
     let sent = relay::run(app, down, ctx, snapshot, &call, found, reply).await;
     drop(received.room);

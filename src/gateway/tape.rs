@@ -7,8 +7,10 @@
 //! idea: pieces are the very buffers that were written, counted and not copied.
 
 use super::buffers::Room;
+use crate::units::Usage;
 use crate::wire::{Call, Dialect, Envelope, Operation};
 use bytes::Bytes;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -24,16 +26,19 @@ pub struct Shape {
     pub stream: bool,
     /// As one JSON array (Gemini).
     pub json_array: bool,
+    /// With usage in it: clients of OpenAI's chat streams get it only if they ask for it.
+    pub tells_usage: bool,
 }
 
 impl Shape {
-    /// The answer to this call.
-    pub fn of(call: &Call) -> Self {
+    /// The answer to this call. `usage_asked`: it asks for usage in its stream.
+    pub fn of(call: &Call, usage_asked: bool) -> Self {
         Self {
             dialect: call.dialect,
             operation: call.operation,
             stream: call.streamed(),
             json_array: call.json_array,
+            tells_usage: usage_asked || !call.streamed() || call.dialect != Dialect::OpenAi,
         }
     }
 
@@ -71,13 +76,24 @@ pub struct Tape {
     readers: AtomicUsize,
 }
 
-#[derive(Debug)]
 struct Inner {
     pieces: Vec<Bytes>,
     bytes: usize,
     end: Option<End>,
+    /// What the answer took, where it does not say it itself.
+    usage: Option<Usage>,
     /// Paid for as other bodies are. Grows with the pieces.
     room: Room,
+}
+
+// What was answered is in no log.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("bytes", &self.bytes)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Tape {
@@ -89,6 +105,7 @@ impl Tape {
                 pieces: Vec::new(),
                 bytes: 0,
                 end: None,
+                usage: None,
                 room,
             }),
             grown: Notify::new(),
@@ -121,6 +138,17 @@ impl Tape {
     pub fn end(&self, end: End) {
         self.lock().end.get_or_insert(end);
         self.grown.notify_waiters();
+    }
+
+    /// All of it was sent, and took this.
+    pub fn complete(&self, usage: Option<Usage>) {
+        self.lock().usage = usage;
+        self.end(End::Complete);
+    }
+
+    /// What it took, once it is complete.
+    pub fn usage(&self) -> Option<Usage> {
+        self.lock().usage
     }
 
     /// All of it, once it has ended.
@@ -198,6 +226,17 @@ impl TapeReader {
     }
 }
 
+/// Another one that follows, from where this one is.
+impl Clone for TapeReader {
+    fn clone(&self) -> Self {
+        self.tape.readers.fetch_add(1, Ordering::AcqRel);
+        Self {
+            tape: Arc::clone(&self.tape),
+            next: self.next,
+        }
+    }
+}
+
 impl Drop for TapeReader {
     fn drop(&mut self) {
         self.tape.readers.fetch_sub(1, Ordering::AcqRel);
@@ -215,6 +254,7 @@ mod tests {
             operation: Operation::Chat,
             stream: true,
             json_array: false,
+            tells_usage: true,
         };
         Arc::new(Tape::new(shape, Room::none(&Arc::new(Buffers::default()))))
     }
@@ -248,7 +288,10 @@ mod tests {
         assert_eq!(reading.await.unwrap(), ("abc".to_owned(), End::Complete));
         assert_eq!(late.ended().await, End::Complete);
         assert_eq!(text(&tape.pieces()), "abc");
+        let another = late.clone();
         drop(late);
+        assert!(tape.is_followed());
+        drop(another);
         assert!(!tape.is_followed());
     }
 

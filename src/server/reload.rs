@@ -6,7 +6,7 @@
 use super::lasting::Lasting;
 use super::pages;
 use super::{Secured, apply_log, load, tls, written};
-use crate::config::Config;
+use crate::config::{CachePolicy, CacheStore, Config};
 use crate::gateway::App;
 use crate::snapshot::Snapshot;
 use crate::telemetry::LogHandle;
@@ -144,6 +144,11 @@ impl Reloader {
             all.sort();
             all
         };
+        // Its policies take effect at once.
+        let places = |config: &Config| CacheStore {
+            defaults: CachePolicy::default(),
+            ..config.cache.clone()
+        };
         for (block, changed) in [
             ("listen", addresses(before) != addresses(config)),
             ("admin", before.admin.listen != config.admin.listen),
@@ -155,6 +160,7 @@ impl Reloader {
             ("redis", before.redis != config.redis),
             ("auth.key_secret", before.auth.key_secret != config.auth.key_secret),
             ("ledger", before.ledger != config.ledger),
+            ("cache", places(before) != places(config)),
         ] {
             if changed {
                 tracing::warn!(

@@ -12,7 +12,7 @@ mod tenants;
 
 use crate::support::client::{chat, chat_stream};
 use crate::support::upstream::{CHUNK, DONE, FINISH, answer, json_answer, stream_answer};
-use crate::support::{Conn, Gateway, Upstream};
+use crate::support::{Conn, Gateway, Upstream, eventually};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -281,4 +281,43 @@ fn nothing_is_said_where_nothing_is_configured() {
         assert_eq!(response.header("x-cirque-cache"), None);
     }
     assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn a_fallbacks_answer_does_not_take_the_place_of_a_stale_one() {
+    let down = Arc::new(AtomicUsize::new(0));
+    let own = Upstream::script({
+        let down = Arc::clone(&down);
+        move |conn: &mut Conn| {
+            while conn.request().is_some() {
+                conn.send(match down.load(Ordering::SeqCst) {
+                    0 => json_answer(200, &whole(1)),
+                    _ => answer(500, "", "{}"),
+                });
+            }
+        }
+    });
+    let other = Upstream::always(json_answer(200, &whole(2)));
+    let gateway = Gateway::with(format!(
+        "providers: {{ p: {{ kind: openai, base_url: \"{}\" }}, q: {{ kind: openai, base_url: \"{}\" }} }}\n\
+         models:\n  m: {{ targets: [ {{ provider: p, model: up }} ], fallback: [ n ], cache: {{ mode: exact, ttl: 200ms, \
+         stale_while_revalidate: 1h }} }}\n  n: {{ targets: [ {{ provider: q, model: up }} ] }}\n",
+        own.url(),
+        other.url()
+    ));
+    until_hit(&gateway, "/v1/chat/completions", &ask("hello"));
+    down.store(1, Ordering::SeqCst);
+    let stale = || {
+        let response = gateway.post("/v1/chat/completions", ask("hello").to_string()).ok();
+        assert_eq!(content(&response), "answer 1");
+        (response.header("x-cirque-cache") == Some("stale")).then_some(())
+    };
+    eventually("stale", stale);
+    eventually("the fallback was asked", || (other.count() > 0).then_some(()));
+    gateway.wait_metric(
+        "cirque_cache_stores_total",
+        &["model=\"m\"", "result=\"fallback\""],
+        1.0,
+    );
+    assert!(stale().is_some());
 }

@@ -49,6 +49,8 @@ pub fn keep(
             Node::parse(body, max_depth)
                 .ok()
                 .filter(|body| body.as_object().is_some())
+                // An error that came with status 200, of a provider whose errors nobody knows to be some.
+                .filter(|body| body.get("error").is_none_or(|error| error.raw == "null"))
                 .ok_or(Skip::Unreadable)?;
             form::pack_verbatim(call.dialect, operation, body, compress_above)
         }

@@ -24,6 +24,16 @@ pub enum Replay {
     Stream(Vec<Bytes>),
 }
 
+impl Replay {
+    /// Bytes of it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Whole(body) => body.len(),
+            Self::Stream(pieces) => pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+}
+
 /// What to send for this call. `writer`: [`crate::cache::ask::Asked::reply`]. Nothing of it is sent before all of it is made, so
 /// an answer that is damaged is a miss.
 pub fn replay(

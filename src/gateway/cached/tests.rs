@@ -249,9 +249,21 @@ fn other_operations_are_served_as_they_were_sent() {
     );
     let conversation = chat(false, false);
     assert!(replay(&conversation, asked(&conversation).reply, &answer, NOW, DEPTH).is_err());
-    assert_eq!(
-        keep(&vectors, Sent::Whole(b"[]"), 1, None, &policy, 0, DEPTH).unwrap_err(),
-        Skip::Unreadable
+    for wrong in [&b"[]"[..], br#"{"error":{"message":"no"}}"#, br#"{"error":"no"}"#] {
+        let refused = keep(&vectors, Sent::Whole(wrong), 1, None, &policy, 0, DEPTH);
+        assert_eq!(refused.unwrap_err(), Skip::Unreadable);
+    }
+    assert!(
+        keep(
+            &vectors,
+            Sent::Whole(br#"{"error":null,"data":[]}"#),
+            1,
+            None,
+            &policy,
+            0,
+            DEPTH
+        )
+        .is_ok()
     );
 }
 

@@ -395,7 +395,7 @@ fn sticks_by(
 }
 
 /// `x-cirque-timeout-ms`: a client may have less time than the configuration gives, never more.
-fn asked_timeout(down: &Downstream<'_>) -> Result<Option<Duration>, GatewayError> {
+pub(in crate::gateway) fn asked_timeout(down: &Downstream<'_>) -> Result<Option<Duration>, GatewayError> {
     let Some(value) = down.request().headers.get(TIMEOUT) else {
         return Ok(None);
     };

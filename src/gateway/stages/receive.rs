@@ -314,7 +314,8 @@ fn too_large(limits: &Limits) -> GatewayError {
     )
 }
 
-fn overloaded() -> GatewayError {
+/// There is no memory for a body.
+pub(super) fn overloaded() -> GatewayError {
     GatewayError::new(
         ErrorKind::Overloaded,
         "the gateway holds as many request bytes as it may; try again shortly",

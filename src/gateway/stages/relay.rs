@@ -38,7 +38,7 @@ pub async fn run(
             if let Some(keeper) = &mut ctx.keeper {
                 keeper.began();
                 keeper.push(&body);
-                keeper.complete();
+                keeper.complete(ctx.record.usage);
             }
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
             drop(room);
@@ -215,7 +215,7 @@ async fn stream(
     ctx.record.ttft = Some(ctx.started.elapsed());
     // The head leaves with the first batch, not before it.
     down.hold(!first.is_empty());
-    if let Some(keeper) = &ctx.keeper {
+    if let Some(keeper) = &mut ctx.keeper {
         keeper.began();
     }
     let kind = if what.call.json_array { JSON } else { EVENT_STREAM };
@@ -273,7 +273,7 @@ async fn stream(
     match end {
         End::Complete => {
             if let Some(keeper) = &mut ctx.keeper {
-                keeper.complete();
+                keeper.complete(ctx.record.usage);
             }
             down.hold(false);
             written = down.write(Bytes::new(), true).await;

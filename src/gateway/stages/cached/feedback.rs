@@ -7,6 +7,7 @@ use super::super::super::downstream::Downstream;
 use super::super::super::respond::{self, JSON};
 use super::super::{authenticate, receive, reserve};
 use super::scope;
+use crate::cache::Scope;
 use crate::cache::feedback::{LONGEST_REPORT, may_report, read_report};
 use crate::error::{ErrorKind, GatewayError};
 use crate::snapshot::{Limits, Snapshot};
@@ -42,9 +43,10 @@ pub async fn run(
     let caching = app.cache.load_full().ok_or_else(unknown)?;
     let entry = caching.find(id.answer).await.ok_or_else(unknown)?;
     let found = snapshot.find(&entry.model).ok_or_else(unknown)?;
-    let policy = super::policy(snapshot, ctx, found).ok_or_else(unknown)?;
+    // Rules, which read the request, may have turned the cache on, or wider: what is sure is the caller's own.
+    let shared = super::policy(snapshot, ctx, found).map_or(Scope::Key, |policy| policy.scope);
     let known = ctx.principal.known.as_deref();
-    if !may_report(&entry.owner, &scope::owner_of(known), policy.scope) {
+    if !may_report(&entry.owner, &scope::owner_of(known), shared) {
         return Err(unknown());
     }
     // Others hear of it when they can be reached; their outage is counted where it is noticed.

@@ -8,7 +8,7 @@ use super::super::super::context::RequestContext;
 use super::super::super::downstream::{Downstream, Stop};
 use super::super::super::live::{Caps, LiveStream, Source, Translation};
 use super::super::super::respond::{self, EVENT_STREAM, JSON};
-use super::super::super::tape::{End, TapeReader};
+use super::super::super::tape::{End, Shape, TapeReader};
 use super::record::CacheRecord;
 use super::{Looking, serve};
 use crate::cache::{Asked, form};
@@ -17,7 +17,7 @@ use crate::providers::codec::{Expect, Framing};
 use crate::wire::Operation;
 use bytes::Bytes;
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What came of following.
 pub enum Followed {
@@ -27,15 +27,15 @@ pub enum Followed {
     Nothing,
 }
 
-/// Until when this request is to be answered.
-pub(super) fn deadline(looking: &Looking<'_>, ctx: &RequestContext) -> Instant {
+/// Until when this request is to be answered. `asked`: how long the client waits, if it says so.
+pub(super) fn deadline(looking: &Looking<'_>, ctx: &RequestContext, asked: Option<Duration>) -> Instant {
     let deadlines = looking.found.model.deadlines();
     let longest = if looking.call.streamed() {
         deadlines.stream_total
     } else {
         deadlines.total
     };
-    ctx.started + longest
+    ctx.started + asked.map_or(longest, |asked| asked.min(longest))
 }
 
 /// Why waiting for another's answer ended without it.
@@ -56,11 +56,14 @@ pub(super) async fn run(
     ctx: &mut RequestContext,
     asked: &mut Asked,
     mut reader: TapeReader,
+    until: Instant,
 ) -> Result<Followed, GatewayError> {
     let shape = reader.tape().shape;
-    let until = deadline(looking, ctx);
     let live = asked.stream && shape.stream && !shape.json_array && shape.operation == Operation::Chat;
+    // Usage that the stream does not tell is known at its end.
+    let wants_usage = Shape::of(looking.call, asked.stream_usage).tells_usage;
     if live
+        && (shape.tells_usage || !wants_usage)
         && let Ok(codec) = cached::codec(shape.dialect)
         && let Some(writer) = asked.reply.take()
     {
@@ -72,8 +75,12 @@ pub(super) async fn run(
         let translation = Translation::new(codec.decoder(Expect::default()), writer);
         let stream = LiveStream::translated(Source::Tape(reader), caps, Framing::Sse, translation);
         let kind = if looking.call.json_array { JSON } else { EVENT_STREAM };
-        ctx.record.cache = Some(CacheRecord::followed(&looking.found.model.cache_meter));
-        return Ok(Followed::Answered(pass(down, ctx, stream, kind, until).await));
+        let before = follows(looking, ctx);
+        let followed = pass(down, ctx, stream, kind, until).await;
+        if matches!(followed, Ok(Followed::Nothing)) {
+            (ctx.record.cache, ctx.record.cost) = (before, None);
+        }
+        return followed;
     }
     let ended = {
         let wait = pin!(reader.ended());
@@ -91,34 +98,40 @@ pub(super) async fn run(
         Sent::Whole(&whole)
     };
     let answer = if matches!(shape.operation, Operation::Chat | Operation::Completions) {
-        let Ok(response) = cached::read(&call, sent, looking.snapshot.limits.json_depth) else {
+        let Ok(mut response) = cached::read(&call, sent, looking.snapshot.limits.json_depth) else {
             return Ok(Followed::Nothing);
         };
+        response.usage = response.usage.or(reader.tape().usage());
         form::pack(&response, usize::MAX)
     } else {
         form::pack_verbatim(shape.dialect, shape.operation, &whole, usize::MAX)
     };
-    let before = ctx
-        .record
-        .cache
-        .replace(CacheRecord::followed(&looking.found.model.cache_meter));
-    match serve::run(down, ctx, looking.call, &looking.policy, asked, &answer).await {
-        Some(sent) => Ok(Followed::Answered(sent)),
+    drop(reader);
+    let before = follows(looking, ctx);
+    match serve::run(looking.app, down, ctx, looking.call, &looking.policy, asked, &answer).await {
+        Some(sent) => sent.map(Followed::Answered),
         None => {
-            ctx.record.cache = before;
+            (ctx.record.cache, ctx.record.cost) = (before, None);
             Ok(Followed::Nothing)
         }
     }
 }
 
-/// A stream, as it comes.
+/// It is noted as another's answer, which costs nothing, and says so; what was noted before.
+fn follows(looking: &Looking<'_>, ctx: &mut RequestContext) -> Option<Box<CacheRecord>> {
+    ctx.record.cost = Some(0);
+    let record = CacheRecord::followed(&looking.found.model.cache_meter);
+    ctx.record.cache.replace(record)
+}
+
+/// A stream, as it comes; nothing if it breaks off before any of it has come.
 async fn pass(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     mut stream: LiveStream,
     kind: http::HeaderValue,
     until: Instant,
-) -> pingora::Result<()> {
+) -> Result<Followed, GatewayError> {
     let mut batch = Bytes::new();
     let mut headed = false;
     loop {
@@ -128,11 +141,15 @@ async fn pass(
                 headed = true;
                 ctx.record.ttft = Some(ctx.started.elapsed());
                 down.hold(true);
-                respond::stream_head(down, ctx, kind.clone()).await?;
+                if let Err(error) = respond::stream_head(down, ctx, kind.clone()).await {
+                    return Ok(Followed::Answered(Err(error)));
+                }
             }
             ctx.record.bytes_out += batch.len() as u64;
             down.hold(over);
-            down.write(std::mem::take(&mut batch), false).await?;
+            if let Err(error) = down.write(std::mem::take(&mut batch), false).await {
+                return Ok(Followed::Answered(Err(error)));
+            }
         }
         if over {
             break;
@@ -146,16 +163,22 @@ async fn pass(
             Err(Stop::ClientLeft) => {
                 ctx.record.status = 499;
                 ctx.record.error = Some(ErrorKind::ClientLeft);
-                return Ok(());
+                return Ok(Followed::Answered(Ok(())));
             }
+            Err(Stop::Deadline) if !headed => return Err(stopped(Stop::Deadline)),
             Err(Stop::Deadline) => {
                 stream.broken = Some(super::super::super::live::Broken::Unfinished);
             }
         }
     }
     if !headed {
-        respond::stream_head(down, ctx, kind).await?;
+        return Ok(Followed::Nothing);
     }
+    Ok(Followed::Answered(end(down, ctx, &mut stream).await))
+}
+
+/// The end of a stream that has begun.
+async fn end(down: &mut Downstream<'_>, ctx: &mut RequestContext, stream: &mut LiveStream) -> pingora::Result<()> {
     if stream.broken.is_some() {
         let error = GatewayError::new(
             ErrorKind::ProviderError,

@@ -10,14 +10,15 @@
 
 use super::super::super::caching::Caching;
 use super::super::super::downstream::Followed;
-use super::super::super::tape::{End, Shape, Tape};
+use super::super::super::tape::{End, Shape, Tape, TapeReader};
 use crate::balance::singleflight::Leader;
 use crate::cache::{Asked, Entry, Key, Policy};
+use crate::units::Usage;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Leads those that asked the same.
-pub type Lead = Leader<Key, Arc<Tape>>;
+pub type Lead = Leader<Key, TapeReader>;
 
 /// What the cache may do with the answer to come.
 pub struct Keeper {
@@ -35,6 +36,8 @@ pub struct Keeper {
     pub shadow: Option<Shadow>,
     others: Arc<Others>,
     caps: Caps,
+    /// Others may still come to follow: all of it is recorded, so that none of them misses the beginning.
+    open: bool,
     complete: bool,
     /// It would have been kept, were it shorter.
     outgrown: bool,
@@ -100,6 +103,7 @@ impl Keeper {
                 tape: Arc::new(tape),
             }),
             caps,
+            open: false,
             complete: false,
             outgrown: false,
         }
@@ -112,11 +116,13 @@ impl Keeper {
     }
 
     /// The answer begins: those that wait read it from here on, and so do those that come while it lasts.
-    pub fn began(&self) {
+    pub fn began(&mut self) {
         let lead = self.others.lead().take();
         if let Some(lead) = lead {
+            self.open = true;
             self.caching.tapes.insert(self.asked.key, Arc::clone(&self.others.tape));
-            lead.finish(Arc::clone(&self.others.tape));
+            // Readers, not the tape: each counts as following from here on, before it has been woken.
+            lead.finish(self.others.tape.reader());
         }
     }
 
@@ -124,7 +130,7 @@ impl Keeper {
     pub fn push(&mut self, piece: &Bytes) {
         let tape = &self.others.tape;
         let followed = tape.is_followed();
-        if !self.keeps && !followed {
+        if !self.keeps && !self.open && !followed {
             return;
         }
         let at_most = if followed { self.caps.answer } else { self.caps.kept };
@@ -132,14 +138,16 @@ impl Keeper {
         if !fits || tape.len() > self.caps.kept {
             self.outgrown |= self.keeps;
             self.keeps = false;
+            self.open = false;
             self.retire();
         }
     }
 
-    /// All of it was sent.
-    pub fn complete(&mut self) {
+    /// All of it was sent. `usage`: what it took, if that is known.
+    pub fn complete(&mut self, usage: Option<Usage>) {
         self.complete = true;
-        self.end(End::Complete);
+        self.others.tape.complete(usage);
+        self.retire();
     }
 
     /// It is not for sharing (an error, a refusal): those that wait ask for themselves.

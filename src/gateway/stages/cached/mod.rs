@@ -34,6 +34,7 @@ use super::super::caching::Caching;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::super::tape::{Shape, Tape};
+use super::dispatch::asked_timeout;
 use crate::balance::singleflight::{Flight, Landed};
 use crate::cache::semantic::{Asked as Question, Found as Alike, Terms as Likeness};
 use crate::cache::{self, Asked, Entry, Mode, Policy, State, Wish};
@@ -111,6 +112,7 @@ pub async fn run(
 
 /// Nobody could answer: what is kept for that case is served, else the error stands.
 pub async fn in_need(
+    app: &App,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     call: &Call,
@@ -128,7 +130,8 @@ pub async fn in_need(
             | ErrorKind::NoHealthyTarget
             | ErrorKind::ProviderTimeout
     );
-    let Some(entry) = keeper.spare.take().filter(|_| is_outage) else {
+    let spare = keeper.spare.take().filter(|_| is_outage);
+    let Some(entry) = spare.filter(|entry| !keeper.caching.was_deleted(entry)) else {
         return Err(error);
     };
     let Some(before) = ctx.record.cache.take() else {
@@ -136,8 +139,8 @@ pub async fn in_need(
     };
     ctx.record.cache = Some(CacheRecord::in_need(&before, &entry, &keeper.asked));
     let policy = keeper.policy.clone();
-    match serve::run(down, ctx, call, &policy, &mut keeper.asked, &entry.answer).await {
-        Some(sent) => Ok(sent),
+    match serve::run(app, down, ctx, call, &policy, &mut keeper.asked, &entry.answer).await {
+        Some(sent) => sent,
         None => {
             ctx.record.cache = Some(before);
             Err(error)
@@ -209,12 +212,14 @@ impl Looking<'_> {
                         asked.key,
                         score,
                     ));
-                    if result == CacheResult::Stale {
-                        refresh::send(&self, down, ctx, &asked, &entry);
-                    }
-                    if let Some(sent) = serve::run(down, ctx, self.call, &self.policy, &mut asked, &entry.answer).await
-                    {
-                        return Ok(Looked::Answered(sent));
+                    let answer = &entry.answer;
+                    let sent = serve::run(self.app, down, ctx, self.call, &self.policy, &mut asked, answer).await;
+                    if let Some(sent) = sent {
+                        // Only now: what pays for the fresher one would pay for this request, could the old one not be read.
+                        if result == CacheResult::Stale && sent.is_ok() {
+                            refresh::send(&self, down, ctx, &asked, &entry);
+                        }
+                        return sent.map(Looked::Answered);
                     }
                     // It could not be read: nobody is to find it again.
                     self.discard(&entry);
@@ -282,6 +287,7 @@ impl Looking<'_> {
             return Kept::Nothing;
         };
         let Some(entry) = self.caching.find(key).await else {
+            self.caching.lost(key).await;
             return Kept::Nothing;
         };
         let fits = entry.partition == asked.partition
@@ -313,31 +319,34 @@ impl Looking<'_> {
     ) -> Result<Joined, GatewayError> {
         // Who wants it anew leads nobody: others are served what is kept. Who may not have every provider's answer asks for itself:
         // whose answer another gets is not known before it comes.
-        let barred = |provider| ctx.barred.contains(provider);
-        if !self.policy.singleflight || !self.wish.serve || self.found.model.providers.iter().any(barred) {
+        if !self.policy.singleflight || !self.wish.serve || !scope::may_follow(&ctx.principal, self.found.model) {
             return Ok(Joined::Lead(None));
         }
-        let under_way = self.caching.tapes.get(&asked.key).map(|tape| Arc::clone(&tape));
-        let tape = match under_way {
-            Some(tape) => tape,
+        let hurry = asked_timeout(down)?;
+        // The reader is made under the map's lock: a recording that others may come to is not cut short meanwhile.
+        let under_way = self.caching.tapes.get(&asked.key).map(|tape| tape.reader());
+        let reader = match under_way {
+            Some(reader) => reader,
             None => match self.caching.flights.join(asked.key) {
-                Flight::Lead(lead) => return Ok(Joined::Lead(Some(lead))),
+                // Who gives itself less time leads nobody into its own deadline.
+                Flight::Lead(lead) => return Ok(Joined::Lead(Some(lead).filter(|_| hurry.is_none()))),
                 Flight::Alone => return Ok(Joined::Lead(None)),
                 Flight::Follow(follower) => {
-                    let deadline = follow::deadline(self, ctx);
+                    let deadline = follow::deadline(self, ctx, hurry);
                     let landed = {
                         let wait = pin!(follower.wait());
                         down.until(deadline, wait).await
                     };
                     match landed.map_err(follow::stopped)? {
-                        Landed::Value(tape) => tape,
-                        Landed::Lead(lead) => return Ok(Joined::Lead(Some(lead))),
+                        Landed::Value(reader) => reader,
+                        Landed::Lead(lead) => return Ok(Joined::Lead(Some(lead).filter(|_| hurry.is_none()))),
                         Landed::Alone => return Ok(Joined::Lead(None)),
                     }
                 }
             },
         };
-        match follow::run(self, down, ctx, asked, tape.reader()).await? {
+        let until = follow::deadline(self, ctx, hurry);
+        match follow::run(self, down, ctx, asked, reader, until).await? {
             Followed::Answered(sent) => Ok(Joined::Answered(sent)),
             Followed::Nothing => Ok(Joined::Lead(None)),
         }
@@ -345,7 +354,7 @@ impl Looking<'_> {
 
     fn keeper(&self, asked: Asked, lead: Option<Lead>) -> Keeper {
         let limits = &self.snapshot.limits;
-        let tape = Tape::new(Shape::of(self.call), Room::none(&self.app.buffers));
+        let tape = Tape::new(Shape::of(self.call, asked.stream_usage), Room::none(&self.app.buffers));
         let caps = Caps {
             kept: self.policy.max_answer,
             answer: limits.response_body.max(self.policy.max_answer),

@@ -116,6 +116,7 @@ impl Refresh {
             target,
             usage,
             ok,
+            own,
             ttft,
             ..
         } = &answered;
@@ -148,12 +149,16 @@ impl Refresh {
         if !ok || bytes > policy.max_answer {
             return;
         }
+        if !own {
+            // Good while the model is out, and no longer: the stale answer stays its own.
+            return model.cache_meter.stored("fallback");
+        }
         let price = request.snapshot.tariff.price(target, &request.named(), clock::now());
         let cost = price.zip(*usage).map(|(price, usage)| price.of(&usage).total());
         store(Kept {
             meter: model.cache_meter.clone(),
             caching,
-            shape: Shape::of(&request.call),
+            shape: Shape::of(&request.call, false),
             pieces,
             key: self.key,
             partition: self.partition,

@@ -108,6 +108,13 @@ pub fn headers(headers: &HeaderMap) -> Option<String> {
     (!all.is_empty()).then_some(all)
 }
 
+/// Whether the caller may have whatever answer is under way: who gives it may change until it ends. Who may not use every provider
+/// that could asks for itself (and is served what is kept, where who gave it is known).
+pub fn may_follow(principal: &Principal, model: &PublicModel) -> bool {
+    let Some(known) = &principal.known else { return true };
+    known.access.any_provider() || model.providers.iter().all(|name| known.access.provider(name).is_ok())
+}
+
 /// Whether the caller may have an answer that this provider gave: access that was taken away holds for what is kept, too.
 pub fn may_have(principal: &Principal, entry: &Entry) -> bool {
     let Some(known) = &principal.known else { return true };

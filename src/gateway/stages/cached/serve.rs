@@ -1,12 +1,15 @@
 //! A kept answer, sent: whole, or as a stream at once or at a model's pace.
 
+use super::super::super::App;
+use super::super::super::buffers::Room;
 use super::super::super::cached::{self, Replay};
 use super::super::super::context::RequestContext;
 use super::super::super::downstream::{Downstream, Stop, sleep_until};
 use super::super::super::respond::{self, EVENT_STREAM, JSON};
+use super::super::receive;
 use crate::cache::{Answer, Asked, Pace, Policy};
 use crate::clock;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, GatewayError};
 use crate::wire::Call;
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -16,27 +19,33 @@ use std::time::{Duration, Instant};
 /// Pieces of a stream that leave together when no pace is set, in bytes.
 const BATCH: usize = 32 * 1024;
 
-/// Send a kept answer; nothing when it cannot be read, and then nothing was sent.
+/// Send a kept answer; nothing when it cannot be read, and then nothing was sent. An error: there is no memory for it, since a body
+/// that a client takes slowly is held as any other is.
 pub(super) async fn run(
+    app: &App,
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     call: &Call,
     policy: &Policy,
     asked: &mut Asked,
     answer: &Answer,
-) -> Option<pingora::Result<()>> {
-    let depth = ctx.snapshot.as_ref()?.limits.json_depth;
-    let made = cached::replay(call, asked.reply.take(), answer, clock::now_ms(), depth).ok()?;
+) -> Option<Result<pingora::Result<()>, GatewayError>> {
+    let limits = ctx.snapshot.as_ref()?.limits;
+    let made = cached::replay(call, asked.reply.take(), answer, clock::now_ms(), limits.json_depth).ok()?;
+    let mut room = Room::none(&app.buffers);
+    if room.grow_to(made.bytes(), limits.buffered_bytes).is_err() {
+        return Some(Err(receive::overloaded()));
+    }
     ctx.record.attempts = 0;
     // It costs nothing, and says so.
     ctx.record.cost = Some(0);
-    Some(match made {
+    Some(Ok(match made {
         Replay::Whole(body) => respond::whole(down, ctx, StatusCode::OK, JSON, body).await,
         Replay::Stream(pieces) => {
             let kind = if call.json_array { JSON } else { EVENT_STREAM };
             paced(down, ctx, pieces, kind, policy.pace).await
         }
-    })
+    }))
 }
 
 async fn paced(

@@ -50,6 +50,8 @@ pub(in crate::gateway) struct Answered {
     pub usage: Option<Usage>,
     /// The whole answer came.
     pub ok: bool,
+    /// It is the asked model's: not a fallback's, nor a figure of the gateway's own.
+    pub own: bool,
     /// Time to its first event.
     pub ttft: Option<Duration>,
 }
@@ -84,9 +86,13 @@ impl Unattended {
         loop {
             let mut chosen = search.next(common.calls())?;
             chosen.who.purpose = self.purpose;
+            let own = chosen.who.index == self.to;
             let Finished { who, result, notes } = race::single(&common, chosen).await;
             match result {
-                Ok(Reply::Live(live)) => return Some(self.listen(*live, began, piece).await),
+                Ok(Reply::Live(live)) => {
+                    let heard = self.listen(*live, began, piece).await;
+                    return Some(Answered { own, ..heard });
+                }
                 Ok(Reply::Whole { body, .. }) => {
                     self.account(who.target, notes.usage.as_ref());
                     piece(body);
@@ -94,6 +100,7 @@ impl Unattended {
                         target: Arc::clone(who.target),
                         usage: notes.usage,
                         ok: true,
+                        own: own && !notes.estimated,
                         ttft: None,
                     });
                 }
@@ -149,6 +156,7 @@ impl Unattended {
             target,
             usage,
             ok,
+            own: true,
             ttft,
         }
     }
