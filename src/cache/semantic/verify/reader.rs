@@ -3,7 +3,10 @@
 //! Not the shapes of pieces (`scan`) nor the tables (`lexicon`). The one idea: the longest known phrase wins; what no table knows says
 //! itself, without its endings.
 
+mod asks;
 mod figures;
+
+pub(super) use asks::{Asks, Gap, Leave, Opening};
 
 use super::Tongue;
 use super::lexical::{Fact, Form, Kind, Word};
@@ -28,6 +31,46 @@ const LOOSE: [&str; 8] = [
     "roughly",
     "approximately",
 ];
+
+/// Weak words that are done.
+const VERBS: [&str; 34] = [
+    "convert",
+    "use",
+    "work",
+    "show",
+    "give",
+    "list",
+    "describe",
+    "explain",
+    "summarize",
+    "provide",
+    "write",
+    "generate",
+    "produce",
+    "name",
+    "find",
+    "search",
+    "look",
+    "need",
+    "take",
+    "put",
+    "keep",
+    "see",
+    "say",
+    "discuss",
+    "handle",
+    "perform",
+    "implement",
+    "call",
+    "understand",
+    "include",
+    "compose",
+    "draft",
+    "offer",
+    "tell",
+];
+/// The month: a stop word too. As `lexicon` numbers months.
+const MAY: u64 = 5;
 
 /// In small letters, with the plain apostrophe.
 pub(super) fn lowered(text: &str, into: &mut String) {
@@ -67,6 +110,11 @@ pub(super) struct Reader<'a> {
     pub than: bool,
     pub length: u16,
     pub form: Form,
+    pub asks: Asks,
+    /// What is negated, by its key.
+    pub denied: Vec<u64>,
+    /// The next word that says something is negated.
+    denies: bool,
     /// Role of the next word.
     role: u8,
     /// The last number in words, which the next may go on: `twenty` `five`.
@@ -88,6 +136,9 @@ impl<'a> Reader<'a> {
             than: false,
             length: 0,
             form: Form::Plain,
+            asks: Asks::default(),
+            denied: Vec::new(),
+            denies: false,
             role: 0,
             spoken: None,
         };
@@ -180,6 +231,7 @@ impl<'a> Reader<'a> {
             at += self.take(at, names, shouted).max(1);
         }
         self.flush();
+        self.asks = self.asks();
     }
 
     /// Reads the token there, or the phrase that begins with it: how many tokens that were.
@@ -358,6 +410,10 @@ impl<'a> Reader<'a> {
             piece.text = self.text.get(piece.at..end).unwrap_or(piece.text);
         }
         let group = u64::from(sense.group);
+        if self.tongue == Tongue::English && self.lower_of(at) == "may" && self.dated(at, capital && !piece.first) {
+            self.flush();
+            return self.say(Kind::Date, MAY, piece, false);
+        }
         if sense.class != Class::Number {
             self.flush();
         }
@@ -366,7 +422,10 @@ impl<'a> Reader<'a> {
             Class::Stop if sense.role == 0 && taken == 1 && ARTICLES.contains(&self.lower_of(at)) => {}
             Class::Stop if sense.role == 0 => self.role = 0,
             Class::Stop | Class::Unknown => {}
-            Class::Not => self.negations = self.negations.saturating_add(1),
+            Class::Not => {
+                self.negations = self.negations.saturating_add(1);
+                self.denies = true;
+            }
             Class::Number | Class::Ordinal => self.speak(group, piece),
             Class::Date if !self.dated(at, capital && !piece.first) => {
                 if !matches!(self.lower_of(at), "may" | "am") {
@@ -376,6 +435,10 @@ impl<'a> Reader<'a> {
             }
             Class::Date => self.say(Kind::Date, group, piece, false),
             Class::Unit => self.say(Kind::Unit, group, piece, false),
+            // `the second wife` is a place in a row.
+            Class::Time if self.lower_of(at) == "second" && self.ranks(at) => {
+                self.say(Kind::Number, key_of("2"), piece, false);
+            }
             Class::Time => self.say(Kind::Time, group, piece, false),
             Class::Program => self.say(Kind::Program, group, piece, false),
             Class::Language => self.say(Kind::Language, group, piece, false),
@@ -386,12 +449,38 @@ impl<'a> Reader<'a> {
             Class::Aspect => self.say(Kind::Aspect, group, piece, false),
             // `over Paris` says where, `over 5` how many.
             Class::Strict if LOOSE.contains(&self.lower_of(at)) && !self.counts(at + 1) => {}
+            // `when pregnant` is `while pregnant`.
+            Class::Strict
+                if taken == 1
+                    && self.tongue == Tongue::English
+                    && self.lower_of(at) == "when"
+                    && !self.inquires(at) => {}
             Class::Strict => self.say(Kind::Strict, group + u64::from(sense.side), piece, false),
             Class::Pole if sense.polar => self.say(Kind::Polarity, group + u64::from(sense.side), piece, false),
             Class::Pole => self.say(Kind::Modifier, group + u64::from(sense.side), piece, false),
+            // `write a song` asks for it, `who wrote a song` asks about it.
+            Class::Weak
+                if self.tongue == Tongue::English
+                    && matches!(self.lower_of(at), "write" | "writes" | "writing" | "written")
+                    && !self.demanded(at) =>
+            {
+                let wrote = self.lexicon.get(Spelling::NONE.with(b"wrote"));
+                self.say(
+                    Kind::Aspect,
+                    wrote.map_or(0, |sense| u64::from(sense.group)),
+                    piece,
+                    false,
+                );
+            }
             Class::Weak => {
                 let key = key_of(&stem(self.lower_of(at), self.tongue));
+                // `the way to convert A to B`: this `to` leads nowhere.
+                let infinitive = at.checked_sub(1).is_some_and(|before| self.lower_of(before) == "to")
+                    && VERBS.contains(&self.lower_of(at));
                 self.say(Kind::Weak, key, piece, false);
+                if infinitive {
+                    self.role = 0;
+                }
             }
         }
     }
@@ -406,7 +495,54 @@ impl<'a> Reader<'a> {
         {
             return true;
         }
-        capital || at.checked_sub(1).is_some_and(|before| self.counts(before)) || self.counts(at + 1)
+        let before = at.checked_sub(1).map_or("", |before| self.lower_of(before));
+        let within = matches!(
+            before,
+            "in" | "of"
+                | "since"
+                | "until"
+                | "till"
+                | "during"
+                | "next"
+                | "last"
+                | "this"
+                | "early"
+                | "late"
+                | "mid"
+                | "by"
+        );
+        let months = matches!(self.lower_of(at), "may" | "march" | "mar" | "dec" | "jan");
+        capital
+            || within && months
+            || at.checked_sub(1).is_some_and(|before| self.counts(before))
+            || self.counts(at + 1)
+    }
+
+    /// Stands after what a unit does not stand after.
+    fn ranks(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).map_or("", |before| self.lower_of(before));
+        let last = at + 1 >= self.tokens.len();
+        !last
+            && matches!(
+                before,
+                "the"
+                    | "s"
+                    | "whats"
+                    | "whos"
+                    | "his"
+                    | "her"
+                    | "my"
+                    | "your"
+                    | "their"
+                    | "its"
+                    | "what's"
+                    | "who's"
+                    | "what"
+                    | "who"
+                    | "of"
+                    | "is"
+                    | "was"
+            )
     }
 
     /// Is a number in digits.
@@ -457,8 +593,14 @@ impl<'a> Reader<'a> {
                 .map_or(0, |word| word.role),
             role => role,
         };
+        let owns = piece.text.len() > 3 && (piece.text.ends_with("'s") || piece.text.ends_with("’s"));
+        let role = if owns && role == 0 { lexicon::OF } else { role };
         if kind != Kind::Weak || self.role == lexicon::AND {
             self.role = 0;
+        }
+        if self.denies && kind != Kind::Weak {
+            self.denied.push(key);
+            self.denies = false;
         }
         let at = u16::try_from(piece.at).unwrap_or(u16::MAX);
         let length = u16::try_from(piece.text.len()).unwrap_or(u16::MAX);
