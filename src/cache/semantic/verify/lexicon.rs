@@ -76,6 +76,8 @@ pub(super) struct Sense {
 pub(super) const FROM: u8 = 1;
 /// The role of what ends a way: `to`, `into`.
 pub(super) const TO: u8 = 2;
+/// The role of where it is.
+pub(super) const IN: u8 = 3;
 /// The role of who does it, in the passive.
 pub(super) const BY: u8 = 6;
 /// The role of whose it is.

@@ -4,7 +4,7 @@
 //! named may be named in any order; everywhere else it means that the roles differ.
 
 use super::lexical::{Kind, Lexical, Word};
-use super::lexicon::{BY, COUNTED, FROM, TO};
+use super::lexicon::{BY, COUNTED, FROM, IN, OF, TO};
 use super::reader::{Gap, Opening};
 
 /// What is compared of a word in both.
@@ -39,7 +39,7 @@ pub(super) fn contradict(a: &Lexical, b: &Lexical) -> bool {
             return true;
         }
         // Where it begins is said, where it ends may be left out: `ship from Norway`, `shipping Norway`.
-        if x.role_a == FROM && x.role_b == 0 || x.role_a == 0 && x.role_b == FROM {
+        if (x.role_a == FROM) != (x.role_b == FROM) && x.role_a != OF && x.role_b != OF {
             return true;
         }
         for y in matches.get(at + 1..).unwrap_or(&[]) {
@@ -93,9 +93,15 @@ fn undone(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
     if a.asks.passive == b.asks.passive || a.asks.agent == b.asks.agent || a.asks.passive != a.asks.agent {
         return false;
     }
+    let (passive, active): (fn(&Match) -> usize, fn(&Match) -> usize) = if a.asks.passive {
+        (|x| x.a, |x| x.b)
+    } else {
+        (|x| x.b, |x| x.a)
+    };
+    // What stands before him in the passive stands behind him in the active, or he is another.
     let last = |x: &Match| {
-        let place = |word: &Match| if a.asks.passive { word.b } else { word.a };
-        matches.len() > 1 && matches.iter().all(|y| place(y) <= place(x))
+        let mut before = matches.iter().filter(|y| passive(y) < passive(x)).peekable();
+        before.peek().is_some() && before.all(|y| active(y) < active(x))
     };
     let agents = |x: &&Match| if a.asks.passive { x.role_a == BY } else { x.role_b == BY };
     matches.iter().filter(agents).any(last)
@@ -186,6 +192,22 @@ fn numbers(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
             .filter(|word| !matches!(word.kind, Kind::Number | Kind::One))
             .map(|word| (word.kind, word.key))
     };
+    let where_is = |words: &[Word], at: usize| {
+        let measured = |kind: Kind| matches!(kind, Kind::Number | Kind::One | Kind::Date | Kind::Unit | Kind::Time);
+        let next = words.get(at + 1..)?.iter().find(|word| !measured(word.kind));
+        next.filter(|word| word.role == IN).map(|word| word.key)
+    };
+    let says = |words: &[Word], key: u64| words.iter().any(|word| word.key == key);
+    for x in &counts {
+        // `9 am in London, in Tokyo`, `in London, 9 am in Tokyo`.
+        if let (Some(p), Some(q)) = (where_is(&a.words, x.a), where_is(&b.words, x.b))
+            && p != q
+            && says(&a.words, q)
+            && says(&b.words, p)
+        {
+            return true;
+        }
+    }
     for (at, x) in counts.iter().enumerate() {
         for y in counts.get(at + 1..).unwrap_or(&[]) {
             let (xa, xb, ya, yb) = (

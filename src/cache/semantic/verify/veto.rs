@@ -4,7 +4,7 @@
 //! code) is compared as a set; of what may be said in other words, only that counts where *each* side says something the other does not.
 
 use super::Tongue;
-use super::lexical::{Fact, Kind, Lexical};
+use super::lexical::{Fact, Kind, Lexical, Word};
 use super::order;
 use super::reader::Leave;
 
@@ -306,7 +306,13 @@ fn added(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<Veto> {
     let (only_a, only_b) = difference.only(&[Kind::Aspect]);
     let defined = only_a + only_b == 1
         && (only_a == 1 && b.asks.defines && a.asks.means || only_b == 1 && a.asks.defines && b.asks.means);
-    (only_a + only_b > 0 && !defined).then_some(Veto::Aspect)
+    // `how many yards are 8 km`, `8 km in yards`.
+    let measured = |asks: &Lexical, other: &Lexical| {
+        let counted = |word: &Word| matches!(word.kind, Kind::Unit | Kind::Time) && word.key == asks.asks.counts;
+        asks.asks.counts != 0 && other.words.iter().any(counted)
+    };
+    let converted = only_a + only_b == 1 && (only_a == 1 && measured(a, b) || only_b == 1 && measured(b, a));
+    (only_a + only_b > 0 && !defined && !converted).then_some(Veto::Aspect)
 }
 
 /// Both say of the same two things that one is not so, and not of the same one.
