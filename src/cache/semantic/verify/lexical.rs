@@ -5,7 +5,7 @@
 
 use super::Tongue;
 use super::lexicon::{self, Spelling};
-use super::reader::{Reader, lowered};
+use super::reader::{Asks, Reader, lowered};
 use super::scan::{self, Piece, Shape};
 
 /// Longest text that is read, in bytes; what is longer only ever equals itself.
@@ -93,6 +93,10 @@ pub struct Lexical {
     pub(super) length: u16,
     /// How the question is asked.
     pub(super) form: Form,
+    /// Who does what to whom, as far as the small words say.
+    pub(super) asks: Asks,
+    /// What is negated, by its key.
+    pub(super) denied: Box<[u64]>,
 }
 
 /// How a question is asked.
@@ -141,6 +145,8 @@ impl Lexical {
             than: reader.than,
             length: reader.length,
             form: reader.form,
+            asks: reader.asks,
+            denied: reader.denied.into_boxed_slice(),
         }
     }
 }
@@ -159,7 +165,7 @@ fn whole(text: &str) -> u64 {
 
 /// The language by its frequent words, and whether that is sure.
 fn tongue_of(pieces: &[Piece]) -> (Tongue, bool) {
-    let mut counts = [0_usize; 4];
+    let (mut counts, mut hinted) = ([0_usize; 4], [0_usize; 4]);
     let (mut words, mut foreign) = (0, 0);
     let mut lower = String::new();
     for piece in pieces.iter().filter(|piece| piece.shape == Shape::Word) {
@@ -178,8 +184,10 @@ fn tongue_of(pieces: &[Piece]) -> (Tongue, bool) {
             .split_once('\'')
             .map_or(lower.as_str(), |(word, rest)| if rest.len() > 2 { rest } else { word });
         let marks = lexicon::marks(Spelling::NONE.with(word.as_bytes()));
-        for (at, count) in counts.iter_mut().enumerate() {
+        let hints = lexicon::hints(Spelling::NONE.with(word.as_bytes()));
+        for (at, (count, hinted)) in counts.iter_mut().zip(&mut hinted).enumerate() {
             *count += usize::from(marks >> at & 1);
+            *hinted += usize::from(hints >> at & 1);
         }
     }
     if foreign * 2 > words {
@@ -188,6 +196,10 @@ fn tongue_of(pieces: &[Piece]) -> (Tongue, bool) {
     let [english, german, french, spanish] = counts;
     let most = english.max(german).max(french).max(spanish);
     let tongue = match most {
+        // Keywords without small words: English where only English has any of them.
+        _ if most * 5 < words && words >= 4 && most == english && keywords(hinted, words) => {
+            return (Tongue::English, false);
+        }
         _ if most * 5 < words && words >= 4 => Tongue::Other,
         _ if most == english => Tongue::English,
         _ if most == german => Tongue::German,
@@ -197,4 +209,10 @@ fn tongue_of(pieces: &[Piece]) -> (Tongue, bool) {
     let next = counts.iter().filter(|count| **count < most).max().copied().unwrap_or(0);
     let alone = counts.iter().filter(|count| **count == most).count() == 1;
     (tongue, tongue != Tongue::Other && alone && most >= 2 && most > next)
+}
+
+/// Whether a third of the words are in the English tables, and fewer in any other.
+fn keywords(hinted: [usize; 4], words: usize) -> bool {
+    let [english, others @ ..] = hinted;
+    english * 3 >= words && others.iter().all(|other| *other * 2 < english)
 }

@@ -76,6 +76,12 @@ pub(super) struct Sense {
 pub(super) const FROM: u8 = 1;
 /// The role of what ends a way: `to`, `into`.
 pub(super) const TO: u8 = 2;
+/// The role of where it is.
+pub(super) const IN: u8 = 3;
+/// The role of who does it, in the passive.
+pub(super) const BY: u8 = 6;
+/// The role of whose it is.
+pub(super) const OF: u8 = 5;
 const ROLES: [&str; 9] = ["from", "to", "in", "for", "of", "by", "with", "than", "and"];
 /// The role of what follows `and`, `or`, `vs`: it takes that of the thing before.
 pub(super) const AND: u8 = 9;
@@ -141,6 +147,8 @@ struct Tables {
     each: [Lexicon; 5],
     /// Which languages a word is frequent in, as bits of [`Tongue`].
     marks: Map<u8>,
+    /// Which languages have a word at all, as the same bits.
+    hints: Map<u8>,
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
@@ -152,7 +160,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         (Tongue::Spanish, include_str!("lexicon/es.txt")),
         (Tongue::Other, ""),
     ];
-    let mut marks: Map<u8> = Map::default();
+    let (mut marks, mut hints): (Map<u8>, Map<u8>) = (Map::default(), Map::default());
     for (tongue, table) in own {
         for line in table
             .lines()
@@ -161,6 +169,12 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             let plain = line.starts_with("stop") || line.starts_with("weak") || line.starts_with("not");
             let plain = plain || line.starts_with("asp") || line.starts_with("role") || line.starts_with("dim!");
             let words = line.split_once(": ").map_or("", |(_, words)| words);
+            for word in words
+                .split([' ', ','])
+                .filter(|word| word.len() > 2 && !line.starts_with('#'))
+            {
+                *hints.entry(key_of(word)).or_default() |= tongue.bit();
+            }
             for word in words
                 .split_ascii_whitespace()
                 .filter(|word| plain && !word.contains('_'))
@@ -172,6 +186,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     Tables {
         each: own.map(|(tongue, table)| built(tongue, shared, table)),
         marks,
+        hints,
     }
 });
 
@@ -195,6 +210,11 @@ pub(super) fn of(tongue: Tongue) -> &'static Lexicon {
 /// Which languages a word is frequent in, as bits of [`Tongue`].
 pub(super) fn marks(spelling: Spelling) -> u8 {
     TABLES.marks.get(&spelling.key()).copied().unwrap_or(0)
+}
+
+/// Which languages have a word at all, as bits of [`Tongue`].
+pub(super) fn hints(spelling: Spelling) -> u8 {
+    TABLES.hints.get(&spelling.key()).copied().unwrap_or(0)
 }
 
 fn built(tongue: Tongue, shared: &str, own: &str) -> Lexicon {

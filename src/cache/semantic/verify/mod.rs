@@ -19,6 +19,8 @@ mod veto;
 mod weights;
 
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod tests;
 
 pub use features::{FEATURES, Features};

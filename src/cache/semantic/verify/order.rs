@@ -4,7 +4,8 @@
 //! named may be named in any order; everywhere else it means that the roles differ.
 
 use super::lexical::{Kind, Lexical, Word};
-use super::lexicon::{COUNTED, FROM, TO};
+use super::lexicon::{BY, COUNTED, FROM, IN, OF, TO};
+use super::reader::{Gap, Opening};
 
 /// What is compared of a word in both.
 #[derive(Clone, Copy)]
@@ -23,9 +24,22 @@ const MOST: usize = 112;
 /// Whether the things that both name have contradicting roles.
 pub(super) fn contradict(a: &Lexical, b: &Lexical) -> bool {
     let symmetric = a.symmetric && b.symmetric && !a.than && !b.than;
+    if parts_differ(a, b) {
+        return true;
+    }
     let matches = matched(&a.words, &b.words);
+    let inverts = inverts(a, b);
+    if undone(a, b, &matches) {
+        return true;
+    }
+    // The passive turns everything round, and means the same.
+    let active = a.asks.passive == b.asks.passive && a.asks.agent == b.asks.agent;
     for (at, x) in matches.iter().enumerate() {
         if x.role_a == FROM && x.role_b == TO || x.role_a == TO && x.role_b == FROM {
+            return true;
+        }
+        // Where it begins is said, where it ends may be left out: `ship from Norway`, `shipping Norway`.
+        if (x.role_a == FROM) != (x.role_b == FROM) && x.role_a != OF && x.role_b != OF {
             return true;
         }
         for y in matches.get(at + 1..).unwrap_or(&[]) {
@@ -38,12 +52,72 @@ pub(super) fn contradict(a: &Lexical, b: &Lexical) -> bool {
             if typed(x) && typed(y) && alike(x, y) && !told(x, y) && !symmetric {
                 return true;
             }
+            let placed = x.role_a == y.role_a && x.role_b == y.role_b;
+            if !symmetric
+                && placed
+                && (inverts && noun(x) && noun(y)
+                    || active && (named(x) && named(y) || x.kind == Kind::Polarity && y.kind == Kind::Polarity))
+            {
+                return true;
+            }
             if x.role_a != x.role_b && x.role_a == y.role_b && x.role_b == y.role_a {
                 return true;
             }
         }
     }
     numbers(a, b, &matches) || around(&a.words, &b.words, symmetric)
+}
+
+/// One asks who does it and the other to whom it is done; or the asker does it in the one, and has it done to him in the other.
+fn parts_differ(a: &Lexical, b: &Lexical) -> bool {
+    let gaps = matches!(
+        (a.asks.gap, b.asks.gap),
+        (Gap::Subject, Gap::Object) | (Gap::Object, Gap::Subject)
+    );
+    // What is done to the asker in the one and not in the other: `block someone`, `someone blocked me`.
+    let suffers = a.asks.suffers != b.asks.suffers;
+    let joins = a.asks.joins != b.asks.joins && a.asks.joins != 0 && b.asks.joins != 0;
+    let says = |side: &Lexical, key: u64| side.words.iter().any(|word| word.key == key);
+    let (x, y) = (a.asks.counts, b.asks.counts);
+    let counts = x != 0 && y != 0 && x != y && says(a, y) && says(b, x);
+    gaps || joins || counts || a.asks.whose != b.asks.whose || suffers
+}
+
+/// In yes-or-no questions of one build, what comes first is what the rest is said of: `is a cat a dog`, `does A hit B`.
+fn inverts(a: &Lexical, b: &Lexical) -> bool {
+    a.asks.opening != Opening::Other && a.asks.opening == b.asks.opening && a.asks.agent == b.asks.agent
+}
+
+/// Who does it in the passive is not who does it in the active: `is X caused by Y`, `does X cause Y`.
+fn undone(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
+    if a.asks.passive == b.asks.passive || a.asks.agent == b.asks.agent || a.asks.passive != a.asks.agent {
+        return false;
+    }
+    let (passive, active): (fn(&Match) -> usize, fn(&Match) -> usize) = if a.asks.passive {
+        (|x| x.a, |x| x.b)
+    } else {
+        (|x| x.b, |x| x.a)
+    };
+    // What stands before him in the passive stands behind him in the active, or he is another.
+    let last = |x: &Match| {
+        let mut before = matches.iter().filter(|y| passive(y) < passive(x)).peekable();
+        before.peek().is_some() && before.all(|y| active(y) < active(x))
+    };
+    let agents = |x: &&Match| if a.asks.passive { x.role_a == BY } else { x.role_b == BY };
+    matches.iter().filter(agents).any(last)
+}
+
+/// May be what something is said of.
+fn noun(word: &Match) -> bool {
+    matches!(
+        word.kind,
+        Kind::Word | Kind::Known | Kind::Aspect | Kind::Polarity | Kind::Modifier
+    )
+}
+
+/// Names a thing or what is done, not how something is.
+fn named(word: &Match) -> bool {
+    matches!(word.kind, Kind::Word | Kind::Known)
 }
 
 /// Words that each side has exactly once.
@@ -118,6 +192,22 @@ fn numbers(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
             .filter(|word| !matches!(word.kind, Kind::Number | Kind::One))
             .map(|word| (word.kind, word.key))
     };
+    let where_is = |words: &[Word], at: usize| {
+        let measured = |kind: Kind| matches!(kind, Kind::Number | Kind::One | Kind::Date | Kind::Unit | Kind::Time);
+        let next = words.get(at + 1..)?.iter().find(|word| !measured(word.kind));
+        next.filter(|word| word.role == IN).map(|word| word.key)
+    };
+    let says = |words: &[Word], key: u64| words.iter().any(|word| word.key == key);
+    for x in &counts {
+        // `9 am in London, in Tokyo`, `in London, 9 am in Tokyo`.
+        if let (Some(p), Some(q)) = (where_is(&a.words, x.a), where_is(&b.words, x.b))
+            && p != q
+            && says(&a.words, q)
+            && says(&b.words, p)
+        {
+            return true;
+        }
+    }
     for (at, x) in counts.iter().enumerate() {
         for y in counts.get(at + 1..).unwrap_or(&[]) {
             let (xa, xb, ya, yb) = (

@@ -3,7 +3,11 @@
 //! Not the shapes of pieces (`scan`) nor the tables (`lexicon`). The one idea: the longest known phrase wins; what no table knows says
 //! itself, without its endings.
 
+mod asks;
 mod figures;
+mod letters;
+
+pub(super) use asks::{Asks, Gap, Leave, Opening};
 
 use super::Tongue;
 use super::lexical::{Fact, Form, Kind, Word};
@@ -28,6 +32,46 @@ const LOOSE: [&str; 8] = [
     "roughly",
     "approximately",
 ];
+
+/// Weak words that are done.
+const VERBS: [&str; 34] = [
+    "convert",
+    "use",
+    "work",
+    "show",
+    "give",
+    "list",
+    "describe",
+    "explain",
+    "summarize",
+    "provide",
+    "write",
+    "generate",
+    "produce",
+    "name",
+    "find",
+    "search",
+    "look",
+    "need",
+    "take",
+    "put",
+    "keep",
+    "see",
+    "say",
+    "discuss",
+    "handle",
+    "perform",
+    "implement",
+    "call",
+    "understand",
+    "include",
+    "compose",
+    "draft",
+    "offer",
+    "tell",
+];
+/// The month: a stop word too. As `lexicon` numbers months.
+const MAY: u64 = 5;
 
 /// In small letters, with the plain apostrophe.
 pub(super) fn lowered(text: &str, into: &mut String) {
@@ -67,6 +111,11 @@ pub(super) struct Reader<'a> {
     pub than: bool,
     pub length: u16,
     pub form: Form,
+    pub asks: Asks,
+    /// What is negated, by its key.
+    pub denied: Vec<u64>,
+    /// The next word that says something is negated.
+    denies: bool,
     /// Role of the next word.
     role: u8,
     /// The last number in words, which the next may go on: `twenty` `five`.
@@ -88,6 +137,9 @@ impl<'a> Reader<'a> {
             than: false,
             length: 0,
             form: Form::Plain,
+            asks: Asks::default(),
+            denied: Vec::new(),
+            denies: false,
             role: 0,
             spoken: None,
         };
@@ -180,6 +232,7 @@ impl<'a> Reader<'a> {
             at += self.take(at, names, shouted).max(1);
         }
         self.flush();
+        self.asks = self.asks();
     }
 
     /// Reads the token there, or the phrase that begins with it: how many tokens that were.
@@ -224,68 +277,6 @@ impl<'a> Reader<'a> {
             }
         }
         taken
-    }
-
-    /// What letter case decides: `US`, `WHO`, vitamin `A`, the language `Go`; letters that are units after a number.
-    fn lettered(&mut self, at: usize, piece: Piece<'a>, proper: bool, capitals: bool) -> Option<usize> {
-        let after_number = at
-            .checked_sub(1)
-            .and_then(|before| self.tokens.get(before))
-            .is_some_and(|token| token.piece.shape == Shape::Number || token.piece.text == "°");
-        if after_number {
-            let unit = match piece.text {
-                "m" => "meter",
-                "g" => "gram",
-                "l" | "L" => "liter",
-                "s" => "seconds",
-                "h" => "hour",
-                "d" if piece.glued => "day",
-                "C" => "celsius",
-                "F" => "fahrenheit",
-                "in" if piece.glued => "inch",
-                "k" | "K" if piece.glued => "thousands",
-                "x" if piece.glued => "times",
-                "st" | "nd" | "rd" | "th" if piece.glued => return Some(1),
-                _ => "",
-            };
-            let halves = matches!(self.lower_of(at), "am" | "pm");
-            if halves || !unit.is_empty() {
-                self.flush();
-                let sense = self
-                    .lexicon
-                    .get(Spelling::NONE.with(unit.as_bytes()))
-                    .filter(|sense| sense.known);
-                let (kind, key) = match sense {
-                    Some(sense) if sense.class == Class::Time => (Kind::Time, u64::from(sense.group)),
-                    Some(sense) if sense.class == Class::Unit => (Kind::Unit, u64::from(sense.group)),
-                    _ if halves => (Kind::Date, key_of(self.lower_of(at))),
-                    _ => (Kind::Unit, key_of(unit)),
-                };
-                self.say(kind, key, piece, false);
-                return Some(1);
-            }
-        }
-        let key = match piece.text {
-            "US" | "USA" => u64::from(self.lexicon.get(Spelling::NONE.with(b"usa"))?.group),
-            "A" if !piece.first => key_of("A"),
-            "IT" | "WHO" | "OR" | "IN" | "ME" | "OF" | "AM" | "IS" | "AS" | "AT" | "HE" if capitals => {
-                key_of(piece.text)
-            }
-            "Go" if proper => key_of("golang"),
-            _ => return None,
-        };
-        self.flush();
-        let kind = match piece.text {
-            "Go" => Kind::Program,
-            "US" | "USA" => Kind::Known,
-            _ => Kind::Word,
-        };
-        let key = match (kind, self.lexicon.get(Spelling::NONE.with(b"golang"))) {
-            (Kind::Program, Some(sense)) => u64::from(sense.group),
-            _ => key,
-        };
-        self.say(kind, key, piece, kind != Kind::Program);
-        Some(1)
     }
 
     /// What is known of the longest phrase that begins there, and how many tokens it has.
@@ -358,6 +349,10 @@ impl<'a> Reader<'a> {
             piece.text = self.text.get(piece.at..end).unwrap_or(piece.text);
         }
         let group = u64::from(sense.group);
+        if self.tongue == Tongue::English && self.lower_of(at) == "may" && self.dated(at, capital && !piece.first) {
+            self.flush();
+            return self.say(Kind::Date, MAY, piece, false);
+        }
         if sense.class != Class::Number {
             self.flush();
         }
@@ -366,7 +361,11 @@ impl<'a> Reader<'a> {
             Class::Stop if sense.role == 0 && taken == 1 && ARTICLES.contains(&self.lower_of(at)) => {}
             Class::Stop if sense.role == 0 => self.role = 0,
             Class::Stop | Class::Unknown => {}
-            Class::Not => self.negations = self.negations.saturating_add(1),
+            Class::Not => {
+                self.negations = self.negations.saturating_add(1);
+                // `doesn't the car start` is `does the car not start`; `isn't it true` is `is it not true`.
+                self.denies = !piece.text.ends_with("n't") || self.lower_of(at + 1) == "it";
+            }
             Class::Number | Class::Ordinal => self.speak(group, piece),
             Class::Date if !self.dated(at, capital && !piece.first) => {
                 if !matches!(self.lower_of(at), "may" | "am") {
@@ -376,6 +375,10 @@ impl<'a> Reader<'a> {
             }
             Class::Date => self.say(Kind::Date, group, piece, false),
             Class::Unit => self.say(Kind::Unit, group, piece, false),
+            // `the second wife` is a place in a row.
+            Class::Time if self.lower_of(at) == "second" && self.ranks(at) => {
+                self.say(Kind::Number, key_of("2"), piece, false);
+            }
             Class::Time => self.say(Kind::Time, group, piece, false),
             Class::Program => self.say(Kind::Program, group, piece, false),
             Class::Language => self.say(Kind::Language, group, piece, false),
@@ -386,50 +389,38 @@ impl<'a> Reader<'a> {
             Class::Aspect => self.say(Kind::Aspect, group, piece, false),
             // `over Paris` says where, `over 5` how many.
             Class::Strict if LOOSE.contains(&self.lower_of(at)) && !self.counts(at + 1) => {}
+            // `when pregnant` is `while pregnant`.
+            Class::Strict
+                if taken == 1
+                    && self.tongue == Tongue::English
+                    && self.lower_of(at) == "when"
+                    && !self.inquires(at) => {}
             Class::Strict => self.say(Kind::Strict, group + u64::from(sense.side), piece, false),
             Class::Pole if sense.polar => self.say(Kind::Polarity, group + u64::from(sense.side), piece, false),
             Class::Pole => self.say(Kind::Modifier, group + u64::from(sense.side), piece, false),
+            // `write a song` asks for it, `who wrote a song` asks about it.
+            Class::Weak
+                if self.tongue == Tongue::English
+                    && matches!(self.lower_of(at), "write" | "writes" | "writing" | "written")
+                    && !self.demanded(at) =>
+            {
+                let wrote = self.lexicon.get(Spelling::NONE.with(b"wrote"));
+                self.say(
+                    Kind::Aspect,
+                    wrote.map_or(0, |sense| u64::from(sense.group)),
+                    piece,
+                    false,
+                );
+            }
             Class::Weak => {
                 let key = key_of(&stem(self.lower_of(at), self.tongue));
+                // `the way to convert A to B`: this `to` leads nowhere.
+                let infinitive = at.checked_sub(1).is_some_and(|before| self.lower_of(before) == "to")
+                    && VERBS.contains(&self.lower_of(at));
                 self.say(Kind::Weak, key, piece, false);
-            }
-        }
-    }
-
-    /// `may`, `march`, `sun`, `second` and their like are dates only where a capital or a number says so.
-    fn dated(&self, at: usize, capital: bool) -> bool {
-        if self.tongue != Tongue::English
-            || !matches!(
-                self.lower_of(at),
-                "may" | "march" | "mar" | "sat" | "sun" | "mon" | "wed" | "am" | "dec" | "jan" | "now"
-            )
-        {
-            return true;
-        }
-        capital || at.checked_sub(1).is_some_and(|before| self.counts(before)) || self.counts(at + 1)
-    }
-
-    /// Is a number in digits.
-    fn counts(&self, at: usize) -> bool {
-        self.tokens
-            .get(at)
-            .is_some_and(|token| token.piece.shape == Shape::Number)
-    }
-
-    /// What is kept as it is written.
-    fn literal(&mut self, shape: Shape, piece: Piece<'a>, at: usize) {
-        let exact = piece.text.trim_end_matches("()");
-        match shape {
-            Shape::Quote => {
-                let inner = piece.text.trim_end_matches(['.', ',', '!', '?', ';', ':']);
-                self.say(Kind::Quote, key_of(inner), piece, false);
-            }
-            Shape::Code if exact.contains(char::is_whitespace) => self.say(Kind::Code, key_of(exact), piece, false),
-            Shape::Code | Shape::Identifier => self.say(Kind::Identifier, key_of(exact), piece, false),
-            Shape::Address => self.say(Kind::Address, key_of(exact.trim_end_matches('/')), piece, false),
-            _ => {
-                let key = key_of(self.lower_of(at));
-                self.say(Kind::Identifier, key, piece, false);
+                if infinitive {
+                    self.role = 0;
+                }
             }
         }
     }
@@ -457,8 +448,14 @@ impl<'a> Reader<'a> {
                 .map_or(0, |word| word.role),
             role => role,
         };
+        let owns = piece.text.len() > 3 && (piece.text.ends_with("'s") || piece.text.ends_with("’s"));
+        let role = if owns && role == 0 { lexicon::OF } else { role };
         if kind != Kind::Weak || self.role == lexicon::AND {
             self.role = 0;
+        }
+        if self.denies && kind != Kind::Weak {
+            self.denied.push(key);
+            self.denies = false;
         }
         let at = u16::try_from(piece.at).unwrap_or(u16::MAX);
         let length = u16::try_from(piece.text.len()).unwrap_or(u16::MAX);

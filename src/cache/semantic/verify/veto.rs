@@ -4,8 +4,9 @@
 //! code) is compared as a set; of what may be said in other words, only that counts where *each* side says something the other does not.
 
 use super::Tongue;
-use super::lexical::{Fact, Kind, Lexical};
+use super::lexical::{Fact, Kind, Lexical, Word};
 use super::order;
+use super::reader::Leave;
 
 /// Why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -241,14 +242,23 @@ pub(super) fn veto(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<
     if let Some((_, veto)) = exact.iter().find(|(kind, _)| difference.any(&[*kind])) {
         return Some(*veto);
     }
-    if difference.each(&[Kind::Time]) {
+    if difference.any(&[Kind::Time]) {
         return Some(Veto::Unit);
     }
     if a.negations.abs_diff(b.negations) % 2 == 1 || (a.negations == 0) != (b.negations == 0) {
         return Some(Veto::Negation);
     }
+    if denied_differ(a, b) {
+        return Some(Veto::Negation);
+    }
     if let Some(veto) = opposite(difference) {
         return Some(veto);
+    }
+    if a.asks.code != b.asks.code {
+        return Some(Veto::Code);
+    }
+    if a.asks.leave != b.asks.leave && a.asks.leave != Leave::None && b.asks.leave != Leave::None {
+        return Some(Veto::Modifier);
     }
     if difference.names {
         return Some(Veto::Entity);
@@ -261,22 +271,20 @@ pub(super) fn veto(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<
     if difference.each(&words) || strange && difference.any(&words) {
         return Some(Veto::Word);
     }
-    // More is said by one alone than by both, or nothing by both.
-    if too_little(difference) {
-        return Some(Veto::Word);
-    }
-    // Whatever it is that each side says alone.
-    if difference.each(&[Kind::Word, Kind::Known, Kind::Aspect, Kind::Polarity, Kind::Modifier]) {
-        return Some(Veto::Aspect);
+    // What one alone says narrows its question, unless it only says that it asks what the thing is.
+    if let Some(veto) = added(a, b, difference) {
+        return Some(veto);
     }
     order::contradict(a, b).then_some(Veto::Direction)
 }
 
-fn too_little(difference: &Difference) -> bool {
+/// Something is said by one alone, or nothing by both.
+fn added(a: &Lexical, b: &Lexical, difference: &Difference) -> Option<Veto> {
     let said = [Kind::Word, Kind::Known, Kind::Aspect, Kind::Polarity, Kind::Modifier];
     let literal = [
         Kind::Number,
         Kind::Unit,
+        Kind::Time,
         Kind::Date,
         Kind::Quote,
         Kind::Code,
@@ -286,8 +294,35 @@ fn too_little(difference: &Difference) -> bool {
         Kind::Language,
         Kind::Format,
     ];
-    let (a, b) = difference.only(&said);
-    difference.both(&said) + difference.both(&literal) <= a + b
+    if difference.both(&said) + difference.both(&literal) == 0 {
+        return Some(Veto::Word);
+    }
+    if difference.any(&[Kind::Word, Kind::Known]) {
+        return Some(Veto::Word);
+    }
+    if difference.any(&[Kind::Polarity, Kind::Modifier]) {
+        return Some(Veto::Modifier);
+    }
+    let (only_a, only_b) = difference.only(&[Kind::Aspect]);
+    let defined = only_a + only_b == 1
+        && (only_a == 1 && b.asks.defines && a.asks.means || only_b == 1 && a.asks.defines && b.asks.means);
+    // `how many yards are 8 km`, `8 km in yards`.
+    let measured = |asks: &Lexical, other: &Lexical| {
+        let counted = |word: &Word| matches!(word.kind, Kind::Unit | Kind::Time) && word.key == asks.asks.counts;
+        asks.asks.counts != 0 && other.words.iter().any(counted)
+    };
+    let converted = only_a + only_b == 1 && (only_a == 1 && measured(a, b) || only_b == 1 && measured(b, a));
+    (only_a + only_b > 0 && !defined && !converted).then_some(Veto::Aspect)
+}
+
+/// Both say of the same two things that one is not so, and not of the same one.
+fn denied_differ(a: &Lexical, b: &Lexical) -> bool {
+    let says = |side: &Lexical, key: &u64| side.words.iter().any(|word| word.key == *key);
+    let alone = |from: &Lexical, to: &Lexical| {
+        let mut own = from.denied.iter().filter(|key| !to.denied.contains(key));
+        own.any(|key| says(to, key))
+    };
+    alone(a, b) && alone(b, a)
 }
 
 /// `one` may be an article, and counts only where the other side has a number.
