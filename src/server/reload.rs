@@ -6,7 +6,7 @@
 use super::lasting::Lasting;
 use super::pages;
 use super::{Secured, apply_log, load, tls, written};
-use crate::config::Config;
+use crate::config::{CachePolicy, CacheStore, Config};
 use crate::gateway::App;
 use crate::snapshot::Snapshot;
 use crate::telemetry::LogHandle;
@@ -155,6 +155,7 @@ impl Reloader {
             ("redis", before.redis != config.redis),
             ("auth.key_secret", before.auth.key_secret != config.auth.key_secret),
             ("ledger", before.ledger != config.ledger),
+            ("cache", tiers(&before.cache) != tiers(&config.cache)),
         ] {
             if changed {
                 tracing::warn!(
@@ -169,5 +170,13 @@ impl Reloader {
                 "operators and allowed_ips are read at start only: who was taken out STILL HAS ACCESS until a restart (or upgrade)"
             );
         }
+    }
+}
+
+/// What is opened at start of the cache; policies follow a reload.
+fn tiers(cache: &CacheStore) -> CacheStore {
+    CacheStore {
+        defaults: CachePolicy::default(),
+        ..cache.clone()
     }
 }
