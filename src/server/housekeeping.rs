@@ -1,8 +1,8 @@
 //! Everything that is not a request: readiness, reloads, name look-ups, health probes, gauges, the admin API, the watchdog.
 //! One thread; nothing here may block it for long.
 
-use super::caching::{self, Desk};
 use super::alerts::{self, Alerts};
+use super::caching::{self, Desk};
 use super::control::Controls;
 use super::lasting::{self, Lasting};
 use super::pages;

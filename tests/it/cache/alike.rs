@@ -11,7 +11,10 @@ fn models() -> Option<PathBuf> {
     if dir.join("manifest.json").exists() {
         return Some(dir);
     }
-    eprintln!("skipped: {} has no model files; `make models` makes them", dir.display());
+    eprintln!(
+        "skipped: {} has no model files; `make models` makes them",
+        dir.display()
+    );
     None
 }
 
@@ -28,7 +31,10 @@ fn until_alike(gateway: &Gateway, text: &str) -> crate::support::client::Respons
     for n in 0..100 {
         // Not the same request twice: that would be an exact hit.
         let response = gateway
-            .post("/v1/chat/completions", ask(&format!("{text}{}", " ".repeat(n))).to_string())
+            .post(
+                "/v1/chat/completions",
+                ask(&format!("{text}{}", " ".repeat(n))).to_string(),
+            )
             .ok();
         if response.header("x-cirque-cache") == Some("semantic") {
             return response;
@@ -47,7 +53,10 @@ fn a_question_in_other_words_is_answered_and_another_one_is_not() {
     let alike = until_alike(&gateway, "Tell me the capital of France");
     assert!(content(&alike).starts_with("answer"));
     let id = alike.header("x-cirque-cache-id").unwrap().to_owned();
-    assert!(id.contains('.') && alike.header("x-cirque-cache-score").is_some(), "{id}");
+    assert!(
+        id.contains('.') && alike.header("x-cirque-cache-score").is_some(),
+        "{id}"
+    );
     for other in [
         "What is the capital of Germany?",
         "What is not the capital of France?",
