@@ -458,7 +458,7 @@ mod tests {
             "{shown}"
         );
         assert!(
-            shown.contains("TEAM    CACHE  REQUESTS  INPUT  OUTPUT  COST USD\nsearch  hit    3"),
+            shown.contains("TEAM    CACHE  REQUESTS  INPUT  OUTPUT  COST USD  SAVED USD\nsearch  hit    3"),
             "{shown}"
         );
         assert!(

@@ -113,13 +113,13 @@ mod tests {
         let place = sqlite_in(Some(&folder));
         assert_eq!(
             storage::status(&place).await.unwrap().pending,
-            ["0001 first", "0002 labels"]
+            ["0001 first", "0002 labels", "0003 saved"]
         );
         assert!(!folder.exists(), "asking makes nothing");
         storage::migrate(&place).await.unwrap();
         assert_eq!(
             storage::status(&place).await.unwrap().applied,
-            ["0001 first", "0002 labels"]
+            ["0001 first", "0002 labels", "0003 saved"]
         );
         std::fs::remove_dir_all(folder).unwrap();
     }

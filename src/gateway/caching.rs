@@ -40,6 +40,8 @@ pub struct Caching {
     /// Answers longer than this are compressed, in bytes.
     pub compress_above: usize,
     meters: Arc<Meters>,
+    /// Questions are kept outside of this process: what another instance stored is there already.
+    questions_are_shared: bool,
     deletions: Mutex<Deletions>,
     /// Counts deletions.
     deleted: AtomicU64,
@@ -101,6 +103,7 @@ impl Caching {
         compress_above: usize,
         shared: Option<Arc<dyn Shared>>,
         semantic: Option<Arc<Semantic>>,
+        questions_are_shared: bool,
     ) -> Self {
         Self {
             memory: Memory::new(memory),
@@ -110,6 +113,7 @@ impl Caching {
             tapes: DashMap::new(),
             compress_above,
             meters: Arc::clone(meters),
+            questions_are_shared,
             deletions: Mutex::default(),
             deleted: AtomicU64::new(0),
         }
@@ -232,7 +236,9 @@ impl Caching {
                 {
                     self.memory.remove(&one(head.key));
                 }
-                self.learn(&head);
+                if !self.questions_are_shared {
+                    self.learn(&head);
+                }
             }
             News::Deleted(selection) => {
                 self.forget(&selection).await;

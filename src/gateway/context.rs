@@ -103,6 +103,8 @@ pub enum Asked {
     Models,
     /// A path forwarded unread.
     Passthrough,
+    /// A report on a kept answer.
+    CacheFeedback,
     /// Nothing we know.
     #[default]
     Other,
@@ -115,6 +117,7 @@ impl Asked {
             Self::Api(operation) => operation.as_str(),
             Self::Models => "models",
             Self::Passthrough => "passthrough",
+            Self::CacheFeedback => "cache_feedback",
             Self::Other => "other",
         }
     }

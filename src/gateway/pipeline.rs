@@ -103,7 +103,8 @@ fn asked(route: Option<&Route>) -> Asked {
         Some(Route::Api(endpoint)) => Asked::Api(endpoint.operation),
         Some(Route::Models | Route::Model(_)) => Asked::Models,
         Some(Route::Passthrough(_)) => Asked::Passthrough,
-        Some(Route::CacheFeedback) | None => Asked::Other,
+        Some(Route::CacheFeedback) => Asked::CacheFeedback,
+        None => Asked::Other,
     }
 }
 

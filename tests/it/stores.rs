@@ -83,7 +83,10 @@ pub async fn postgres_at(server: &str) -> Site {
         url: Secret::new(url),
         connections: 8,
     };
-    assert_eq!(storage::migrate(&place).await.unwrap(), ["0001 first", "0002 labels"]);
+    assert_eq!(
+        storage::migrate(&place).await.unwrap(),
+        ["0001 first", "0002 labels", "0003 saved"]
+    );
     let store = storage::open(&place).await.unwrap();
     Site {
         store,

@@ -76,15 +76,17 @@ pub(super) fn walk(value: &[u8], dialect: Dialect, seen: &mut Seen) {
     }
 }
 
-/// Where a string ends, its closing quote included.
+/// Where a string ends, its closing quote included. Quotes are looked for and not escapes, of which text has many more: one
+/// that an odd number of backslashes stands before is part of the string.
 fn string_end(value: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(found) = value.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if value.get(at) == Some(&b'"') {
-            return at + 1;
+    while let Some(found) = value.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
+        let before = value.get(start + 1..at + found).unwrap_or_default();
+        let escapes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+        at += found + 1;
+        if escapes.is_multiple_of(2) {
+            return at;
         }
-        at += 2;
     }
     value.len().max(start + 2)
 }
@@ -136,5 +138,27 @@ fn mime(text: &[u8], needs: &mut Needs) {
         needs.audio = true;
     } else {
         needs.files = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::string_end;
+
+    /// The plain way: byte by byte.
+    fn plainly(bytes: &[u8]) -> usize {
+        let mut at = 1;
+        while at < bytes.len() && bytes[at] != b'"' {
+            at += if bytes[at] == b'\\' { 2 } else { 1 };
+        }
+        if at < bytes.len() { at + 1 } else { bytes.len().max(2) }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_string_ends_at_the_quote_that_is_not_escaped(text in r#"[a"\\\\]{0,40}"#) {
+            let text = format!("\"{text}");
+            proptest::prop_assert_eq!(string_end(text.as_bytes(), 0), plainly(text.as_bytes()));
+        }
     }
 }

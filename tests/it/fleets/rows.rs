@@ -14,7 +14,35 @@ pub struct Kept {
     pub at_ms: i64,
 }
 
-const ROWS: &str = "SELECT request_id, CAST(attempt AS BIGINT), CAST(status AS BIGINT), CAST(COALESCE(billed, 0) AS BIGINT), at_ms FROM ledger";
+const ROWS: &str = "SELECT l.rest, CAST(l.attempt AS BIGINT), CAST(k.status AS BIGINT), CAST(COALESCE(l.billed, 0) AS BIGINT), l.at_ms \
+                    FROM ledger l JOIN labels k ON k.id = l.label";
+
+/// The request's id in a row's bytes: version, time to first token, cost, what is told beside, charges of three numbers, the id.
+fn request_id(rest: &[u8]) -> String {
+    let mut bytes = rest.iter().copied();
+    assert_eq!(bytes.next(), Some(1));
+    let mut number = || {
+        let (mut value, mut shift) = (0_u64, 0);
+        loop {
+            let byte = bytes.next().unwrap();
+            value |= u64::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte < 0x80 {
+                return value;
+            }
+        }
+    };
+    if number() == 1 {
+        number();
+    }
+    for width in [1, 1, 3] {
+        for _ in 0..number() * width {
+            number();
+        }
+    }
+    let length = usize::try_from(number()).unwrap();
+    String::from_utf8(bytes.take(length).collect()).unwrap()
+}
 
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -26,7 +54,7 @@ macro_rules! kept {
         let rows = sqlx::query(ROWS).fetch_all(&mut $connection).await.unwrap();
         rows.iter()
             .map(|row| Kept {
-                request_id: row.get(0),
+                request_id: request_id(&row.get::<Vec<u8>, _>(0)),
                 attempt: row.get(1),
                 status: row.get(2),
                 billed: row.get::<i64, _>(3).try_into().unwrap(),
