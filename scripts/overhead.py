@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROXY_CORE, LOAD_CORE = 0, 1
@@ -50,6 +51,16 @@ TRANSLATED = {
     "messages": ("1 KB, Anthropic client, OpenAI target", ["--connections", "64", "--path", "/v1/messages"], 40_000, 8_000, 4_000, "chat"),
     "messages_stream": ("34-event stream, Anthropic client, OpenAI target", ["--connections", "64", "--path", "/v1/messages", "--stream"], 12_000, 3_000, 1_000, "stream"),
 }
+# What is answered from the cache, asked of Cirque alone in turns with what the gateway answers by itself (`kind: demo`).
+# Fields as above.
+KEPT = {
+    "hit": ("1 KB chat, exact hit", ["--connections", "64", "--model", "kept"], 40_000, 8_000, 4_000, "local"),
+    "hit_stream": ("stream, exact hit of an answer of 1 KB", ["--connections", "64", "--model", "kept", "--stream"], 12_000, 3_000, 1_000, "hit"),
+}
+# Never measured by itself, only beside others.
+LOCAL = {"local": ("1 KB chat, answered by the gateway itself", ["--connections", "64", "--model", "local"], 40_000, 8_000, 4_000)}
+# A round of hits in which more than this share of requests reached the mock measured something else.
+MISSED_SHARE = 0.01
 STREAM_EVENTS = 34
 # A round in which others took more than this share of one core is counted as disturbed (it is not left out).
 DISTURBED = 10.0
@@ -79,11 +90,19 @@ admin: {{ listen: 127.0.0.1:{admin} }}
 insecure: {{ open_access: true }}
 providers:
   mock: {{ kind: openai, base_url: "http://127.0.0.1:{mock}/v1", api_key: env:MOCK_KEY }}
+{local}
 models:
   mock: {{ targets: [ {{ provider: mock, model: mock }} ] }}
   {paced}: {{ targets: [ {{ provider: mock, model: {paced} }} ] }}
+{kept}
 {extra}
 """
+
+# Only where hits are measured: what is not configured is to cost nothing in the other rows.
+KEPT_YAML = """  kept: { targets: [ { provider: mock, model: mock } ], cache: { mode: exact, ttl: 24h } }
+  local: { targets: [ { provider: local } ] }
+"""
+LOCAL_PROVIDER = "  local: { kind: demo }"
 
 # The limits are far off: what is measured is counting, not refusing.
 ACCOUNTS_YAML = """
@@ -121,7 +140,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="default 7 (3 with --quick)")
     parser.add_argument("--idle-clients", type=int, help="default 10000 (1000 with --quick); 0 leaves it out")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="default %(default)s")
-    parser.add_argument("--workloads", default=",".join([*WORKLOADS, *TRANSLATED, "gap"]), help="default %(default)s")
+    parser.add_argument("--workloads", default=",".join([*WORKLOADS, *TRANSLATED, *KEPT, "gap"]), help="default %(default)s")
     parser.add_argument("--profile", default="dist", help="cargo profile of cirque and bare (default %(default)s)")
     parser.add_argument("--cirque", help="binary; built when not given")
     parser.add_argument("--bare", help="bare_pingora binary; built when not given")
@@ -245,7 +264,8 @@ class Bench:
             text = ACCOUNTS_YAML.format(port=port, admin=free_port(), mock=self.mock_port, paced=PACED_MODEL, extra=self.extra_yaml, dir=folder, redis=redis)
             (folder / "cirque.yaml").write_text(text)
             return [self.paths["cirque"], "serve", "--config", str(folder / "cirque.yaml")]
-        text = CIRQUE_YAML.format(port=port, admin=free_port(), mock=self.mock_port, paced=PACED_MODEL, extra=self.extra_yaml)
+        kept, local = (KEPT_YAML, LOCAL_PROVIDER) if system == "kept" else ("", "")
+        text = CIRQUE_YAML.format(port=port, admin=free_port(), mock=self.mock_port, paced=PACED_MODEL, extra=self.extra_yaml, kept=kept, local=local)
         (folder / "cirque.yaml").write_text(text)
         return [self.paths["cirque"], "serve", "--config", str(folder / "cirque.yaml")]
 
@@ -281,6 +301,11 @@ class Bench:
     def close(self):
         for process in reversed(self.running.copy()):
             self.stop(process)
+
+    def reached_mock(self):
+        """How many requests the mock has had so far."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.mock_port}/stats", timeout=5) as answer:
+            return json.load(answer)["requests"]
 
     def load(self, port, more, watch=None):
         """One run of cirque-load, as the dict that it prints."""
@@ -350,7 +375,13 @@ def measure_loads(bench, systems, names, report):
     ports = {"direct": bench.mock_port, **{s: port for s, (_, port) in live.items()}}
     for name in names:
         if name in TRANSLATED:
-            measure_translated(bench, name, live.get("cirque"), report)
+            measure_beside(bench, name, live.get("cirque"), report)
+            continue
+        if name in KEPT:
+            if "cirque" in live:
+                # A process of its own, so that the others run with no cache configured.
+                live.setdefault("kept", bench.start("kept")[:2])
+                measure_beside(bench, name, live["kept"], report)
             continue
         for round_number in range(args.rounds):
             for system in systems:
@@ -362,28 +393,34 @@ def measure_loads(bench, systems, names, report):
             line = "  ".join(f"{s} {brief(name, report[s][name][-1])}" for s in systems)
             note(f"  {name} {round_number + 1}/{args.rounds}: {line}")
     for system, (process, _) in live.items():
-        report[system]["loaded_rss_mb"] = rss_mb(process)
+        if system in report:
+            report[system]["loaded_rss_mb"] = rss_mb(process)
         bench.stop(process)
 
 
-def measure_translated(bench, name, cirque, report):
-    """A translated workload and the native one beside it, in turns."""
+def measure_beside(bench, name, cirque, report):
+    """A workload of Cirque alone and the one that it is compared with, in turns."""
     if not cirque:
         return
     process, port = cirque
-    beside = TRANSLATED[name][5]
+    beside = {**TRANSLATED, **KEPT}[name][5]
     for round_number in range(bench.args.rounds):
         for workload, kept in ((beside, f"{name}_beside"), (name, name)):
+            before = bench.reached_mock()
             result = bench.load(port, load_arguments(workload, bench.args.quick), family(process))
+            reached = bench.reached_mock() - before
+            if workload in KEPT and reached > MISSED_SHARE * int(load_arguments(workload, bench.args.quick)[-3]):
+                note(f"  NO HITS {workload}: {reached} requests reached the provider")
+                result["errors"] += reached
             report["cirque"].setdefault(kept, []).append(result)
             if result["errors"]:
                 note(f"  ERRORS cirque {workload}: {result['error_kinds']}")
         pair = report["cirque"][f"{name}_beside"][-1], report["cirque"][name][-1]
-        note(f"  {name} {round_number + 1}/{bench.args.rounds}: native {brief(beside, pair[0])}  translated {brief(name, pair[1])}")
+        note(f"  {name} {round_number + 1}/{bench.args.rounds}: {beside} {brief(beside, pair[0])}  {name} {brief(name, pair[1])}")
 
 
 def added_cpu(report, name):
-    """CPU us that translation adds to a request, per round."""
+    """CPU us a request takes more than in the workload beside it, per round."""
     rounds = report.get("cirque", {})
     pairs = zip(rounds.get(name, []), rounds.get(f"{name}_beside", []))
     return [cpu(a) - cpu(b) for a, b in pairs]
@@ -401,11 +438,23 @@ def translated_table(report, names):
     return lines if len(lines) > 2 else []
 
 
+def kept_table(report, names):
+    lines = ["| from the cache | req/s | p50 ms | p99 ms | beside it | CPU us/request beside | CPU us/request | added us (lowest-highest round) | errors |", "|---|--:|--:|--:|---|--:|--:|--:|--:|"]
+    for name in (n for n in names if n in KEPT and added_cpu(report, n)):
+        rounds, beside = report["cirque"][name], report["cirque"][f"{name}_beside"]
+        more = added_cpu(report, name)
+        cells = [KEPT[name][0], f"{median(rounds, 'rps'):,.0f}", f"{median(rounds, 'p50_us') / 1000:.2f}", f"{median(rounds, 'p99_us') / 1000:.2f}",
+                 {**KEPT, **LOCAL}[KEPT[name][5]][0], f"{statistics.median(map(cpu, beside)):.1f}", f"{statistics.median(map(cpu, rounds)):.1f}",
+                 f"**{statistics.median(more):.1f}** ({min(more):.1f}-{max(more):.1f})", str(sum(r["errors"] for r in rounds))]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines if len(lines) > 2 else []
+
+
 def load_arguments(name, quick):
     if name == "gap":
         # 4 paced streams side by side: an idle machine, where a delayed event would show.
         return ["--model", PACED_MODEL, "--stream", "--gaps", "--connections", "4", "--requests", "8" if quick else "16"]
-    _, more, many, few, warmup = {**WORKLOADS, **TRANSLATED}[name][:5]
+    _, more, many, few, warmup = {**WORKLOADS, **TRANSLATED, **KEPT, **LOCAL}[name][:5]
     return [*more, "--requests", str(few if quick else many), "--warmup", str(warmup)]
 
 
@@ -502,7 +551,7 @@ def process_table(report, systems, count):
 
 
 def verdicts(report, names, count):
-    """The figures that issues 2 and 3 name, each with what was asked."""
+    """The figures that the issues name, each with what was asked."""
     cirque = report.get("cirque")
     if not cirque:
         return []
@@ -516,6 +565,11 @@ def verdicts(report, names, count):
         if added_cpu(report, name):
             unit = "event" if over > 1 else "request"
             checks.append((f"CPU us added by translation per {unit}", statistics.median(added_cpu(report, name)) / over, most))
+    if added_cpu(report, "hit"):
+        checks.append(("CPU us of an exact hit over a plain local answer", statistics.median(added_cpu(report, "hit")), 10))
+        # Turned round, since 20 000 a second is asked for at least: us of one core that a hit takes from arrival to answer. With
+        # the proxy on one core, and asked for on two.
+        checks.append(("us between two hits (50: 20 000 a second), proxy on one core", 1e6 / median(cirque["hit"], "rps"), 50))
     checks += [("idle RSS MB", cirque.get("idle_rss_mb"), 20), ("exec to first answer ms", cirque.get("first_answer_ms"), 100)]
     if count == 10_000:
         checks.append(("RSS with 10000 idle clients MB", cirque.get("idle_clients", {}).get("rss_mb"), 300))
@@ -543,7 +597,7 @@ def write(bench, systems, names, report, load_before):
     head = f"{facts['date']}, {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, profile {facts['profile']}, {facts['rustc']}; {facts['pinned']}; medians of {facts['rounds']} interleaved rounds"
     head += f"; load average before {load_before:.2f}" + (" (the machine was busy: do not quote)" if load_before > 0.7 else "") + ("; quick run: do not quote" if bench.args.quick else "")
     parts = ["# Overhead", "", head, "", *load_table(report, systems, names), ""]
-    parts += [*translated_table(report, names), ""]
+    parts += [*translated_table(report, names), "", *kept_table(report, names), ""]
     if "gap" in names:
         parts += [*gap_table(report, systems), ""]
     count = bench.args.idle_clients
@@ -565,7 +619,7 @@ def main():
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
     systems = [s for s in SYSTEMS if s in args.systems.split(",")]
-    names = [n for n in [*WORKLOADS, *TRANSLATED, "gap"] if n in args.workloads.split(",")]
+    names = [n for n in [*WORKLOADS, *TRANSLATED, *KEPT, "gap"] if n in args.workloads.split(",")]
     paths = binaries(args, systems)
     if "nginx" in systems and not paths["nginx"]:
         systems.remove("nginx")

@@ -3,6 +3,7 @@
 # is missing. With apt-get and root (or sudo that asks for no password) it installs; elsewhere it names the packages.
 #   scripts/setup.sh build     cargo (only checked), cmake, a C compiler
 #   scripts/setup.sh stores    redis-server, PostgreSQL, and a PostgreSQL with pgvector in .tools/pgvector; tests start them
+#   scripts/setup.sh models    python3 and pip, by which scripts/models.sh downloads
 #   scripts/setup.sh clients   what the SDK tests need: .tools/venv and tests/clients/node/node_modules
 #   scripts/setup.sh deny      .tools/bin/cargo-deny
 # Everything but system packages goes into .tools/, with pinned versions.
@@ -77,8 +78,7 @@ setup_pgvector() {
         say "there is no pgvector for $(uname -sm): its tests will be skipped"
         return 0
     fi
-    have python3 || install python3
-    python3 -m pip --version >/dev/null 2>&1 || install python3-pip
+    setup_pip
     say "PostgreSQL with pgvector into $to, for tests"
     wheel=$(mktemp -d)
     # Not installed, only taken apart: which Python it was made for does not matter.
@@ -100,6 +100,12 @@ setup_pgvector() {
     rm -rf "$to"/pgserver/pginstall/lib/{*.a,pkgconfig,postgresql/pgxs}
     rm -rf "$wheel"
     echo "$PGVECTOR_SHA256" >"$stamp"
+}
+
+# Of the system, to download with: where pip may not install beside the system's packages, it may still download.
+setup_pip() {
+    have python3 || install python3
+    python3 -m pip --version >/dev/null 2>&1 || install python3-pip
 }
 
 setup_clients() {
@@ -147,8 +153,9 @@ for part in "${@:-build}"; do
     case "$part" in
         build) setup_build ;;
         stores) setup_stores ;;
+        models) setup_pip ;;
         clients) setup_clients ;;
         deny) setup_deny ;;
-        *) die "unknown part: $part (build, stores, clients, deny)" ;;
+        *) die "unknown part: $part (build, stores, models, clients, deny)" ;;
     esac
 done

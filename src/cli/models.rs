@@ -65,16 +65,20 @@ pub fn run(command: &ModelsCommand) -> anyhow::Result<ExitCode> {
             );
             writeln!(out, "{}: ok (opened in {milliseconds} ms)", folder.display())?;
         }
-        ModelsCommand::Wanted { config } => {
-            // What is wrong with the file is for `serve` to say.
-            let folder = Located::load(config).ok().and_then(|located| wanted(&located.config));
-            match folder.filter(|folder| Encoder::open(folder).is_err()) {
-                Some(folder) => writeln!(out, "{}", folder.display())?,
-                None => return Ok(ExitCode::FAILURE),
-            }
-        }
+        ModelsCommand::Wanted { config } => match missing(config) {
+            Some(folder) => writeln!(out, "{}", folder.display())?,
+            None => return Ok(ExitCode::FAILURE),
+        },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder that a configuration wants and that is not there, or no good. What else is wrong with the file is for `serve` to say.
+fn missing(config: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(config).ok()?;
+    // Not `Located::load`, for which a folder that is not there is an error of the file.
+    let located = Located::parse(&text, &config.display().to_string()).ok()?;
+    wanted(&located.config).filter(|folder| Encoder::open(folder).is_err())
 }
 
 /// The folder of the built-in encoder, where a configuration has a semantic tier with it.
@@ -116,5 +120,22 @@ mod tests {
             wanted("cache:\n  semantic:\n    models: /srv/models"),
             Some(PathBuf::from("/srv/models"))
         );
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_wanted() {
+        let place = std::env::temp_dir().join(format!("cirque-models-wanted-{}", std::process::id()));
+        std::fs::create_dir_all(&place).unwrap();
+        let (config, folder) = (place.join("cirque.yaml"), place.join("none"));
+        let quickstart = include_str!("../../conf/quickstart.yaml");
+        std::fs::write(
+            &config,
+            format!("{quickstart}\ncache:\n  semantic:\n    models: {}\n", folder.display()),
+        )
+        .unwrap();
+        assert_eq!(missing(&config), Some(folder));
+        std::fs::write(&config, quickstart).unwrap();
+        assert_eq!(missing(&config), None);
+        std::fs::remove_dir_all(&place).unwrap();
     }
 }

@@ -35,15 +35,32 @@ pub(super) fn table(network: &Network, pieces: &[&str], threads: usize) -> Resul
             .zip(&mean)
             .for_each(|(value, sum)| *value -= (sum / (PIECES - FIRST_WORD) as f64) as f32);
     }
-    let directions = turned(principal(alone.get(FIRST_WORD..).unwrap_or_default()));
-    let mut table = Vec::with_capacity(PIECES * SPACE);
-    for (id, row) in alone.iter().enumerate() {
-        let weight = weight(id, pieces.get(id).copied().unwrap_or_default());
-        for direction in &directions {
-            table.push(weight * direction.iter().zip(row).map(|(a, b)| a * b).sum::<f32>());
-        }
-    }
-    Ok(table)
+    let directions = turned(principal(alone.get(FIRST_WORD..).unwrap_or_default(), threads));
+    let rows: Vec<(usize, &[f32; WIDTH])> = alone.iter().enumerate().collect();
+    let table = shared_out(&rows, threads, |(id, row)| -> Vec<f32> {
+        let weight = weight(*id, pieces.get(*id).copied().unwrap_or_default());
+        let along = directions
+            .iter()
+            .map(|direction| weight * direction.iter().zip(*row).map(|(a, b)| a * b).sum::<f32>());
+        along.collect()
+    });
+    Ok(table.concat())
+}
+
+/// Something made of each item, in their order, each thread taking as many as another. What comes of it is the same for any number
+/// of threads.
+fn shared_out<I: Sync, T: Send>(items: &[I], threads: usize, work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+    let (work, each) = (&work, items.len().div_ceil(threads.max(1)).max(1));
+    std::thread::scope(|scope| {
+        let parts = items.chunks(each);
+        let running: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<T>>()))
+            .collect();
+        let done = running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.flatten().collect()
+    })
 }
 
 /// How much a piece says: the rarer the more, as 1 / (1 + a × frequency) (Arora et al. 2017). Vocabulary ids stand in for ranks, and
@@ -95,14 +112,8 @@ fn each_alone(network: &Network, threads: usize) -> Result<Vec<[f32; WIDTH]>, De
 }
 
 /// The `SPACE` orthonormal directions in which the rows differ most: orthogonal iteration on their covariance.
-fn principal(rows: &[[f32; WIDTH]]) -> Vec<[f64; WIDTH]> {
-    let mut covariance = vec![[0f64; WIDTH]; WIDTH];
-    for row in rows {
-        let row = row.map(f64::from);
-        for (line, a) in covariance.iter_mut().zip(row) {
-            line.iter_mut().zip(row).for_each(|(sum, b)| *sum += a * b);
-        }
-    }
+fn principal(rows: &[[f32; WIDTH]], threads: usize) -> Vec<[f64; WIDTH]> {
+    let covariance = covariance(rows, threads);
     let mut random = fastrand::Rng::with_seed(6);
     let mut basis: Vec<[f64; WIDTH]> = (0..SPACE)
         .map(|_| std::array::from_fn(|_| random.f64() - 0.5))
@@ -110,12 +121,41 @@ fn principal(rows: &[[f32; WIDTH]]) -> Vec<[f64; WIDTH]> {
     orthonormal(&mut basis);
     // The space of the 256 is wanted, not each axis, and the spectrum is flat where it is cut: more rounds change nothing.
     for _ in 0..40 {
-        for direction in &mut basis {
-            *direction = std::array::from_fn(|at| covariance.get(at).map_or(0.0, |line| dot(line, direction)));
-        }
+        basis = shared_out(&basis, threads, |direction| {
+            std::array::from_fn(|at| covariance.get(at).map_or(0.0, |line| dot(line, direction)))
+        });
         orthonormal(&mut basis);
     }
     basis
+}
+
+/// Of the rows, whose mean is 0. It is symmetric, so each thread sums up every other line, or third, from the diagonal on.
+fn covariance(rows: &[[f32; WIDTH]], threads: usize) -> Vec<[f64; WIDTH]> {
+    let threads = threads.clamp(1, WIDTH);
+    let firsts: Vec<usize> = (0..threads).collect();
+    let parts = shared_out(&firsts, threads, |first| {
+        let mut lines: Vec<_> = (*first..WIDTH).step_by(threads).map(|at| (at, [0f64; WIDTH])).collect();
+        for row in rows {
+            let row = row.map(f64::from);
+            for (at, line) in &mut lines {
+                if let (Some(sums), Some(from_here)) = (line.get_mut(*at..), row.get(*at..)) {
+                    let here = from_here.first().copied().unwrap_or_default();
+                    sums.iter_mut()
+                        .zip(from_here)
+                        .for_each(|(sum, other)| *sum += here * other);
+                }
+            }
+        }
+        lines
+    });
+    let mut lines: Vec<_> = parts.into_iter().flatten().collect();
+    lines.sort_by_key(|(at, _)| *at);
+    let upper: Vec<[f64; WIDTH]> = lines.into_iter().map(|(_, line)| line).collect();
+    let value = |at: usize, of: usize| {
+        let line = upper.get(at.min(of));
+        line.and_then(|line| line.get(at.max(of))).copied().unwrap_or_default()
+    };
+    (0..WIDTH).map(|at| std::array::from_fn(|of| value(at, of))).collect()
 }
 
 /// The same space in other axes, drawn at random and always the same.
