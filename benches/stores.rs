@@ -69,7 +69,7 @@ fn row(number: u64) -> Row {
         stream: true,
         latency_ms: 1500,
         ttft_ms: Some(300),
-        saved: None,
+        saved: 0,
         usage: Usage {
             input: 1200,
             output: 350,
