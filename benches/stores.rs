@@ -66,10 +66,10 @@ fn row(number: u64) -> Row {
         status: 200,
         outcome: "ok",
         cache: "off",
-        saved: 0,
         stream: true,
         latency_ms: 1500,
         ttft_ms: Some(300),
+        saved: 0,
         usage: Usage {
             input: 1200,
             output: 350,

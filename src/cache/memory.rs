@@ -6,11 +6,12 @@
 //! is for the operator and for upkeep, never for a request's path. Time comes in; nothing here looks at a clock.
 
 use super::{Entry, Key, Selection, State};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What an entry is taken to weigh when places are counted: short answers, compressed.
 const USUAL: u64 = 2048;
@@ -23,7 +24,25 @@ const PLACE: usize = 128;
 
 /// Answers in memory.
 pub struct Memory {
-    cache: Cache<Key, Arc<Entry>, Weight>,
+    cache: Cache<Key, Arc<Entry>, Weight, DefaultHashBuilder, Leaving>,
+    /// Answers that left for want of room since [`Memory::crowded_out`] was asked.
+    crowded_out: AtomicU64,
+}
+
+/// Counts what leaves with one insertion: what is replaced, and what there is no room for.
+#[derive(Debug, Clone, Copy)]
+struct Leaving;
+
+impl Lifecycle<Key, Arc<Entry>> for Leaving {
+    type RequestState = u64;
+
+    fn begin_request(&self) -> u64 {
+        0
+    }
+
+    fn on_evict(&self, gone: &mut u64, _: Key, _: Arc<Entry>) {
+        *gone += 1;
+    }
 }
 
 impl std::fmt::Debug for Memory {
@@ -81,16 +100,14 @@ impl Memory {
             .shards(shards)
             .build();
         let cache = match options {
-            Ok(options) => Cache::with_options(
-                options,
-                Weight,
-                DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
+            Ok(options) => Cache::with_options(options, Weight, DefaultHashBuilder::default(), Leaving),
             // Only when a required option is missing.
-            Err(_) => Cache::with_weighter(items, bytes, Weight),
+            Err(_) => Cache::with(items, bytes, Weight, DefaultHashBuilder::default(), Leaving),
         };
-        Self { cache }
+        Self {
+            cache,
+            crowded_out: AtomicU64::new(0),
+        }
     }
 
     /// The answer under a key, unless its time is over; then it goes.
@@ -112,9 +129,17 @@ impl Memory {
     /// Keep an answer, in place of an older one under its key. One that is longer than a part of the budget is not kept.
     pub fn put(&self, entry: Arc<Entry>) {
         let newer = self.cache.peek(&entry.key);
+        let replaces = u64::from(newer.is_some());
         if newer.is_none_or(|there| there.made_ms <= entry.made_ms) {
-            self.cache.insert(entry.key, entry);
+            let gone = self.cache.insert_with_lifecycle(entry.key, entry);
+            self.crowded_out
+                .fetch_add(gone.saturating_sub(replaces), Ordering::Relaxed);
         }
+    }
+
+    /// How many answers left for want of room since this was last asked.
+    pub fn crowded_out(&self) -> u64 {
+        self.crowded_out.swap(0, Ordering::Relaxed)
     }
 
     /// Delete answers; how many there were. By ids it is fast; anything else looks at all of them.

@@ -272,6 +272,7 @@ impl Caching {
     /// Let go of what is over, and say how much there is.
     pub async fn sweep(&self, now_ms: u64) {
         let cache = &self.meters.cache;
+        cache.evicted("memory", "size", self.memory.crowded_out());
         cache.evicted("memory", "expired", self.memory.sweep(now_ms));
         cache.holds("memory", self.memory.len() as u64, self.memory.bytes());
         if let Some(semantic) = &self.semantic {

@@ -11,6 +11,10 @@
 use super::{PublicModel, Snapshot};
 use crate::cache::{Mode, Pace, Policy, Scope};
 use crate::config::{ByteSize, CacheMode, CachePolicy, CacheScope, Config, Interval, Model};
+use std::time::Duration;
+
+/// Longest wait for looking by likeness where a model elsewhere makes the vectors and nothing is said.
+const REMOTE_TIME_LIMIT: Duration = Duration::from_millis(500);
 
 impl Snapshot {
     /// What may be kept and served of a request to `model` (the one that answers for the name that was asked, before fallbacks); nothing:
@@ -39,6 +43,15 @@ impl Snapshot {
 /// What a model is asked under when neither tenants nor rules say anything.
 pub(super) fn of_model(config: &Config, model: &Model) -> Policy {
     let mut policy = Policy::default();
+    if config
+        .cache
+        .semantic
+        .as_ref()
+        .is_some_and(|tier| tier.embedder.is_some())
+    {
+        // A model elsewhere is not asked in milliseconds.
+        policy.time_limit = REMOTE_TIME_LIMIT;
+    }
     apply(&mut policy, &config.cache.defaults);
     if let Some(own) = &model.cache {
         apply(&mut policy, own);

@@ -64,6 +64,11 @@ fn what_is_kept_stays_within_the_budget() {
         .map(|entry| weight(entry))
         .sum();
     assert_eq!(held, memory.bytes());
+    assert_eq!(memory.crowded_out(), 5_000 - memory.len() as u64);
+    // What is replaced made room for itself.
+    let again = memory.list(&all(), None, 1).remove(0);
+    memory.put(again);
+    assert_eq!(memory.crowded_out(), 0);
 }
 
 fn all() -> Selection {

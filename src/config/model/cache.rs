@@ -118,7 +118,7 @@ pub struct CachePolicy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.5, max = 1.0))]
     pub threshold: Option<f32>,
-    /// Longest wait for looking by likeness. Default 5ms.
+    /// Longest wait for looking by likeness. Default 5ms; 500ms with an `embedder`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_limit: Option<Interval>,
     /// Of the answers found in `shadow`, the share whose real answer is compared with them. Default 0.1.

@@ -270,6 +270,10 @@ async fn stream(
         uncounted.response = live.remembered();
         ctx.record.uncounted = Some(uncounted);
     }
+    if let (Some(keeper), End::Broken(_) | End::TimedOut(_)) = (&mut ctx.keeper, &end) {
+        // Those that follow need not wait for this client to take the error.
+        keeper.disband();
+    }
     match end {
         End::Complete => {
             if let Some(keeper) = &mut ctx.keeper {

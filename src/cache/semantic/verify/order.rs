@@ -93,7 +93,8 @@ fn undone(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
     if a.asks.passive == b.asks.passive || a.asks.agent == b.asks.agent || a.asks.passive != a.asks.agent {
         return false;
     }
-    let (passive, active): (fn(&Match) -> usize, fn(&Match) -> usize) = if a.asks.passive {
+    type Place = fn(&Match) -> usize;
+    let (passive, active): (Place, Place) = if a.asks.passive {
         (|x| x.a, |x| x.b)
     } else {
         (|x| x.b, |x| x.a)

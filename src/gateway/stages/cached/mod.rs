@@ -129,6 +129,8 @@ pub async fn in_need(
             | ErrorKind::ProviderBadResponse
             | ErrorKind::NoHealthyTarget
             | ErrorKind::ProviderTimeout
+            // A provider's; limits of our own were asked before.
+            | ErrorKind::RateLimited
     );
     let spare = keeper.spare.take().filter(|_| is_outage);
     let Some(entry) = spare.filter(|entry| !keeper.caching.was_deleted(entry)) else {

@@ -88,15 +88,16 @@ pub fn public_name(model: &PublicModel, call: &Call, matched: &str) -> Arc<str> 
     }
 }
 
-/// The version that every client of Anthropic's API says, and that providers are told where none is said.
-const USUAL: &str = "2023-06-01";
+/// Versions of Anthropic's API that say the same (`wire::messages`); one of them is in every request of its SDKs.
+const USUAL: [&str; 2] = ["2023-06-01", "2026-10-21"];
 
-/// What stands in headers. What is usual decides nothing: else no other dialect would find such an answer.
+/// What stands in headers. A usual version decides nothing: else no answer of another dialect, and none that was warmed, would be
+/// found by such a client.
 pub fn headers(headers: &HeaderMap) -> Option<String> {
     let mut all = String::new();
     for name in DECISIVE {
         for value in headers.get_all(name) {
-            if name == "anthropic-version" && value == USUAL {
+            if name == "anthropic-version" && USUAL.iter().any(|usual| value == *usual) {
                 continue;
             }
             all.push_str(name);

@@ -443,10 +443,9 @@ fn expression(text: &str) -> u64 {
         let word = bare
             .chars()
             .all(|c| c.is_alphanumeric() || c == '-' || c == '\'' || c == '/');
-        if bare.contains(operator)
-            && !(word && !bare.contains(|c: char| c.is_ascii_digit()) || prose && !bare.contains(['=', ';', '<', '>']))
-            || beside && short
-        {
+        let a_word = word && !bare.contains(|c: char| c.is_ascii_digit());
+        let an_aside = prose && !bare.contains(['=', ';', '<', '>']);
+        if bare.contains(operator) && !a_word && !an_aside || beside && short {
             spelling = spelling.with(bare.as_bytes()).with(b" ");
         }
     }
