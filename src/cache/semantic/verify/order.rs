@@ -93,12 +93,9 @@ fn undone(a: &Lexical, b: &Lexical, matches: &[Match]) -> bool {
     if a.asks.passive == b.asks.passive || a.asks.agent == b.asks.agent || a.asks.passive != a.asks.agent {
         return false;
     }
-    type Place = fn(&Match) -> usize;
-    let (passive, active): (Place, Place) = if a.asks.passive {
-        (|x| x.a, |x| x.b)
-    } else {
-        (|x| x.b, |x| x.a)
-    };
+    let turned = a.asks.passive;
+    let passive = |x: &Match| if turned { x.a } else { x.b };
+    let active = |x: &Match| if turned { x.b } else { x.a };
     // What stands before him in the passive stands behind him in the active, or he is another.
     let last = |x: &Match| {
         let mut before = matches.iter().filter(|y| passive(y) < passive(x)).peekable();

@@ -398,30 +398,26 @@ impl<'a> Reader<'a> {
             Class::Strict => self.say(Kind::Strict, group + u64::from(sense.side), piece, false),
             Class::Pole if sense.polar => self.say(Kind::Polarity, group + u64::from(sense.side), piece, false),
             Class::Pole => self.say(Kind::Modifier, group + u64::from(sense.side), piece, false),
-            // `write a song` asks for it, `who wrote a song` asks about it.
-            Class::Weak
-                if self.tongue == Tongue::English
-                    && matches!(self.lower_of(at), "write" | "writes" | "writing" | "written")
-                    && !self.demanded(at) =>
-            {
-                let wrote = self.lexicon.get(Spelling::NONE.with(b"wrote"));
-                self.say(
-                    Kind::Aspect,
-                    wrote.map_or(0, |sense| u64::from(sense.group)),
-                    piece,
-                    false,
-                );
-            }
-            Class::Weak => {
-                let key = key_of(&stem(self.lower_of(at), self.tongue));
-                // `the way to convert A to B`: this `to` leads nowhere.
-                let infinitive = at.checked_sub(1).is_some_and(|before| self.lower_of(before) == "to")
-                    && VERBS.contains(&self.lower_of(at));
-                self.say(Kind::Weak, key, piece, false);
-                if infinitive {
-                    self.role = 0;
-                }
-            }
+            Class::Weak => self.weak(at, piece),
+        }
+    }
+
+    fn weak(&mut self, at: usize, piece: Piece<'a>) {
+        let lower = self.lower_of(at);
+        // `write a song` asks for it, `who wrote a song` asks about it.
+        let writes = self.tongue == Tongue::English && matches!(lower, "write" | "writes" | "writing" | "written");
+        if writes && !self.demanded(at) {
+            let wrote = self.lexicon.get(Spelling::NONE.with(b"wrote"));
+            let key = wrote.map_or(0, |sense| u64::from(sense.group));
+            return self.say(Kind::Aspect, key, piece, false);
+        }
+        let key = key_of(&stem(lower, self.tongue));
+        // `the way to convert A to B`: this `to` leads nowhere.
+        let before = at.checked_sub(1).map_or("", |before| self.lower_of(before));
+        let infinitive = before == "to" && VERBS.contains(&lower);
+        self.say(Kind::Weak, key, piece, false);
+        if infinitive {
+            self.role = 0;
         }
     }
 

@@ -443,9 +443,10 @@ fn expression(text: &str) -> u64 {
         let word = bare
             .chars()
             .all(|c| c.is_alphanumeric() || c == '-' || c == '\'' || c == '/');
-        let a_word = word && !bare.contains(|c: char| c.is_ascii_digit());
-        let an_aside = prose && !bare.contains(['=', ';', '<', '>']);
-        if bare.contains(operator) && !a_word && !an_aside || beside && short {
+        let plain = word && !bare.contains(|c: char| c.is_ascii_digit());
+        let bracketed = prose && !bare.contains(['=', ';', '<', '>']);
+        let operates = bare.contains(operator) && !plain && !bracketed;
+        if operates || beside && short {
             spelling = spelling.with(bare.as_bytes()).with(b" ");
         }
     }
