@@ -361,7 +361,7 @@ async fn wrong(client: &Client, id: &str, question: Option<&str>) -> Result<Exit
     } else if answer.get("deleted") == Some(&Value::Bool(true)) {
         print("the answer is deleted\n")?;
     } else {
-        print("that question, and those like it, no longer get this answer\n")?;
+        print("that question no longer gets this answer; those like it only if the verifier is surer of them\n")?;
     }
     Ok(ExitCode::SUCCESS)
 }
