@@ -4,9 +4,9 @@
 //! body ─► tree ─► canonical request ─► reasons against? ─► partition (all but the last user turn's text) ─► key (and that text)
 //! ```
 //! The one idea: a request whose every member the canonical model holds is named by what it means, so that the same question in
-//! another dialect finds the same answer ([`plain`]); any other is named by its JSON, spelling aside, and by its dialect
-//! ([`structure`]). So nothing that decides an answer can be lost by a reader that does not know it. What is left out on purpose
-//! stands in [`structure::unrelated`]. Media behind an address are named by the address. Not for lookups, nor for what may be
+//! another dialect finds the same answer (`plain`); any other is named by its JSON, spelling aside, and by its dialect
+//! (`structure`). So nothing that decides an answer can be lost by a reader that does not know it. What is left out on purpose
+//! stands in `structure::unrelated`. Media behind an address are named by the address. Not for lookups, nor for what may be
 //! stored of an answer ([`super::form::storable`]).
 
 mod digest;

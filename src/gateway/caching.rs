@@ -2,7 +2,7 @@
 //!
 //! Outlives reloads. Costs nothing while no policy turns the cache on: nothing is allocated before something is kept.
 //!
-//! A deletion holds for what was asked before it, too: an answer whose call began earlier is not kept, here by [`Deletions`], in
+//! A deletion holds for what was asked before it, too: an answer whose call began earlier is not kept, here by `Deletions`, in
 //! Redis by its own marks.
 
 use super::tape::{Tape, TapeReader};

@@ -1,6 +1,6 @@
 //! Metrics of the cache: what it did with requests, why it kept or left answers alone, what it saved, how sure it was.
 //!
-//! Labels are closed sets, configured models, and of what was saved also teams, the first [`MOST_TEAMS`] that save something: what
+//! Labels are closed sets, configured models, and of what was saved also teams, the first `MOST_TEAMS` that save something: what
 //! others saved, and what keys and users did, is asked of the ledger. The one idea: a request counts through the [`CacheMeter`] of its
 //! model, whose series are made with their first observation and found again without a lookup.
 

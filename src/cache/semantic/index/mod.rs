@@ -1,7 +1,7 @@
 //! The index of this process: questions by partition, found by nearness, flat.
 //!
 //! Not a graph: below some 200 000 questions of one partition a walk through sketches is faster than the libraries for that, it
-//! misses nothing, and what is deleted is gone. The one idea: a partition is a [`room::Room`] of its own, so no search can leave it.
+//! misses nothing, and what is deleted is gone. The one idea: a partition is a `room::Room` of its own, so no search can leave it.
 //!
 //! ```text
 //! Index ─ 64 shards by partition ─ Room ─ rows in columns: half sketches │ half sketches │ places │ ends │ texts │ meanings

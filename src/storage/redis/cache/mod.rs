@@ -21,7 +21,7 @@
 //!    nothing that was begun before is kept. Only then it is taken out, some hundreds at a time, along the shortest of its indexes,
 //!    never by walking all of Redis. Should the one who deletes die, the mark stays until the last of them has ended by itself.
 //! 2. *By id* it is one step, and `d:<key>` is the mark.
-//! 3. *What is under way.* An answer is begun knowing the log up to some record ([`heard`]). It is refused when a mark with a greater
+//! 3. *What is under way.* An answer is begun knowing the log up to some record (`heard`). It is refused when a mark with a greater
 //!    number covers it: whether it is on its way to Redis, waits in a queue, or is still being written by a model
 //!    ([`Shared::put_since`]). Refusing too much is harmless and happens: in the moments before this instance has read its own
 //!    deletion, and to what was begun before it connected.
