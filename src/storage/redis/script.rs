@@ -9,8 +9,29 @@ use std::sync::LazyLock;
 
 /// A script.
 pub(super) struct Script {
-    source: &'static str,
-    hash: LazyLock<String>,
+    pub(super) source: &'static str,
+    pub(super) hash: LazyLock<String>,
+}
+
+impl Script {
+    /// Run it: by its hash, with its text where Redis does not have it yet. `fill` adds the number of keys, keys and arguments.
+    pub(super) async fn run(
+        &self,
+        connection: &mut MultiplexedConnection,
+        fill: impl Fn(&mut redis::Cmd),
+    ) -> redis::RedisResult<Value> {
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            fill(command.arg(script));
+            command
+        };
+        match command("EVALSHA", &self.hash).query_async::<Value>(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                command("EVAL", self.source).query_async::<Value>(connection).await
+            }
+            other => other,
+        }
+    }
 }
 
 macro_rules! script {
@@ -67,19 +88,10 @@ pub(super) async fn call(
     keys: &[&str],
     arguments: &[String],
 ) -> Result<Vec<String>, Failure> {
-    let command = |name: &str, script: &str| {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
-        command
-    };
-    let answer = command("EVALSHA", &script.hash).query_async::<Value>(connection).await;
-    let answer = match answer {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            command("EVAL", script.source).query_async::<Value>(connection).await
-        }
-        other => other,
-    };
-    texts(answer?).ok_or_else(|| Failure::Broken("an answer of another shape".to_owned()))
+    let answer = script.run(connection, |command| {
+        command.arg(keys.len()).arg(keys).arg(arguments);
+    });
+    texts(answer.await?).ok_or_else(|| Failure::Broken("an answer of another shape".to_owned()))
 }
 
 fn texts(value: Value) -> Option<Vec<String>> {

@@ -3,15 +3,10 @@
 //! Not what they mean (`lua/*.lua`), and no time limit. The one idea: an answer that says the link is of no use (another node has
 //! the names, it only reads, it loads) is told apart from one that says so of this call (memory used up, rubbish under a name).
 
+use super::super::script::Script;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use std::sync::LazyLock;
-
-/// A script.
-pub(super) struct Script {
-    source: &'static str,
-    hash: LazyLock<String>,
-}
 
 macro_rules! script {
     ($(#[$what:meta])* $name:ident, $($file:literal),+) => {
@@ -77,19 +72,10 @@ pub(super) async fn call(
     state: &str,
     arguments: &[&[u8]],
 ) -> Result<Vec<Value>, Failure> {
-    let command = |name: &str, script: &str| {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(1).arg(state).arg(arguments);
-        command
-    };
-    let answer = command("EVALSHA", &script.hash).query_async::<Value>(connection).await;
-    let answer = match answer {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            command("EVAL", script.source).query_async::<Value>(connection).await
-        }
-        other => other,
-    };
-    match answer? {
+    let answer = script.run(connection, |command| {
+        command.arg(1).arg(state).arg(arguments);
+    });
+    match answer.await? {
         Value::Array(items) if !items.is_empty() => Ok(items),
         _ => Err(rubbish()),
     }

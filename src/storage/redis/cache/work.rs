@@ -1,6 +1,7 @@
 //! What callers ask of Redis, one call after another, and what is left undone when it does not answer.
 
-use super::call::{self, Failure, Script};
+use super::super::script::Script;
+use super::call::{self, Failure};
 use super::{Inner, Session, count, names};
 use crate::cache::{Entry, Key, News, Outage, Selection, Wrong};
 use redis::Value;
