@@ -22,6 +22,14 @@ impl Problems {
     pub fn push(&mut self, name: &str, what: impl AsRef<str>) {
         self.0.push(format!("{name}: {}", what.as_ref()));
     }
+
+    /// Fails with the first of them, if there are any.
+    pub fn report(self, tally: &impl std::fmt::Debug) {
+        eprintln!("{tally:?}");
+        let count = self.0.len();
+        let shown: Vec<_> = self.0.into_iter().take(60).collect();
+        assert!(shown.is_empty(), "{count} problems:\n{}", shown.join("\n"));
+    }
 }
 
 /// What was walked.

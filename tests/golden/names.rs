@@ -271,13 +271,6 @@ fn walk(folder: &Path, tally: &mut Tally, problems: &mut Problems) {
     }
 }
 
-fn report(tally: &Tally, problems: Problems) {
-    eprintln!("{tally:?}");
-    let count = problems.0.len();
-    let shown: Vec<_> = problems.0.into_iter().take(60).collect();
-    assert!(shown.is_empty(), "{count} problems:\n{}", shown.join("\n"));
-}
-
 #[test]
 fn own_requests_have_names_of_their_own() {
     let (mut tally, mut problems) = (Tally::default(), Problems::default());
@@ -285,7 +278,7 @@ fn own_requests_have_names_of_their_own() {
         walk(&own(folder), &mut tally, &mut problems);
     }
     assert!(tally.requests > 40 && tally.changes > 400, "{tally:?}");
-    report(&tally, problems);
+    problems.report(&tally);
 }
 
 #[test]
@@ -296,5 +289,5 @@ fn recorded_requests_have_names_of_their_own() {
         walk(&folder.join(name), &mut tally, &mut problems);
     }
     assert!(tally.requests > 100 && tally.changes > 3_000, "{tally:?}");
-    report(&tally, problems);
+    problems.report(&tally);
 }
