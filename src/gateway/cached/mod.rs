@@ -16,4 +16,4 @@ mod text;
 
 pub(in crate::gateway) use self::reading::codec;
 pub use self::reading::{Sent, keep, read};
-pub use self::replay::{Replay, replay};
+pub use self::replay::{Pieces, Replay, replay};

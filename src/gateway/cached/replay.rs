@@ -19,9 +19,31 @@ use bytes::Bytes;
 pub enum Replay {
     /// A body.
     Whole(Bytes),
-    /// A stream: each piece is one event or a few, complete, as they would leave at one time. All of them, the end marker
-    /// included; the pieces share one buffer.
-    Stream(Vec<Bytes>),
+    /// A stream, the end marker included.
+    Stream(Pieces),
+}
+
+/// A stream in one buffer, and where its pieces end: each is one event or a few, complete, as they would leave at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pieces {
+    all: Bytes,
+    ends: Vec<usize>,
+}
+
+impl Pieces {
+    /// All of them as they follow each other.
+    pub fn whole(self) -> Bytes {
+        self.all
+    }
+
+    /// One after the other.
+    pub fn each(&self) -> Vec<Bytes> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins
+            .zip(&self.ends)
+            .map(|(from, to)| self.all.slice(from..*to))
+            .collect()
+    }
 }
 
 impl Replay {
@@ -29,7 +51,7 @@ impl Replay {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Whole(body) => body.len(),
-            Self::Stream(pieces) => pieces.iter().map(Bytes::len).sum(),
+            Self::Stream(pieces) => pieces.all.len(),
         }
     }
 }
@@ -62,23 +84,17 @@ pub fn replay(
 }
 
 /// The stream of an answer.
-fn stream(response: &Response<'_>, writer: &mut dyn ReplyWriter) -> Vec<Bytes> {
+fn stream(response: &Response<'_>, writer: &mut dyn ReplyWriter) -> Pieces {
     let mut out = Vec::with_capacity(4096);
     let mut ends = Vec::new();
     events(response, &mut |event| {
+        let before = out.len();
         writer.event(&event, &mut out);
-        ends.push(out.len());
-    });
-    let all = Bytes::from(out);
-    let mut from = 0;
-    let mut pieces = Vec::with_capacity(ends.len());
-    for end in ends {
-        if end > from {
-            pieces.push(all.slice(from..end));
-            from = end;
+        if out.len() > before {
+            ends.push(out.len());
         }
-    }
-    pieces
+    });
+    Pieces { all: out.into(), ends }
 }
 
 /// The events that would have spelled an answer.

@@ -86,6 +86,7 @@ fn an_answer_sent_whole_is_streamed_to_another() {
     let Replay::Stream(pieces) = again(&call, &kept()) else {
         panic!("not a stream")
     };
+    let pieces = pieces.each();
     assert!(pieces.len() > 15, "{}", pieces.len());
     let mut text = String::new();
     let mut ids = Vec::new();
@@ -115,10 +116,12 @@ fn an_answer_sent_whole_is_streamed_to_another() {
     let Replay::Stream(other) = again(&call, &kept()) else {
         panic!("not a stream")
     };
+    let other = other.each();
     assert_ne!(other[0], pieces[0], "another id");
     let Replay::Stream(without) = again(&chat(true, false), &kept()) else {
         panic!("not a stream")
     };
+    let without = without.each();
     assert!(!without.concat().windows(19).any(|at| at == b"\"completion_tokens\""));
 }
 
@@ -128,6 +131,7 @@ fn a_stream_is_kept_and_answered_whole() {
     let Replay::Stream(pieces) = again(&streaming, &kept()) else {
         panic!("not a stream")
     };
+    let pieces = pieces.each();
     let usage = Usage {
         input: 9,
         output: 20,
@@ -165,9 +169,10 @@ fn a_stream_is_kept_and_answered_whole() {
 #[test]
 fn a_stream_that_failed_is_not_kept() {
     let streaming = chat(true, false);
-    let Replay::Stream(mut pieces) = again(&streaming, &kept()) else {
+    let Replay::Stream(pieces) = again(&streaming, &kept()) else {
         panic!("not a stream")
     };
+    let mut pieces = pieces.each();
     pieces.truncate(4);
     pieces.push(Bytes::from_static(
         b"data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n",
@@ -200,6 +205,7 @@ fn gemini_streams_as_events_and_as_an_array() {
         let Replay::Stream(pieces) = again(&call, &kept()) else {
             panic!("not a stream")
         };
+        let pieces = pieces.each();
         assert!(pieces.len() > 5);
         let response = read(&call, Sent::Stream(&pieces), DEPTH).unwrap();
         let Part::Text { text, .. } = &response.candidates[0].parts[0] else {
@@ -283,6 +289,7 @@ fn legacy_completions() {
     let Replay::Stream(pieces) = again(&streaming, &answer) else {
         panic!("not a stream")
     };
+    let pieces = pieces.each();
     let back = read(&streaming, Sent::Stream(&pieces), DEPTH).unwrap();
     let Part::Text { text, .. } = &back.candidates[0].parts[0] else {
         panic!("no text")
@@ -328,6 +335,7 @@ fn a_huge_answer() {
     let Replay::Stream(pieces) = again(&call, &answer) else {
         panic!("not a stream")
     };
+    let pieces = pieces.each();
     assert!((1_000..3_000).contains(&pieces.len()), "{}", pieces.len());
     let back = read(&call, Sent::Stream(&pieces), DEPTH).unwrap();
     assert_eq!(back.candidates[0].parts, [Part::text(text)]);

@@ -2,7 +2,7 @@
 
 use super::super::super::App;
 use super::super::super::buffers::Room;
-use super::super::super::cached::{self, Replay};
+use super::super::super::cached::{self, Pieces, Replay};
 use super::super::super::context::RequestContext;
 use super::super::super::downstream::{Downstream, Stop, sleep_until};
 use super::super::super::respond::{self, EVENT_STREAM, JSON};
@@ -11,12 +11,12 @@ use crate::cache::{Answer, Asked, Pace, Policy};
 use crate::clock;
 use crate::error::{ErrorKind, GatewayError};
 use crate::wire::Call;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-/// Pieces of a stream that leave together when no pace is set, in bytes.
+/// How much of a stream is written at a time when no pace is set, in bytes.
 const BATCH: usize = 32 * 1024;
 
 /// Send a kept answer; nothing when it cannot be read, and then nothing was sent. An error: there is no memory for it, since a body
@@ -51,29 +51,27 @@ pub(super) async fn run(
 async fn paced(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
-    pieces: Vec<Bytes>,
+    pieces: Pieces,
     kind: http::HeaderValue,
     pace: Pace,
 ) -> pingora::Result<()> {
     ctx.record.ttft = Some(ctx.started.elapsed());
     down.hold(true);
     respond::stream_head(down, ctx, kind).await?;
-    ctx.record.bytes_out += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
     match pace {
         Pace::AtOnce => {
-            let mut batch = BytesMut::new();
-            for piece in pieces {
-                batch.extend_from_slice(&piece);
-                if batch.len() >= BATCH {
-                    down.write(batch.split().freeze(), false).await?;
-                }
+            let mut left = pieces.whole();
+            ctx.record.bytes_out += left.len() as u64;
+            while !left.is_empty() {
+                let batch = left.split_to(left.len().min(BATCH));
+                down.write(batch, false).await?;
             }
-            down.write(batch.freeze(), false).await?;
         }
         Pace::Tokens(a_second) => {
             let began = Instant::now();
-            for (index, piece) in (0u32..).zip(pieces) {
+            for (index, piece) in (0u32..).zip(pieces.each()) {
                 down.hold(false);
+                ctx.record.bytes_out += piece.len() as u64;
                 down.write(piece, false).await?;
                 // By the clock, not by the pause: timers are coarse, and the rate is to be true.
                 let due = began + Duration::from_secs_f32((index + 1) as f32 / a_second.max(0.1));
