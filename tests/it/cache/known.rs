@@ -1,7 +1,7 @@
 //! What caches elsewhere are known to do wrong (../shared/design/06-cache.md), each shown not to happen here.
 
 use super::alike::{self, models, until_alike};
-use super::{ask, cached, content, counting, until_hit, whole};
+use super::{ask, cached, content, counting, kept, until_hit, whole};
 use crate::support::client::Response;
 use crate::support::upstream::{CHUNK, DONE, FINISH, answer, json_answer, stream_answer};
 use crate::support::{Conn, Gateway, PATIENCE, Upstream, eventually};
@@ -358,7 +358,7 @@ fn what_is_no_good_answer_is_never_given_again() {
             (next.status == 200).then_some(next)
         });
         assert!(content(&good).starts_with("answer "), "{model}: {}", good.text());
-        assert_eq!(content(&until_hit(&gateway, CHAT, &body)), content(&good), "{model}");
+        assert_eq!(content(&kept(&gateway, CHAT, &body)), content(&good), "{model}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Operations beside chats, requests and answers that are too long, and floods.
 
-use super::{ask, cached, content, until_hit};
+use super::{ask, cached, content, kept, until_hit};
 use crate::accounts::{OWNER, read};
 use crate::support::gateway::Builder;
 use crate::support::upstream::json_answer;
@@ -57,7 +57,7 @@ fn what_is_no_conversation_is_kept_as_it_was_sent() {
         let (upstream, gateway) = of_kind(kind, answer);
         let first = gateway.post(path, body.to_string()).ok();
         assert_eq!(first.header("x-cirque-cache"), Some("miss"), "{path}");
-        let hit = until_hit(&gateway, path, &body);
+        let hit = kept(&gateway, path, &body);
         let asked = upstream.count();
         let (mut before, mut now) = (first.json(), hit.json());
         if path != "/v1/messages/count_tokens" && !before["id"].is_null() {
