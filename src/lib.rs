@@ -6,7 +6,7 @@
 //! |--:|---|---|
 //! | 0 | [`clock`], [`error`], [`glob`], [`hex`], [`ids`], [`units`], [`secret`], [`link_local`] | words everybody uses |
 //! | 1 | [`wire`] | operations, envelopes, event streams, usage, error bodies |
-//! | 2 | [`auth`], [`balance`], [`cache`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
+//! | 2 | [`auth`], [`balance`], [`cache`], [`guardrails`], [`ledger`], [`limits`], [`prices`], [`providers`], [`rules`], [`telemetry`] | rooms: each knows its own subject and no sibling |
 //! | 3 | [`config`], [`storage`], [`upstream`] | the file; what lasts; targets and the exchange with one |
 //! | 4 | [`directory`], [`snapshot`] | tenants and keys; everything a request reads |
 //! | 5 | [`gateway`], [`admin`] | the walk; the operator's API |
@@ -23,6 +23,7 @@ pub mod directory;
 pub mod error;
 pub mod gateway;
 pub mod glob;
+pub mod guardrails;
 pub mod hex;
 pub mod ids;
 pub mod ledger;
