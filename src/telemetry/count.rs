@@ -77,18 +77,19 @@ impl CountJob {
         tokens.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
     }
 
-    /// Without reading the text: four bytes a token, or one event a token, which is how most providers stream.
+    /// Without reading the text: four bytes a token, or one event a token, which is how most providers stream. Rounded up: a text that was
+    /// written is never none.
     fn rough(&self) -> Usage {
         let output = match &self.response {
-            ResponseText::Json(body) => body.len() as u64 / BYTES_PER_TOKEN,
+            ResponseText::Json(body) => (body.len() as u64).div_ceil(BYTES_PER_TOKEN),
             ResponseText::Events(chunks) => chunks
                 .iter()
                 .map(|chunk| memchr::memmem::find_iter(chunk, b"data:").count() as u64)
                 .sum(),
-            ResponseText::Plain(text) => text.len() as u64 / BYTES_PER_TOKEN,
+            ResponseText::Plain(text) => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
         };
         Usage {
-            input: self.request_body.len() as u64 / BYTES_PER_TOKEN,
+            input: (self.request_body.len() as u64).div_ceil(BYTES_PER_TOKEN),
             output: self.in_all(output),
             ..Usage::default()
         }
@@ -203,7 +204,10 @@ fn count_request(bpe: &CoreBPE, dialect: Dialect, body: &[u8]) -> Option<u64> {
 pub fn estimate_input(model: &str, dialect: Dialect, body: &[u8]) -> u64 {
     // tiktoken panics when its regex gives up on hostile text.
     let counted = catch_unwind(AssertUnwindSafe(|| count_request(vocabulary(model), dialect, body)));
-    counted.ok().flatten().unwrap_or(body.len() as u64 / BYTES_PER_TOKEN)
+    counted
+        .ok()
+        .flatten()
+        .unwrap_or((body.len() as u64).div_ceil(BYTES_PER_TOKEN))
 }
 
 /// The most tokens that the text of a request is by this vocabulary: counted, and what was not (too long, too slow, members of
@@ -364,6 +368,11 @@ mod tests {
         let figures = figures.try_recv().unwrap();
         assert_eq!((figures.input, figures.output), (2, 2));
         assert_eq!(counter.pending(), 1);
+        // What was written, however short, is not free.
+        let (third, figures) = job("{}", ResponseText::Plain("Hi".to_owned()));
+        counter.submit(third);
+        let figures = figures.try_recv().unwrap();
+        assert_eq!((figures.input, figures.output), (1, 1));
     }
 
     #[test]

@@ -258,6 +258,7 @@ mod tests {
                 ..Cost::default()
             }),
             billed: Some(7),
+            guardrails: None,
             saved: 0,
             charges: Vec::new(),
         }

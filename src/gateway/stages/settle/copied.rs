@@ -87,6 +87,7 @@ pub fn copy(app: &App, snapshot: &Snapshot, copied: Copied<'_>) {
         estimated: false,
         cost,
         billed,
+        guardrails: None,
         saved: 0,
         charges: charged
             .into_iter()
