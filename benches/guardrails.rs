@@ -1,0 +1,2 @@
+//! What guardrails cost.
+fn main() {}
