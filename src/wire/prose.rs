@@ -10,8 +10,8 @@
 //! *no* text, so that a member nobody here knows is one, and so is one whose value does not look like what its name says.
 //!
 //! Texts are given as they read: escapes are resolved, an escape of half a character reads U+FFFD. Of what a tool is called with
-//! (`arguments`, `input`, `args`) and answers as an object, every leaf is a text of its own, long whole numbers among them; names of
-//! members are not. Not looked into: files and media (base64), identifiers (`user`, `metadata`, ids), names and schemas of tools.
+//! (`arguments`, `input`, `args`) and answers as an object, every leaf is a text of its own, long numbers among them; names of members
+//! are not. Not looked into: files and media (base64), identifiers (`user`, `metadata`, ids), names and schemas of tools.
 //! Every one of repeated members is visited.
 
 mod names;
@@ -22,7 +22,7 @@ mod walk;
 
 use self::names::Mode;
 use self::walk::Walk;
-use super::json::{self, JsonError};
+use super::json::{self, JsonError, Kind};
 use super::{Dialect, Operation};
 use bytes::Bytes;
 
@@ -50,8 +50,9 @@ pub enum Channel {
 }
 
 /// Show every text of a document to `edit`. Where that gives another, the string is written anew with the fewest escapes; every
-/// other byte stays, and `body` itself is given back when nothing changes. Where something does, the tokens that the answer was
-/// written in (`logprobs`) are emptied: they would spell out what was replaced.
+/// other byte stays, and `body` itself is given back when nothing changes. Where something does, the tokens that an answer was
+/// written in (`logprobs`) are emptied, which would spell out what was replaced; and in an answer the signature beside it, which no
+/// longer proves it.
 ///
 /// # Errors
 /// The document is no JSON, or is nested more than `max_depth` deep.
@@ -76,4 +77,20 @@ pub fn arguments(
 ) -> Option<String> {
     let document = Document::Answer(Operation::Chat, Dialect::OpenAi);
     Walk::new(document, max_depth, edit).arguments(text, Channel::Arguments)
+}
+
+/// Whether what is to be read by the model stands there as numbers of tokens (completions, embeddings): texts that nobody can see.
+pub fn holds_tokens(body: &[u8], operation: Operation, max_depth: usize) -> bool {
+    let name = match operation {
+        Operation::Completions => "prompt",
+        Operation::Embeddings => "input",
+        _ => return false,
+    };
+    let mut found = false;
+    let _ = json::scan_object(body, max_depth, |member| {
+        found |= member.is(name)
+            && member.kind == Kind::Array
+            && strings::holds_numbers(body.get(member.value).unwrap_or_default());
+    });
+    found
 }

@@ -26,6 +26,8 @@ pub(super) enum Mode {
     Identifier(Channel),
     /// An encoding, if it looks like one.
     Base64(Channel),
+    /// The signature of what stands beside it, if it looks like one.
+    Signature(Channel),
     /// An address of media; no text where it holds the media itself.
     Address(Channel),
     /// A schema: descriptions are texts.
@@ -48,6 +50,7 @@ impl Mode {
             | Self::Named(channel)
             | Self::Identifier(channel)
             | Self::Base64(channel)
+            | Self::Signature(channel)
             | Self::Address(channel) => Self::Prose(channel),
             Self::Free(channel) | Self::Encoded(channel) => Self::Free(channel),
             Self::Schema | Self::Described => Self::Schema,
@@ -193,8 +196,8 @@ pub(super) fn of_prose(key: &str, shape: Shape, channel: Channel) -> Mode {
         "name" if shape.calls => Mode::Identifier(channel),
         "result" if shape.image => Mode::Base64(channel),
         "data" if shape.plain => Mode::Prose(channel),
-        "data" | "file_data" | "b64_json" | "bytes" | "signature" | "thoughtSignature" | "thought_signature"
-        | "encrypted_content" | "encrypted_index" => Mode::Base64(channel),
+        "signature" | "thoughtSignature" | "thought_signature" => Mode::Signature(channel),
+        "data" | "file_data" | "b64_json" | "bytes" | "encrypted_content" | "encrypted_index" => Mode::Base64(channel),
         "url" | "uri" | "fileUri" | "file_uri" | "file_url" | "image_url" | "video_url" | "audio_url" | "image" => {
             Mode::Address(channel)
         }
@@ -287,9 +290,28 @@ fn of_answer(key: &str, operation: Operation, dialect: Dialect) -> Mode {
         (Operation::Embeddings | Operation::Moderations | Operation::CountTokens, ..) => Mode::Nothing,
         (
             ..,
-            "id" | "object" | "model" | "created" | "usage" | "usageMetadata" | "modelVersion" | "responseId"
-            | "createTime" | "system_fingerprint" | "service_tier" | "type" | "role" | "stop_reason" | "stop_sequence"
-            | "container" | "meta" | "x_groq",
+            "id"
+            | "object"
+            | "model"
+            | "created"
+            | "usage"
+            | "usageMetadata"
+            | "modelVersion"
+            | "responseId"
+            | "createTime"
+            | "system_fingerprint"
+            | "service_tier"
+            | "provider"
+            | "request_id"
+            | "billing"
+            | "prompt_filter_results"
+            | "type"
+            | "role"
+            | "stop_reason"
+            | "stop_sequence"
+            | "container"
+            | "meta"
+            | "x_groq",
         ) => Mode::Nothing,
         // What Responses repeats of the request.
         (

@@ -49,6 +49,20 @@ pub(super) fn number_end(bytes: &[u8], start: usize) -> usize {
     length.map_or(bytes.len(), |length| start + length)
 }
 
+/// Whether there is a number in an array, or in an array of it.
+pub(super) fn holds_numbers(array: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(&byte) = array.get(at) {
+        at = match byte {
+            b'"' => string_end(array, at),
+            b'{' => container_end(array, at),
+            b'-' | b'0'..=b'9' => return true,
+            _ => at + 1,
+        };
+    }
+    false
+}
+
 /// What a string reads; `quoted` is it with its quotes.
 pub(super) fn read(quoted: &[u8]) -> Cow<'_, str> {
     let inside = inside(quoted);

@@ -292,6 +292,40 @@ fn arguments_alone() {
     assert_eq!(arguments("", 8, edit), None);
 }
 
+#[test]
+fn a_signature_goes_with_what_it_signed() {
+    let document = Document::Answer(Operation::Chat, Dialect::Anthropic);
+    let body = r#"{"content":[{"type":"thinking","signature":"QUJD","thinking":"a b"},{"type":"thinking","thinking":"c","signature":"QUJE"},{"text":"b"}]}"#;
+    assert_eq!(
+        replaced(body, document, "a", "*"),
+        body.replace("a b", "* b").replace("QUJD", "")
+    );
+    let gemini = r#"{"candidates":[{"content":{"parts":[{"text":"a","thoughtSignature":"QUJD"},{"functionCall":{"args":{"x":"a"}},"thoughtSignature":"QUJE"}]}}]}"#;
+    let edited = replaced(gemini, Document::Answer(Operation::Chat, Dialect::Gemini), "a", "*");
+    assert_eq!(edited, gemini.replace(":\"a\"", ":\"*\"").replace("QUJD", ""));
+    // What looks like no signature is a text like any other.
+    assert_eq!(
+        replaced(r#"{"content":[{"signature":"a b"}]}"#, document, "a", "*"),
+        r#"{"content":[{"signature":"* b"}]}"#
+    );
+}
+
+#[test]
+fn prompts_of_tokens_are_told() {
+    let holds = |body: &str, operation| holds_tokens(body.as_bytes(), operation, 8);
+    assert!(
+        holds(r#"{"input":[[1,2]]}"#, Operation::Embeddings) && holds(r#"{"prompt":["a", 3]}"#, Operation::Completions)
+    );
+    for body in [
+        r#"{"input":["1"],"prompt":[1]}"#,
+        r#"{"input":[{"a":1}]}"#,
+        r#"{"input":"1","dimensions":5}"#,
+    ] {
+        assert!(!holds(body, Operation::Embeddings), "{body}");
+    }
+    assert!(!holds(r#"{"input":[1],"prompt":"1"}"#, Operation::Chat));
+}
+
 fn arb_json() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
         "messages",

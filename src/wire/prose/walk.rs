@@ -11,11 +11,11 @@ use super::{Channel, Document};
 /// hostile nesting must not multiply; below, what they say of themselves counts for nothing.
 const SHAPED: usize = 12;
 
-/// A whole number of as many digits may be more than a count: of a card, an account, a person.
-const TELLING_DIGITS: usize = 9;
+/// A number that is as long may be more than a count: of a card, a telephone, a person.
+const TELLING: usize = 7;
 
 /// A container that is open.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Open {
     object: bool,
     /// Of what is in it.
@@ -23,6 +23,10 @@ struct Open {
     shape: Shape,
     /// How many objects of the conversation it is in, itself included.
     within: usize,
+    /// A string that is a member of it was replaced.
+    changed: bool,
+    /// Where the signature of what it says is.
+    signature: Option<Span>,
 }
 
 /// The walk.
@@ -30,7 +34,7 @@ pub(super) struct Walk<'w> {
     document: Document,
     max_depth: usize,
     edit: &'w mut dyn FnMut(Channel, &str) -> Option<String>,
-    /// What is written in the place of what, in order.
+    /// What is written in the place of what.
     splices: Vec<(Span, Vec<u8>)>,
     /// Where tokens are.
     tokens: Vec<Span>,
@@ -63,19 +67,11 @@ impl<'w> Walk<'w> {
             match byte {
                 b'"' => {
                     let end = string_end(bytes, at);
-                    match (next, open.last()) {
-                        (Some(mode), _) => self.string(bytes, at..end, mode),
-                        (
-                            None,
-                            Some(Open {
-                                mode: Mode::Free(channel),
-                                ..
-                            }),
-                        ) => next = Some(Mode::Free(*channel)),
+                    match (next, open.last_mut()) {
+                        (Some(mode), outside) => self.value(bytes, at..end, mode, outside),
                         (None, Some(object)) => {
-                            let key = read(bytes.get(at..end).unwrap_or_default());
-                            tool = names_a_tool(&key);
-                            next = Some(self.member(&key, object));
+                            let key = bytes.get(at..end).unwrap_or_default();
+                            next = Some(self.member(key, object, &mut tool));
                         }
                         (None, None) => {}
                     }
@@ -91,7 +87,7 @@ impl<'w> Walk<'w> {
                     None => at = container_end(bytes, at),
                 },
                 b'}' | b']' => {
-                    open.pop();
+                    self.leave(open.pop());
                     at += 1;
                 }
                 b',' => {
@@ -110,13 +106,48 @@ impl<'w> Walk<'w> {
         }
     }
 
-    fn member(&self, key: &str, object: &Open) -> Mode {
+    /// What the value under a key is.
+    fn member(&self, key: &[u8], object: &Open, tool: &mut bool) -> Mode {
+        // Only names that somebody gave a meaning are read.
+        if let Mode::Free(_) = object.mode {
+            return object.mode;
+        }
+        let key = read(key);
+        *tool = names_a_tool(&key);
         match object.mode {
-            Mode::Body => of_body(key, self.document),
-            Mode::Prose(channel) => of_prose(key, object.shape, channel),
+            Mode::Body => of_body(&key, self.document),
+            Mode::Prose(channel) => of_prose(&key, object.shape, channel),
             Mode::Named(channel) => Mode::Prose(channel),
-            Mode::Schema => of_schema(key),
+            Mode::Schema => of_schema(&key),
             other => other,
+        }
+    }
+
+    /// A string that is a value.
+    fn value(&mut self, bytes: &[u8], at: Span, mode: Mode, outside: Option<&mut Open>) {
+        let before = self.splices.len();
+        self.string(bytes, at.clone(), mode);
+        let replaced = self.splices.len() > before;
+        if let Some(outside) = outside {
+            outside.changed |= replaced;
+            if let (Mode::Signature(_), false) = (mode, replaced) {
+                outside.signature = Some(at);
+            }
+        }
+    }
+
+    /// A signature no longer proves what was replaced beside it.
+    fn leave(&mut self, left: Option<Open>) {
+        if let (
+            Some(Open {
+                changed: true,
+                signature: Some(at),
+                ..
+            }),
+            Document::Answer(..),
+        ) = (left, self.document)
+        {
+            self.splice(at, "");
         }
     }
 
@@ -131,6 +162,8 @@ impl<'w> Walk<'w> {
             mode: mode.inside(object)?,
             shape: Shape::UNKNOWN,
             within: outside.map_or(0, |outside| outside.within),
+            changed: false,
+            signature: None,
         };
         if let (Mode::Prose(channel), true) = (entered.mode, object) {
             entered.within += 1;
@@ -154,7 +187,7 @@ impl<'w> Walk<'w> {
                 return;
             }
             Mode::Identifier(_) if is_identifier(written) => return,
-            Mode::Base64(_) if is_base64(written) => return,
+            Mode::Base64(_) | Mode::Signature(_) if is_base64(written) => return,
             Mode::Address(_) if is_data_url(written) => return,
             Mode::Schema | Mode::Tokens | Mode::Nothing => return,
             Mode::Body | Mode::Described => Channel::Text,
@@ -163,6 +196,7 @@ impl<'w> Walk<'w> {
             | Mode::Free(channel)
             | Mode::Identifier(channel)
             | Mode::Base64(channel)
+            | Mode::Signature(channel)
             | Mode::Address(channel) => channel,
         };
         if !written.is_empty() {
@@ -172,9 +206,8 @@ impl<'w> Walk<'w> {
 
     fn number(&mut self, bytes: &[u8], at: Span, channel: Channel) {
         let written = bytes.get(at.clone()).unwrap_or_default();
-        let digits = written.strip_prefix(b"-").unwrap_or(written);
-        if digits.len() >= TELLING_DIGITS && digits.iter().all(u8::is_ascii_digit) {
-            self.text(at, channel, &String::from_utf8_lossy(digits));
+        if written.len() >= TELLING {
+            self.text(at, channel, &String::from_utf8_lossy(written));
         }
     }
 
