@@ -3,6 +3,7 @@
 use super::stages::admit::Admission;
 use super::stages::authenticate::Principal;
 use super::stages::cached::{CacheRecord, Keeper};
+use super::stages::guard::Guarding;
 use crate::config::CachePolicy;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
@@ -49,6 +50,8 @@ pub struct RequestContext {
     pub prompt: Option<Prompt>,
     /// What the rules say of the cache.
     pub rule_cache: Option<Arc<CachePolicy>>,
+    /// The guardrails that hold for it; none: no guardrail does.
+    pub guard: Option<Box<Guarding>>,
     /// What the client put into `x-cirque-metadata`, checked: for its usage record.
     pub metadata: Option<Box<str>>,
     /// Facts gathered on the way.
@@ -79,6 +82,7 @@ impl RequestContext {
             standings: Standings::default(),
             prompt: None,
             rule_cache: None,
+            guard: None,
             metadata: None,
             record: Record::default(),
             passthrough: None,

@@ -19,8 +19,8 @@ mod tests;
 mod trail;
 mod translated;
 
-pub use self::guard::Guard;
 use self::beside::Beside;
+pub use self::guard::Guard;
 use self::native::Judge;
 pub(in crate::gateway) use self::native::facts_of;
 pub use self::seam::How;
@@ -358,7 +358,12 @@ impl LiveStream {
     /// An event's data, which passes as it is, for those that must know what it says.
     fn read_beside(&mut self, data: &[u8]) {
         let Some(beside) = &mut self.beside else { return };
-        beside.feed(data, self.caps.depth, self.trail.as_deref_mut(), self.guard.as_deref_mut());
+        beside.feed(
+            data,
+            self.caps.depth,
+            self.trail.as_deref_mut(),
+            self.guard.as_deref_mut(),
+        );
         if self.guard.is_none() && !self.trail.as_ref().is_some_and(|trail| trail.has_shadow()) {
             self.beside = None;
         }

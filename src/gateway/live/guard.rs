@@ -9,10 +9,12 @@
 //! * Text and reasoning go through a [`Window`] for each part of each choice. What else is said of a text (citations,
 //!   likelihoods, signatures) waits behind what is held back of it, so that nothing overtakes. Once something of a choice was
 //!   replaced its likelihoods are dropped, for they spell its tokens; a part's signature, which would no longer prove it; and
-//!   the places of its citations, which count letters.
+//!   the places of its citations, which count letters. Clients of OpenAI's chat API get all texts of an answer as one, so there
+//!   they are judged as one.
 //! * Calls are held back until they are complete, then judged as documents ([`document`]): a call that is refused was never begun,
 //!   and nobody runs half of one. Likelihoods of calls are dropped.
-//! * Parts that come whole are judged whole: texts, transcripts, the strings of opaque blocks. Pictures and sounds are not.
+//! * Parts that come whole are judged whole: texts, the strings of opaque blocks. The transcripts of sounds, which come in pieces,
+//!   are one text. Pictures and sounds are not judged.
 //!
 //! A refusal ends the open parts and nothing more passes; how the answer ends is the relay's to say ([`Guard::close`]). The one
 //! idea: a continuation is sewn before this, the cache records behind it, so across a seam a text is one text, and what is kept
@@ -21,12 +23,13 @@
 mod document;
 mod part;
 
-use self::part::{Held, Open, Sort};
+use self::part::{Held, Open, Prose, Sort};
 use super::seam::Out;
 use super::trail::tokens;
-use crate::guardrails::{Direction, Guardrail, Judge, Policy, Verdict};
+use crate::guardrails::{Direction, Guardrail, Judge, Policy, Verdict, Window};
 use crate::units::Usage;
-use crate::wire::canonical::{Citation, Delta, Event, Finish, Part, PartStart, Signature};
+use crate::wire::Dialect;
+use crate::wire::canonical::{Citation, Delta, Event, Finish, Media, Part, PartStart, Signature, Source};
 
 /// Most bytes held back at a time of calls, and of what waits behind texts. A call beyond it is refused by a policy that acts,
 /// and judged up to there by one that flags.
@@ -37,6 +40,8 @@ const MOST_HELD: usize = 1024 * 1024;
 pub struct Guard {
     judge: Judge,
     acts: bool,
+    /// Texts of an answer are one text to its client.
+    joins: bool,
     parts: Vec<Open>,
     choices: Vec<Choice>,
     /// Bytes of calls and of what waits.
@@ -54,11 +59,13 @@ struct Choice {
     finished: bool,
     /// Something of it was replaced.
     changed: bool,
+    /// What is said in its sounds, and one of them.
+    spoken: Option<Box<(Window, Media<'static>)>>,
 }
 
 impl Guard {
     /// Nothing has passed. None where no guardrail holds for answers.
-    pub fn new(policy: &Policy) -> Option<Self> {
+    pub fn new(policy: &Policy, client: Dialect) -> Option<Self> {
         if !policy.holds(Direction::Output) {
             return None;
         }
@@ -66,6 +73,7 @@ impl Guard {
         Some(Self {
             acts: judge.acts(),
             judge,
+            joins: client == Dialect::OpenAi,
             parts: Vec::new(),
             choices: Vec::new(),
             held: 0,
@@ -119,6 +127,7 @@ impl Guard {
             Event::PartStart { candidate, part, start } => self.begin((*candidate, *part), start, event, out),
             Event::Delta { candidate, part, delta } => self.delta((*candidate, *part), delta, event, out),
             Event::PartEnd { candidate, part } => match self.find((*candidate, *part)) {
+                Some(at) if self.joins => self.pause(at, out),
                 Some(at) => self.end(at, out),
                 None => out(event),
             },
@@ -135,7 +144,9 @@ impl Guard {
                     out(event);
                 }
             }
-            Event::Start { .. } | Event::Safety { .. } | Event::Usage(_) | Event::Ping | Event::Error { .. } => out(event),
+            Event::Start { .. } | Event::Safety { .. } | Event::Usage(_) | Event::Ping | Event::Error { .. } => {
+                out(event)
+            }
         }
     }
 
@@ -166,11 +177,18 @@ impl Guard {
     }
 
     fn find(&self, name: (u32, u32)) -> Option<usize> {
-        self.parts.iter().position(|open| open.name == name)
+        let is_it = |open: &Open| (open.name.0, open.number) == (name.0, Some(name.1));
+        self.parts.iter().position(is_it)
     }
 
     fn choice(&mut self, index: u32) -> &mut Choice {
-        let at = match self.choices.iter().position(|choice| choice.index == index) {
+        let at = self.choice_at(index);
+        #[allow(clippy::indexing_slicing, reason = "found or just pushed")]
+        &mut self.choices[at]
+    }
+
+    fn choice_at(&mut self, index: u32) -> usize {
+        match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
             None => {
                 self.choices.push(Choice {
@@ -179,16 +197,21 @@ impl Guard {
                 });
                 self.choices.len() - 1
             }
-        };
-        #[allow(clippy::indexing_slicing, reason = "found or just pushed")]
-        &mut self.choices[at]
+        }
     }
 
     fn begin(&mut self, name: (u32, u32), start: &PartStart<'_>, event: &Event<'_>, out: &mut Out<'_>) {
         self.choice(name.0);
         let sort = match start {
-            PartStart::Text | PartStart::Refusal | PartStart::Thinking { .. } => Sort::Prose,
-            PartStart::ToolCall { id, name, kind, signature } => Sort::Call(Box::new(Held {
+            PartStart::Text => Sort::Prose(Prose::Text),
+            PartStart::Refusal => Sort::Prose(Prose::Refusal),
+            PartStart::Thinking { .. } => Sort::Prose(Prose::Thinking),
+            PartStart::ToolCall {
+                id,
+                name,
+                kind,
+                signature,
+            } => Sort::Call(Box::new(Held {
                 start: PartStart::ToolCall {
                     id: id.to_string().into(),
                     name: name.to_string().into(),
@@ -199,7 +222,7 @@ impl Guard {
                 arguments: String::new(),
             })),
             PartStart::Whole(part) => {
-                let judged = self.whole(part);
+                let judged = self.whole(name.0, part);
                 if self.judge.blocked().is_some() {
                     return self.refuse(out);
                 }
@@ -214,11 +237,17 @@ impl Guard {
                 });
             }
         };
-        let shown = matches!(sort, Sort::Prose);
-        self.parts.push(Open::new(name, sort));
-        if shown {
+        if let Sort::Prose(prose) = sort {
+            let goes_on = |open: &&mut Open| {
+                let same = matches!(open.sort, Sort::Prose(sort) if sort == prose);
+                same && open.name.0 == name.0 && open.number.is_none()
+            };
+            if let Some(open) = self.parts.iter_mut().find(goes_on) {
+                return open.join(name.1);
+            }
             out(event);
         }
+        self.parts.push(Open::new(name, sort));
     }
 
     fn delta(&mut self, name: (u32, u32), delta: &Delta<'_>, event: &Event<'_>, out: &mut Out<'_>) {
@@ -228,11 +257,16 @@ impl Guard {
         let Some(at) = self.find(name) else { return };
         let Some(open) = self.parts.get_mut(at) else { return };
         match (&mut open.sort, delta) {
-            (Sort::Prose, Delta::Text(text) | Delta::Thinking(text)) => {
-                open.take(matches!(delta, Delta::Thinking(_)), text, &mut self.judge, &mut self.scratch);
+            (Sort::Prose(_), Delta::Text(text) | Delta::Thinking(text)) => {
+                open.take(
+                    matches!(delta, Delta::Thinking(_)),
+                    text,
+                    &mut self.judge,
+                    &mut self.scratch,
+                );
                 self.release(at, out);
             }
-            (Sort::Prose, delta) => self.aside(at, delta, out),
+            (Sort::Prose(_), delta) => self.aside(at, delta, out),
             (Sort::Call(call), Delta::Arguments(more)) => {
                 let room = MOST_HELD.saturating_sub(self.held);
                 if more.len() > room && self.acts {
@@ -302,7 +336,7 @@ impl Guard {
     }
 
     /// A part that came whole, as it may pass, if it must change.
-    fn whole(&mut self, part: &Part<'_>) -> Option<Part<'static>> {
+    fn whole(&mut self, index: u32, part: &Part<'_>) -> Option<Part<'static>> {
         let judge = &mut self.judge;
         match part {
             Part::Text { text, .. } => judge.text(text).map(Part::text),
@@ -319,12 +353,7 @@ impl Guard {
                 changed.arguments = arguments.into();
                 Some(Part::ToolCall(changed).to_static())
             }
-            Part::Media(media) => {
-                let words = judge.text(media.transcript.as_ref()?)?;
-                let mut changed = media.clone();
-                changed.transcript = Some(words.into());
-                Some(Part::Media(changed).to_static())
-            }
+            Part::Media(media) => self.spoken(index, media),
             Part::Opaque { dialect, kind, raw } => {
                 let raw = document::judged(judge, raw)?;
                 Some(Part::Opaque {
@@ -334,6 +363,47 @@ impl Guard {
                 })
             }
             Part::Thinking(_) | Part::ToolResult(_) => None,
+        }
+    }
+
+    /// A piece of sound, with what is decided of its words.
+    fn spoken(&mut self, index: u32, media: &Media<'_>) -> Option<Part<'static>> {
+        let words = media.transcript.as_ref()?;
+        let at = self.choice_at(index);
+        let choice = self.choices.get_mut(at)?;
+        let (window, _) = &mut **choice.spoken.get_or_insert_with(|| {
+            let silence = Source::Base64("".into());
+            let media_type = media.media_type.as_ref().map(|name| name.to_string().into());
+            Box::new((Window::default(), Media::new(media.kind, silence, media_type)))
+        });
+        let mut decided = String::new();
+        window.push(&mut self.judge, words, &mut decided);
+        (decided != *words).then(|| {
+            let mut changed = media.to_static();
+            changed.transcript = Some(decided.into())
+                .filter(|words: &String| !words.is_empty())
+                .map(Into::into);
+            Part::Media(changed)
+        })
+    }
+
+    /// The last words of a choice's sounds.
+    fn last_words(&mut self, index: u32, out: &mut Out<'_>) {
+        let at = self.choice_at(index);
+        let Some(choice) = self.choices.get_mut(at) else { return };
+        let Some(spoken) = choice.spoken.take() else { return };
+        let (mut window, mut media) = *spoken;
+        let mut decided = String::new();
+        window.end(&mut self.judge, &mut decided);
+        if !decided.is_empty() {
+            media.transcript = Some(decided.into());
+            let (candidate, part) = (index, u32::MAX);
+            let start = PartStart::Whole(Box::new(Part::Media(media)));
+            out(&Event::PartStart { candidate, part, start });
+            out(&Event::PartEnd { candidate, part });
+        }
+        if self.judge.blocked().is_some() {
+            self.refuse(out);
         }
     }
 
@@ -347,7 +417,10 @@ impl Guard {
         {
             choice.changed = true;
         }
-        let spelt = !self.choices.iter().any(|choice| choice.index == index && choice.changed);
+        let spelt = !self
+            .choices
+            .iter()
+            .any(|choice| choice.index == index && choice.changed);
         let freed = open.release(&mut self.scratch, spelt, blocked, out);
         self.held = self.held.saturating_sub(freed);
         if blocked {
@@ -361,6 +434,14 @@ impl Guard {
             open.window.end(&mut self.judge, &mut self.scratch);
         }
         self.release(at, out);
+    }
+
+    /// A part is complete, and a text that follows it would go on with it.
+    fn pause(&mut self, at: usize, out: &mut Out<'_>) {
+        match self.parts.get_mut(at) {
+            Some(open) if matches!(open.sort, Sort::Prose(Prose::Text | Prose::Refusal)) => open.number = None,
+            _ => self.end(at, out),
+        }
     }
 
     /// A part is complete.
@@ -395,8 +476,17 @@ impl Guard {
     fn flush(&mut self, choice: Option<u32>, out: &mut Out<'_>) {
         while !self.refused {
             let is_its = |open: &Open| choice.is_none_or(|index| open.name.0 == index);
-            let Some(at) = self.parts.iter().position(is_its) else { return };
+            let Some(at) = self.parts.iter().position(is_its) else {
+                break;
+            };
             self.end(at, out);
+        }
+        let mut of: Vec<u32> = self.choices.iter().map(|choice| choice.index).collect();
+        of.retain(|index| choice.is_none_or(|choice| choice == *index));
+        for index in of {
+            if !self.refused {
+                self.last_words(index, out);
+            }
         }
     }
 

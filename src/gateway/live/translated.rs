@@ -102,11 +102,7 @@ impl Translation {
         self.verdict(decoded.map_err(|Undecodable(_)| Broken::Unfinished))
     }
 
-    fn passage<'p>(
-        &'p mut self,
-        along: Along<'p>,
-        out: &'p mut Vec<u8>,
-    ) -> (&'p mut dyn StreamDecoder, Passage<'p>) {
+    fn passage<'p>(&'p mut self, along: Along<'p>, out: &'p mut Vec<u8>) -> (&'p mut dyn StreamDecoder, Passage<'p>) {
         let passage = Passage {
             writer: self.writer.as_mut(),
             seen: &mut self.seen,
@@ -313,6 +309,9 @@ impl LiveStream {
                 max_depth: self.caps.depth,
             };
             self.translate(raw, out)?;
+            if self.is_refused() {
+                return Ok(());
+            }
         }
     }
 

@@ -12,12 +12,17 @@ const ITEM: usize = 64;
 /// An open part.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// Of which answer, and its number there.
+    /// Of which answer, and its number there for the client.
     pub(super) name: (u32, u32),
+    /// Its number where it comes from; none: that has ended, and a text that follows goes on with this one.
+    pub(super) number: Option<u32>,
     pub(super) sort: Sort,
     pub(super) window: Window,
     /// It is reasoning.
     thinks: bool,
+    /// Letters of the texts that it goes on with.
+    before: u64,
+    letters: u64,
     /// Bytes that came, and those of them that were decided when something was last written.
     came: usize,
     passed: usize,
@@ -28,9 +33,17 @@ pub(super) struct Open {
 /// What it is.
 #[derive(Debug)]
 pub(super) enum Sort {
-    Prose,
+    Prose(Prose),
     Call(Box<Held>),
     Whole,
+}
+
+/// Sorts of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prose {
+    Text,
+    Refusal,
+    Thinking,
 }
 
 /// A call of which nothing was written yet.
@@ -45,9 +58,12 @@ impl Open {
     pub(super) fn new(name: (u32, u32), sort: Sort) -> Self {
         Self {
             name,
+            number: Some(name.1),
             sort,
             window: Window::default(),
             thinks: false,
+            before: 0,
+            letters: 0,
             came: 0,
             passed: 0,
             waiting: VecDeque::new(),
@@ -55,7 +71,13 @@ impl Open {
     }
 
     pub(super) fn is_prose(&self) -> bool {
-        matches!(self.sort, Sort::Prose)
+        matches!(self.sort, Sort::Prose(_))
+    }
+
+    /// Another text goes on with this one.
+    pub(super) fn join(&mut self, number: u32) {
+        self.number = Some(number);
+        self.before = self.letters;
     }
 
     /// Something in it was replaced.
@@ -67,11 +89,18 @@ impl Open {
     pub(super) fn take(&mut self, thinks: bool, text: &str, judge: &mut Judge, decided: &mut String) {
         self.thinks = thinks;
         self.came += text.len();
+        self.letters += text.chars().count() as u64;
         self.window.push(judge, text, decided);
     }
 
     /// To be written behind the text that came so far.
-    pub(super) fn wait(&mut self, delta: Delta<'static>) {
+    pub(super) fn wait(&mut self, mut delta: Delta<'static>) {
+        if let Delta::Citation(citation) = &mut delta
+            && let Some((start, end)) = &mut citation.span
+        {
+            *start = start.saturating_add(self.before);
+            *end = end.saturating_add(self.before);
+        }
         self.waiting.push_back((self.came, delta));
     }
 
@@ -103,7 +132,11 @@ impl Open {
 
     fn say(&self, text: &str, out: &mut Out<'_>) {
         if !text.is_empty() {
-            let delta = if self.thinks { Delta::Thinking(text.into()) } else { Delta::Text(text.into()) };
+            let delta = if self.thinks {
+                Delta::Thinking(text.into())
+            } else {
+                Delta::Text(text.into())
+            };
             self.write(delta, out);
         }
     }
