@@ -50,7 +50,9 @@ pub struct RequestContext {
     pub prompt: Option<Prompt>,
     /// What the rules say of the cache.
     pub rule_cache: Option<Arc<CachePolicy>>,
-    /// The guardrails that hold for it; none: no guardrail does.
+    /// Names of the guardrails of the rules that applied.
+    pub rule_guardrails: Vec<Arc<str>>,
+    /// The guardrails that hold for it, and what they found; none: nothing is looked at.
     pub guard: Option<Box<Guarding>>,
     /// What the client put into `x-cirque-metadata`, checked: for its usage record.
     pub metadata: Option<Box<str>>,
@@ -82,6 +84,7 @@ impl RequestContext {
             standings: Standings::default(),
             prompt: None,
             rule_cache: None,
+            rule_guardrails: Vec::new(),
             guard: None,
             metadata: None,
             record: Record::default(),

@@ -19,6 +19,7 @@ pub mod media;
 pub mod messages;
 pub mod models;
 pub mod needs;
+pub mod prose;
 pub mod rerank;
 pub mod responses;
 pub mod sse;
