@@ -9,8 +9,8 @@
 //! * Text and reasoning go through a [`Window`] for each part of each choice. What else is said of a text (citations,
 //!   likelihoods, signatures) waits behind what is held back of it, so that nothing overtakes. Once something of a choice was
 //!   replaced its likelihoods are dropped, for they spell its tokens; a part's signature, which would no longer prove it; and
-//!   the places of its citations, which count letters. Clients of OpenAI's chat API get all texts of an answer as one, so there
-//!   they are judged as one.
+//!   the places of its citations, which count letters. Clients of OpenAI's chat API get all texts of an answer as one, and
+//!   Gemini's those with nothing between them, so there they are judged as one.
 //! * Calls are held back until they are complete, then judged as documents ([`document`]): a call that is refused was never begun,
 //!   and nobody runs half of one. Likelihoods of calls are dropped.
 //! * Parts that come whole are judged whole: texts, the strings of opaque blocks. The transcripts of sounds, which come in pieces,
@@ -40,8 +40,7 @@ const MOST_HELD: usize = 1024 * 1024;
 pub struct Guard {
     judge: Judge,
     acts: bool,
-    /// Texts of an answer are one text to its client.
-    joins: bool,
+    joins: Joins,
     parts: Vec<Open>,
     choices: Vec<Choice>,
     /// Bytes of calls and of what waits.
@@ -50,6 +49,15 @@ pub struct Guard {
     /// About how many tokens came.
     tokens: u64,
     scratch: String,
+}
+
+/// Which texts of an answer are one text to its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    None,
+    /// Those with nothing between them.
+    Neighbours,
+    All,
 }
 
 /// One of the answers.
@@ -73,7 +81,11 @@ impl Guard {
         Some(Self {
             acts: judge.acts(),
             judge,
-            joins: client == Dialect::OpenAi,
+            joins: match client {
+                Dialect::OpenAi => Joins::All,
+                Dialect::Gemini => Joins::Neighbours,
+                _ => Joins::None,
+            },
             parts: Vec::new(),
             choices: Vec::new(),
             held: 0,
@@ -127,7 +139,7 @@ impl Guard {
             Event::PartStart { candidate, part, start } => self.begin((*candidate, *part), start, event, out),
             Event::Delta { candidate, part, delta } => self.delta((*candidate, *part), delta, event, out),
             Event::PartEnd { candidate, part } => match self.find((*candidate, *part)) {
-                Some(at) if self.joins => self.pause(at, out),
+                Some(at) if self.joins != Joins::None => self.pause(at, out),
                 Some(at) => self.end(at, out),
                 None => out(event),
             },
@@ -218,10 +230,13 @@ impl Guard {
                     kind: *kind,
                     signature: signature.as_ref().map(Signature::to_static),
                 },
-                kind: *kind,
                 arguments: String::new(),
             })),
             PartStart::Whole(part) => {
+                self.resume(name.0, out);
+                if self.refused {
+                    return;
+                }
                 let judged = self.whole(name.0, part);
                 if self.judge.blocked().is_some() {
                     return self.refuse(out);
@@ -237,14 +252,18 @@ impl Guard {
                 });
             }
         };
-        if let Sort::Prose(prose) = sort {
-            let goes_on = |open: &&mut Open| {
-                let same = matches!(open.sort, Sort::Prose(sort) if sort == prose);
-                same && open.name.0 == name.0 && open.number.is_none()
-            };
-            if let Some(open) = self.parts.iter_mut().find(goes_on) {
-                return open.join(name.1);
-            }
+        let goes_on = |open: &&mut Open| {
+            let same = matches!((&open.sort, &sort), (Sort::Prose(one), Sort::Prose(other)) if one == other);
+            same && open.name.0 == name.0 && open.number.is_none()
+        };
+        if let Some(open) = self.parts.iter_mut().find(goes_on) {
+            return open.join(name.1);
+        }
+        self.resume(name.0, out);
+        if self.refused {
+            return;
+        }
+        if matches!(sort, Sort::Prose(_)) {
             out(event);
         }
         self.parts.push(Open::new(name, sort));
@@ -325,7 +344,7 @@ impl Guard {
         let texts = [&citation.url, &citation.title, &citation.cited_text];
         let mut changed = false;
         match &citation.raw {
-            Some((_, raw)) => changed |= document::judged(&mut self.judge, raw).is_some(),
+            Some((dialect, raw)) => changed |= document::block(&mut self.judge, *dialect, raw).is_some(),
             None => {
                 for text in texts.into_iter().flatten() {
                     changed |= self.judge.text(text).is_some();
@@ -348,14 +367,14 @@ impl Guard {
                 Some(Part::Thinking(changed).to_static())
             }
             Part::ToolCall(call) => {
-                let arguments = document::arguments(judge, call.kind, &call.arguments)?;
+                let arguments = document::arguments(judge, &call.arguments)?;
                 let mut changed = call.clone();
                 changed.arguments = arguments.into();
                 Some(Part::ToolCall(changed).to_static())
             }
             Part::Media(media) => self.spoken(index, media),
             Part::Opaque { dialect, kind, raw } => {
-                let raw = document::judged(judge, raw)?;
+                let raw = document::block(judge, *dialect, raw)?;
                 Some(Part::Opaque {
                     dialect: *dialect,
                     kind: kind.to_string().into(),
@@ -444,6 +463,17 @@ impl Guard {
         }
     }
 
+    /// Something else begins: texts that were to go on end, where its place among them matters.
+    fn resume(&mut self, choice: u32, out: &mut Out<'_>) {
+        while self.joins == Joins::Neighbours && !self.refused {
+            let is_its = |open: &Open| open.name.0 == choice && open.number.is_none();
+            let Some(at) = self.parts.iter().position(is_its) else {
+                break;
+            };
+            self.end(at, out);
+        }
+    }
+
     /// A part is complete.
     fn end(&mut self, at: usize, out: &mut Out<'_>) {
         if self.parts.get(at).is_some_and(Open::is_prose) {
@@ -455,9 +485,9 @@ impl Guard {
         let open = self.parts.remove(at);
         let (candidate, part) = open.name;
         if let Sort::Call(call) = open.sort {
-            let Held { start, kind, arguments } = *call;
+            let Held { start, arguments } = *call;
             self.held = self.held.saturating_sub(arguments.len());
-            let judged = document::arguments(&mut self.judge, kind, &arguments);
+            let judged = document::arguments(&mut self.judge, &arguments);
             if self.judge.blocked().is_some() {
                 return self.refuse(out);
             }

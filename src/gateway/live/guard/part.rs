@@ -3,7 +3,7 @@
 use super::super::seam::Out;
 use crate::guardrails::{Judge, Window};
 use crate::wire::Dialect;
-use crate::wire::canonical::{Citation, Delta, Event, PartStart, ToolCallKind};
+use crate::wire::canonical::{Citation, Delta, Event, PartStart};
 use std::collections::VecDeque;
 
 /// What a thing that waits costs besides its text, roughly.
@@ -50,7 +50,6 @@ pub(super) enum Prose {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) start: PartStart<'static>,
-    pub(super) kind: ToolCallKind,
     pub(super) arguments: String,
 }
 
