@@ -12,6 +12,8 @@ pub struct Window {
     text: String,
     /// Where what is held back begins.
     from: usize,
+    /// Something that passed is not what came.
+    changed: bool,
 }
 
 impl Window {
@@ -32,11 +34,18 @@ impl Window {
         self.text.len() - self.from
     }
 
+    /// Whether what has passed differs from what came.
+    pub fn changed(&self) -> bool {
+        self.changed
+    }
+
     fn pass(&mut self, judge: &mut Judge, to: usize, out: &mut String) {
         if to <= self.from {
             return;
         }
-        if !judge.span(&self.text, self.from, to, out) {
+        if judge.span(&self.text, self.from, to, out) {
+            self.changed = true;
+        } else {
             out.push_str(self.text.get(self.from..to).unwrap_or_default());
         }
         let mut keep = to.saturating_sub(CONTEXT);
