@@ -9,8 +9,9 @@ use super::principal::ScopeBlock;
 use super::tree::{Node, Outer, Stem, StemKey, Tree, restrictions};
 use super::{Directory, Opens, People, tenant_kind};
 use crate::auth::{Block, Digest};
-use crate::config::{Config, Tenant, TenantKind};
+use crate::config::{Budget, Config, Limit, Tenant, TenantKind};
 use crate::ledger;
+use crate::limits::ScopeKind;
 use crate::storage::Object;
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
@@ -29,6 +30,7 @@ pub struct Sources<'a> {
 
 pub(super) fn build(sources: &Sources<'_>) -> Directory {
     let mut builder = Builder::default();
+    builder.declare_tags(sources.config);
     let mut items = from_file(sources.config);
     items.extend(from_store(sources.objects));
     // Stable: within a kind and name the file's comes first.
@@ -113,6 +115,8 @@ struct Builder {
     /// Names of the keys that have the digests.
     owners: HashMap<Digest, Arc<str>, std::hash::BuildHasherDefault<super::AsIs>>,
     stems: HashMap<StemKey, Arc<Stem>>,
+    /// Tags with limits or budgets.
+    tags: HashMap<Arc<str>, Arc<ScopeBlock>>,
     words: HashSet<Arc<str>>,
 }
 
@@ -127,6 +131,26 @@ impl Builder {
         new
     }
 
+    fn declare_tags(&mut self, config: &Config) {
+        for (name, tag) in config.tags.iter().filter(|(_, tag)| tag.counts()) {
+            let name = self.word(name);
+            let scope = self.scope(ScopeKind::Tag, &name, &tag.limits, &tag.budgets);
+            self.tags.insert(name, scope);
+        }
+    }
+
+    fn scope(&mut self, kind: ScopeKind, name: &Arc<str>, limits: &[Limit], budgets: &[Budget]) -> Arc<ScopeBlock> {
+        let scope = Arc::new(ScopeBlock {
+            index: u32::try_from(self.scopes.len()).unwrap_or(u32::MAX),
+            kind,
+            name: name.clone(),
+            limits: limits.to_vec(),
+            budgets: budgets.to_vec(),
+        });
+        self.scopes.push(scope.clone());
+        scope
+    }
+
     fn add(&mut self, item: Item<'_>, file_keys: &FileKeys) {
         let name = self.word(item.name);
         let shadowed = self
@@ -139,6 +163,7 @@ impl Builder {
         };
         let mut node = self.node(item.kind, &name, document.as_ref(), &mut fault, shadowed);
         node.vouched = item.object.is_none() || matches!(item.kind, TenantKind::Organisation | TenantKind::Team);
+        let uncounted = self.bind_tags(&mut node, document.as_ref());
         let tenant = self.place(item.kind, &name, document.as_ref(), &mut fault);
         let mut entry = Entry {
             kind: item.kind,
@@ -172,11 +197,32 @@ impl Builder {
         } else if let (false, Some(nodes)) = (shadowed, self.tree.of_mut(item.kind)) {
             nodes.insert(entry.name.clone(), node);
         }
+        if fault.is_none() {
+            fault = uncounted;
+        }
         if shadowed {
             fault = Some(format!("the file declares a {} of this name", item.kind.as_str()));
         }
         entry.fault = fault.map(String::into_boxed_str);
         self.entries.push(entry);
+    }
+
+    /// Let the limits of its tags count for a block that may carry them; of one that may not, what it lacks by that.
+    fn bind_tags(&self, node: &mut Node, document: Option<&Tenant>) -> Option<String> {
+        if self.tags.is_empty() {
+            return None;
+        }
+        let mut counted = node.tags.iter().filter_map(|tag| self.tags.get(tag));
+        if node.vouched {
+            node.tag_scopes = counted.cloned().collect();
+            return None;
+        }
+        let outer = self.tree.find(&document.map(outer).unwrap_or_default(), true).ok();
+        let lacking = counted.find(|scope| !outer.as_ref().is_some_and(|found| found.carries(scope)))?;
+        Some(format!(
+            "its tag {:?} has limits or budgets, which do not count for it: the team or the organisation has to carry the tag",
+            &*lacking.name
+        ))
     }
 
     /// Compile a block.
@@ -218,15 +264,7 @@ impl Builder {
         }
         let counts = !shared.limits.is_empty() || !shared.budgets.is_empty();
         if counts && !shadowed {
-            let scope = Arc::new(ScopeBlock {
-                index: u32::try_from(self.scopes.len()).unwrap_or(u32::MAX),
-                kind,
-                name: name.clone(),
-                limits: shared.limits.to_vec(),
-                budgets: shared.budgets.to_vec(),
-            });
-            self.scopes.push(scope.clone());
-            node.scope = Some(scope);
+            node.scope = Some(self.scope(scope_kind(kind), name, shared.limits, shared.budgets));
         }
         node
     }
@@ -298,6 +336,16 @@ fn closed(kind: TenantKind, name: &Arc<str>) -> Node {
     Node {
         block: Some(Arc::new(Block::closed(kind.as_str(), name.clone()))),
         ..Node::default()
+    }
+}
+
+fn scope_kind(kind: TenantKind) -> ScopeKind {
+    match kind {
+        TenantKind::Organisation => ScopeKind::Organisation,
+        TenantKind::Team => ScopeKind::Team,
+        TenantKind::Project => ScopeKind::Project,
+        TenantKind::User => ScopeKind::User,
+        TenantKind::Key => ScopeKind::Key,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The directory from outside: what wins, what is closed, who sees what, and that no key has more than its team.
 
 mod merged;
+mod tags;
 
 use super::*;
 use crate::auth::{KeyHasher, Question, token};

@@ -31,7 +31,7 @@ macro_rules! tenant {
             /// Names and values of your own, for rules, reports and exports.
             #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
             pub metadata: BTreeMap<String, String>,
-            /// Words that usage can be grouped by.
+            /// Words that usage can be grouped by, and that `tags` can limit.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub tags: Vec<String>,
             /// Refuse everything that would be allowed. Default false.
@@ -316,6 +316,28 @@ tenant! {
         project: Option<String>,
         /// Who uses it.
         user: Option<String>,
+    }
+}
+
+/// What a tag allows of use, to all that carry it together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// What it is for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Requests, tokens and concurrency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// Money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+}
+
+impl Tag {
+    /// Whether anything is counted for it.
+    pub fn counts(&self) -> bool {
+        !(self.limits.is_empty() && self.budgets.is_empty())
     }
 }
 

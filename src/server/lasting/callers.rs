@@ -5,7 +5,7 @@
 
 use super::{Held, Lasting};
 use crate::auth::Networks;
-use crate::config::{self, Config, TenantKind};
+use crate::config::{self, Config};
 use crate::directory::{Directory, FileKeys, Sources};
 use crate::gateway::App;
 use crate::gateway::accounts::Accounts;
@@ -224,7 +224,7 @@ impl Lasting {
         let bounds = directory
             .scopes()
             .iter()
-            .map(|scope| bound(bank, scope_kind(scope.kind), &scope.name, &scope.limits, &scope.budgets))
+            .map(|scope| bound(bank, scope.kind, &scope.name, &scope.limits, &scope.budgets))
             .collect();
         (directory, bounds)
     }
@@ -245,14 +245,4 @@ fn bound(
 ) -> Box<[Arc<Bound>]> {
     let rules = config::bounds(kind, name, limits, budgets);
     rules.into_iter().map(|rule| bank.bind(Arc::new(rule))).collect()
-}
-
-fn scope_kind(kind: TenantKind) -> ScopeKind {
-    match kind {
-        TenantKind::Organisation => ScopeKind::Organisation,
-        TenantKind::Team => ScopeKind::Team,
-        TenantKind::Project => ScopeKind::Project,
-        TenantKind::User => ScopeKind::User,
-        TenantKind::Key => ScopeKind::Key,
-    }
 }
