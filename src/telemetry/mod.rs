@@ -38,7 +38,7 @@ pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use accounts::AccountMeters;
 pub use cache::{CacheMeter, CacheMeters, CacheResult, Saved};
-pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input};
+pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input, rough_usage};
 pub use guardrails::GuardrailMeters;
 pub use in_flight::InFlight;
 pub use logging::LogHandle;
