@@ -12,6 +12,7 @@
 //! streams is judged up to there, so that any chunking of it comes to what the whole would.
 
 mod judge;
+pub mod pii;
 pub mod scan;
 mod window;
 
