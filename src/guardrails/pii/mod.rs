@@ -217,7 +217,8 @@ impl Detector for Pii {
     fn scan(&self, text: &str, from: usize, found: &mut Vec<Finding>) {
         self.scanner.scan(text, from, &|_| true, &mut |rule, span| {
             let Some(kind) = self.kinds.get(rule) else { return };
-            let Some(span) = standing(*kind, text, span) else {
+            let named = self.scanner.rules().get(rule).is_some_and(|rule| rule.group);
+            let Some(span) = standing(*kind, named, text, span) else {
                 return;
             };
             if !self.allowed(text.get(span.clone()).unwrap_or_default()) {
@@ -236,7 +237,7 @@ impl Detector for Pii {
 
 /// What of a finding what stands around it leaves. Looks back [`CONTEXT`] bytes at most, and ahead only over what its own pattern would
 /// go on with: that is not cut off from it.
-fn standing(kind: Kind, text: &str, span: Range<usize>) -> Option<Range<usize>> {
+fn standing(kind: Kind, named: bool, text: &str, span: Range<usize>) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let value = bytes.get(span.clone())?;
     let before = bytes.get(span.start.saturating_sub(CONTEXT)..span.start)?;
@@ -250,12 +251,20 @@ fn standing(kind: Kind, text: &str, span: Range<usize>) -> Option<Range<usize>> 
             }
             !within(before, behind) && !slice(before)
         }
-        Kind::Ip => value.contains(&b'/') || !version(before),
+        Kind::Ip => named || value.contains(&b'/') || !version(before) && !dotted(before, value, behind),
         Kind::Mac => {
-            let separator = value.get(2).copied();
+            let separator = value.iter().copied().find(|byte| !byte.is_ascii_hexdigit());
             let more = behind.first().copied() == separator && behind.get(1).is_some_and(u8::is_ascii_hexdigit);
             before.last().copied() != separator && !more
         }
+        Kind::Email | Kind::Crypto => true,
+        _ if named => true,
+        // The digits behind a decimal point are no number of anybody.
+        _ if matches!(before, [.., b'0'..=b'9', b'.']) => false,
+        // A place on earth: +340308-1181434.
+        _ if value.first().is_some_and(u8::is_ascii_digit) && before.last() == Some(&b'+') => false,
+        Kind::Phone if value.first() == Some(&b'0') => !series(before, behind),
+        Kind::Ssn if value.get(3) == Some(&b' ') => !matches!(before, [.., b'0'..=b'9', b' ']),
         _ => true,
     };
     stands.then_some(span)
@@ -268,6 +277,27 @@ fn within(before: &[u8], behind: &[u8]) -> bool {
         _ => false,
     };
     more || matches!(before.last(), Some(b':'))
+}
+
+/// Whether four numbers are some of more with dots between, as object identifiers are; an address may have one behind that begins
+/// like no identifier.
+fn dotted(before: &[u8], value: &[u8], behind: &[u8]) -> bool {
+    let more = matches!(behind, [b'.', b'0'..=b'9', ..]);
+    let large = value.iter().position(|byte| *byte == b'.') == Some(3);
+    before.last() == Some(&b'.') || more && !large
+}
+
+/// Whether groups of digits go on before or behind: bytes in hex, columns, days.
+fn series(before: &[u8], behind: &[u8]) -> bool {
+    let more = matches!(behind, [b' ' | b'.' | b'-' | b'/', b'0'..=b'9', ..]);
+    let bytes = match before {
+        [.., a, b, b' '] => {
+            a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && (a.is_ascii_digit() || b.is_ascii_digit())
+        }
+        _ => false,
+    };
+    let part = matches!(before.last(), Some(b'+' | b'-' | b'/' | b'.' | b'_'));
+    more || bytes || part || matches!(before, [.., b'0'..=b'9', b' ' | b':'])
 }
 
 /// Whether it is what stands in the brackets of an expression: `a[1::200]`.

@@ -38,7 +38,7 @@ macro_rules! named {
         concat!(
             "(?i)(?:",
             $words,
-            r")(?:[ _]?(?:number|num|no|nr|id|code|is|was|ending|us|me|my)){0,4}[ :=#?.,'\x22\n\t-]{1,6}(",
+            r")(?:[ _.,:-]{0,2}(?:number|num|no|nr|id|code|is|was|ending|us|me|my)){0,4}[ :=#?.,'\x22\n\t-]{1,6}(",
             $number,
             ")"
         )
@@ -146,13 +146,10 @@ fn money_of(kind: Kind) -> Vec<Rule> {
     let label = kind.label();
     match kind {
         Kind::Card => vec![
-            rule(label, r"\d{14,19}", money::card),
-            rule(
-                label,
-                r"\d{4}[ .-]\d{4}[ .-]\d{4}[ .-](?:\d{4}[ .-]\d{3}|\d{4})",
-                money::card,
-            ),
-            rule(label, r"\d{4}[ .-]\d{6}[ .-]\d{4,5}", money::card),
+            rule(label, r"\d{14,16}", money::card),
+            rule(label, r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{3}", money::card_named),
+            rule(label, r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{4}", money::card),
+            rule(label, r"\d{4}[ -]\d{6}[ -]\d{4,5}", money::card),
             beside(
                 label,
                 named!(
@@ -190,15 +187,12 @@ fn phones() -> Vec<Rule> {
             phone::international,
         ),
         rule(label, r"\+\(?\d[\d ().\/-]{6,20}\d", phone::international),
-        rule(label, r"00\d[\d ().\/-]{6,20}\d", phone::dialled),
         rule(
             label,
             r"(?:\d{1,3}[.-]|1 )?\(\d{3}\)[ .-]?\d{3}[ .-]\d{4}",
             phone::american,
         ),
         rule(label, r"(?:\d{1,3}[.-])?\d{3}[.-]\d{3}[.-]\d{4}", phone::american),
-        rule(label, r"\(?0\d{1,4}\)?(?:[ .\/-]\d{2,8}){1,4}", phone::trunk),
-        rule(label, r"1[3-9]\d{9}|1[3-9]\d[ -]\d{4}[ -]\d{4}", phone::chinese),
         beside(
             label,
             named!(
@@ -215,7 +209,12 @@ fn phones() -> Vec<Rule> {
             ),
             phone::named,
         ),
-        // Letterheads put the word behind.
+        rule(label, r"00\d[\d .\/-]{6,20}\d", phone::dialled),
+        rule(label, r"\(?0\d{1,4}\)?(?:[ .\/-]\d{2,8}){1,4}", phone::trunk),
+        rule(label, r"1[3-9]\d-\d{4}-\d{4}", phone::chinese),
+        // In one piece it is like any other number of eleven digits: 16 GiB are 17179869184 bytes.
+        beside(label, named!("number", r"1[3-9]\d{9}"), phone::chinese),
+        // Letterheads put the word behind. This rule also is in progress over all that `standing` looks ahead at.
         beside(
             label,
             dial!("(", r")[ -]{1,2}(?i:\(?(?:office|fax|mobile|cell|home|work|desk|tel))"),

@@ -158,6 +158,7 @@ fn words_before() {
         ("416 60 039 office", "PHONE=416 60 039"),
         ("{\"client_ip\": \"1.2.3.4\"}", "IP=1.2.3.4"),
         ("Phone: (99) 645-791", "PHONE=(99) 645-791"),
+        ("Their number is 13812345678", "PHONE=13812345678"),
         ("ipv6 :: is unspecified", "IP=::"),
     ] {
         let kinds = [Kind::Ssn, Kind::UsPassport, Kind::Card, Kind::Phone, Kind::Ip];
@@ -173,6 +174,10 @@ fn words_before() {
         "std::fmt, a::b",
         "phone since 2024-05-01",
         "reach 10 000 000 users",
+        "17179869184 bytes",
+        "30 09 02 03 01 00 01, 6.2288186904958804, 15.0039131409",
+        "OID 1.3.6.1.5.5.7.3.1, 2.5.29.35, 1.2.112.0.2.0.34.101",
+        "+9999-12-31 23:59, +2147483647",
     ] {
         assert_eq!(found(default(), text), [""; 0], "{text}");
     }

@@ -12,7 +12,7 @@ doi:10.1000/182. In 1999-2003 the ratio was 16:9, the score 3:2, the odds 100:1.
 c is 299792458 m/s, N is 6.02214076e23; the population 8045311447. Prices: 4.99 5.49 10.00 12.50 99.95. They are 1, 2, 3, 4. \
 Ring 3 times, call 2 witnesses, text 160 characters, message 12 of 40, reach 10 000 000 people; mobile since 2007; phone in 2024-05-01. \
 Sections 1.1.1.1 to 1.1.2.4; chapter 10.2.3.4. Contact the @team at noon, meet me @ 5, or see @john.doe's post. P.O. Box 1234, \
-Springfield 62704-1234, 2nd floor; 80331 München; SW1A 1AA. The card reads 'Happy 40th'; the social 21 club; 1/2 cup, 3-4 eggs. \
+Springfield 62704-1234, 2nd floor; Boston, MA 02110-1301; 80331 München; SW1A 1AA. The card reads 'Happy 40th'; the social 21 club; 1/2 cup, 3-4 eggs. \
 Win 6 of 49: 03 11 19 24 35 42; results 21-19 18-21 21-15; 100-200-300; 1-2-3-4-5; A4 210 x 297; 4 x 100 m in 37.10; 5'11\".";
 
 const CODE: &str = r#"

@@ -44,7 +44,9 @@ pub fn ipv4(text: &str) -> bool {
         return false;
     };
     let octets = address.octets();
-    let small = octets.iter().all(|octet| *octet < 32) && octets.first() != Some(&10);
+    // Object identifiers begin with 0, 1 or 2: of those three small numbers are enough.
+    let first = octets.first().copied().unwrap_or_default();
+    let small = first != 10 && octets.iter().filter(|octet| **octet < 32).count() >= if first < 3 { 3 } else { 4 };
     length.is_none_or(|length| length <= 32) && (length.is_some() || !small || SMALL.contains(&octets))
 }
 
@@ -70,9 +72,10 @@ pub fn ipv6(text: &str) -> bool {
     let groups = || address.split(':').filter(|group| !group.is_empty());
     let any = |one: fn(&u8) -> bool| address.bytes().any(|byte| one(&byte));
     let dotted = address.contains('.');
-    let wide = groups().next().is_some_and(|group| group.len() >= 3) || groups().count() >= 4;
+    let long = |least: usize| groups().any(|group| group.len() >= least);
+    let wide = groups().next().is_some_and(|group| group.len() == 4) || groups().count() >= 4 && long(3);
     let told = any(u8::is_ascii_alphabetic) || groups().count() >= 3;
-    dotted || wide && told && any(u8::is_ascii_digit) && groups().count() >= 2
+    dotted || wide && told && any(u8::is_ascii_digit) && (groups().count() >= 2 || address.ends_with("::"))
 }
 
 /// What stands before `/`, and the number behind; a number that is none is one too great.
@@ -137,6 +140,7 @@ mod tests {
         for bad in [
             "1.2.3.4",
             "2.13.9.1",
+            "2.5.29.35",
             "203.0.113.256",
             "203.0.113.09",
             "203.0.113",
@@ -156,7 +160,8 @@ mod tests {
             "fe80::7%en0",
             "::ffff:203.0.113.9",
             "fd00::/8",
-            "1:2:3:4:5:6:7:8",
+            "fe80::",
+            "1:2:3:4:5:6:7:80ff",
         ] {
             assert!(ipv6(good), "{good}");
         }
@@ -165,12 +170,16 @@ mod tests {
             "::2",
             "1::2",
             "2::3000",
+            "1:2:3:4:5:6:7:8",
+            "f64::add",
             "::2000",
             "dead::beef",
             "12:34:56",
             "2a02::8071::1",
             "::1/129",
             "a::b",
+            "f64::add",
+            "1:2:3:4:5:6:7:8",
             "2a02:12345::1",
         ] {
             assert!(!ipv6(bad), "{bad}");

@@ -83,12 +83,10 @@ const LENGTHS: [(u64, usize, usize); 68] = [
 
 /// Whether digits are a country code and a number as long as they are there.
 fn abroad(digits: &Digits, from: usize) -> bool {
-    let lead = digits.number(from, from + 2);
-    let code = match lead {
+    let code = match digits.number(from, from + 2) {
         10..=19 | 70..=79 => 1,
         20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98 => 2,
-        21..=26 | 29 | 35 | 37 | 38 | 42 | 50 | 59 | 67..=69 | 80 | 85 | 87 | 88 | 96 | 97 | 99 => 3,
-        _ => return false,
+        _ => 3,
     };
     let country = digits.number(from, from + code);
     let rest = digits.len().saturating_sub(from + code);
@@ -98,7 +96,7 @@ fn abroad(digits: &Digits, from: usize) -> bool {
         .iter()
         .find(|(one, _, _)| *one == country)
         .map_or((7, 11), |(_, least, most)| (*least, *most));
-    (least..=most + trunk).contains(&rest) && digits.len() <= 16
+    (code < 3 || assigned(country)) && (least..=most + trunk).contains(&rest) && digits.len() <= 16
 }
 
 /// What stands before an extension: `x12`, `ext. 12`.
@@ -107,15 +105,32 @@ fn line(text: &str) -> &str {
     text.get(..end).unwrap_or_default().trim_ascii_end()
 }
 
+/// Whether a code of three digits is a country's or a service's (ITU E.164, 2026-11).
+const fn assigned(code: u64) -> bool {
+    match code {
+        211 | 212 | 213 | 216 | 218 | 220..=258 | 260..=269 | 290 | 291 | 297..=299 => true,
+        350..=359 | 370..=378 | 380..=383 | 385..=387 | 389 | 420 | 421 | 423 => true,
+        500..=509 | 590..=599 | 670 | 672..=683 | 685..=692 => true,
+        800 | 808 | 850 | 852 | 853 | 855 | 856 | 870 | 878 | 880..=883 | 886 | 888 => true,
+        960..=968 | 970..=977 | 979 | 992..=996 | 998 => true,
+        _ => false,
+    }
+}
+
 /// `+`, a country code, a number.
 pub fn international(text: &str) -> bool {
     let text = line(text);
-    balanced(text) && abroad(&Digits::of(text), 0)
+    // A place on earth (ISO 6709): degrees and minutes north and west.
+    let (groups, len) = groups(text);
+    let place = text.contains('-') && matches!((len, groups), (2, [(_, 4), (_, 5), ..] | [(_, 6), (_, 7), ..]));
+    balanced(text) && !place && !dated(text) && abroad(&Digits::of(text), 0)
 }
 
 /// `00`, a country code, a number.
 pub fn dialled(text: &str) -> bool {
-    balanced(text) && !dated(text) && abroad(&Digits::of(text), 2)
+    let (groups, len) = groups(text);
+    let columns = len > 1 && groups.iter().take(len).all(|(_, len)| *len == 4);
+    balanced(text) && !columns && !dated(text) && abroad(&Digits::of(text), 2)
 }
 
 /// Three, three and four digits, the first of them no 0 or 1 (North American numbering plan), with one separator between, or with
@@ -153,13 +168,16 @@ pub fn trunk(text: &str) -> bool {
     let first = separators.next();
     let second = separators.next().or(first);
     let even = separators.all(|byte| Some(byte) == second);
+    // The American ZIP+4 of Boston is no area code.
+    let zip = text.len() == 10 && text.as_bytes().get(5) == Some(&b'-');
     (9..=11).contains(&digits.len())
+        && !zip
         && digits.at(1) != 0
         && even
         && balanced(text)
         && !dated(text)
         && !counted(text)
-        && !digits.uniform()
+        && digits.all().iter().any(|digit| *digit > 1)
 }
 
 /// Anything that somebody calls a telephone number.
@@ -175,7 +193,7 @@ pub fn named(text: &str) -> bool {
     plausible && balanced(text) && !dated(text) && !day && !round && !digits.uniform()
 }
 
-/// A mobile number of mainland China, in one piece or as 3-4-4.
+/// A mobile number of mainland China.
 pub fn chinese(text: &str) -> bool {
     let digits = Digits::of(text);
     digits.len() == 11
@@ -214,16 +232,17 @@ fn groups(text: &str) -> ([(u64, usize); 8], usize) {
     (out, len)
 }
 
-/// Whether it begins with a day: `2024-05-01`, `01.02.2024`, `02/28/1999`.
+/// Whether a day stands in it: `2024-05-01`, `01.02.2024`, `02/28/1999`, `+262142-12-31`.
 fn dated(text: &str) -> bool {
-    let (groups, _) = groups(text);
-    let [(a, a_len), (b, b_len), (c, c_len), ..] = groups;
+    let (groups, len) = groups(text);
     let year = |year: u64| (1800..2200).contains(&year);
-    match (a_len, b_len, c_len) {
-        (4, 2, 2) => year(a) && is_date(a, b, c),
-        (2, 2, 4) => year(c) && (is_date(c, b, a) || is_date(c, a, b)),
+    let far = text.starts_with('+');
+    let day = |three: &[(u64, usize)]| match three {
+        [(a, 4..), (b, 2), (c, 2)] => (far || *a > 9999 || year(*a)) && is_date(*a, *b, *c),
+        [(a, 2), (b, 2), (c, 4)] => year(*c) && (is_date(*c, *b, *a) || is_date(*c, *a, *b)),
         _ => false,
-    }
+    };
+    groups.get(..len).unwrap_or_default().windows(3).any(day)
 }
 
 /// Whether it counts, or is drawn: `01 02 03 04 05`, `03 11 19 24 35`. One French number in 24 does too.
