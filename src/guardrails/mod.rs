@@ -14,6 +14,7 @@
 mod judge;
 mod keywords;
 mod pattern;
+pub mod pii;
 pub mod scan;
 #[cfg(test)]
 mod tests;
