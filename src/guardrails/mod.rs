@@ -13,9 +13,11 @@
 
 mod judge;
 pub mod scan;
+pub mod secrets;
 mod window;
 
 pub use self::judge::{Judge, Policy, Verdict};
+pub use self::secrets::Secrets;
 pub use self::window::Window;
 
 use std::fmt;
