@@ -3,8 +3,8 @@
 //! Not the forms (`rules`). The one idea: every check is a function of the finding's own text, so that where it stands, and how the
 //! text arrived, changes nothing.
 
-pub use super::entropy::{random, secret};
 use super::entropy::{bits, both_cases, mixed, placeholder};
+pub use super::entropy::{random, secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -27,7 +27,9 @@ pub fn last_part(text: &str) -> bool {
 pub fn discord(text: &str) -> bool {
     let first = text.split('.').next().unwrap_or_default();
     let number = URL_SAFE_NO_PAD.decode(first).unwrap_or_default();
-    (17..=19).contains(&number.len()) && number.iter().all(u8::is_ascii_digit) && random(text.rsplit('.').next().unwrap_or_default())
+    (17..=19).contains(&number.len())
+        && number.iter().all(u8::is_ascii_digit)
+        && random(text.rsplit('.').next().unwrap_or_default())
 }
 
 /// What stands behind the colon counts.
@@ -38,7 +40,10 @@ pub fn telegram(text: &str) -> bool {
 /// Neither a placeholder nor what everybody takes.
 pub fn url_password(text: &str) -> bool {
     let name = text.trim_end_matches(|character: char| character.is_ascii_digit());
-    text.len() >= 5 && !placeholder(text) && !placeholder(name) && !text.bytes().all(|byte| Some(byte) == text.bytes().next())
+    text.len() >= 5
+        && !placeholder(text)
+        && !placeholder(name)
+        && !text.bytes().all(|byte| Some(byte) == text.bytes().next())
 }
 
 /// Of a bearer, or a name and password in base 64.

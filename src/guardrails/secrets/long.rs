@@ -85,12 +85,31 @@ impl Long {
         (open.unwrap_or_else(|| self.begun(text.as_bytes(), sure)), found)
     }
 
+    /// Where what is found in `text[from..to]` differs first from what is sure to be found there, as [`Self::open`] had it.
+    pub fn differs(self, text: &str, from: usize, to: usize, sure: &[(Range<usize>, Kind)]) -> Option<usize> {
+        let mut sure = sure
+            .iter()
+            .map(|(span, _)| span.clone())
+            .take_while(|span| span.start < to);
+        let mut cut = self
+            .scan(text.get(..to).unwrap_or(text), from)
+            .into_iter()
+            .map(|(span, _)| span);
+        loop {
+            match (sure.next(), cut.next()) {
+                (None, None) => return None,
+                (Some(sure), Some(cut)) if sure == cut => {}
+                (sure, cut) => return [sure, cut].into_iter().flatten().map(|span| span.start).min(),
+            }
+        }
+    }
+
     /// Read whatever begins, in order; `tell` says where to go on, if not directly behind the beginning.
     fn read(self, text: &str, from: usize, tell: &mut dyn FnMut(usize, Kind, Seen) -> Option<usize>) {
         let bytes = text.as_bytes();
         let next = |wanted: bool, what: &[u8], at: usize| {
-            let found = memmem::find(bytes.get(at..)?, what).map(|found| at + found);
-            found.filter(|_| wanted)
+            let rest = bytes.get(at..).filter(|_| wanted)?;
+            memmem::find(rest, what).map(|found| at + found)
         };
         let mut key = next(self.private_keys, BEGIN, from);
         let mut token = next(self.tokens, TOKEN, from);
@@ -146,21 +165,31 @@ fn private_key(text: &[u8], at: usize) -> Seen {
     };
     let rest = text.get(body..).unwrap_or_default();
     let rest = rest.get(..BODY).unwrap_or(rest);
-    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || br#"+/=\:;,.()<>@"'-"#.contains(byte);
+    let inside =
+        |byte: &u8| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || br#"+/=\:;,.()<>@"'-"#.contains(byte);
     let mut length = rest.iter().position(|byte| !inside(byte)).unwrap_or(rest.len());
     let dashes = memmem::find(rest, DASHES).filter(|dashes| *dashes < length);
     length = dashes.unwrap_or(length);
     let (lines, over) = lines(rest.get(..length).unwrap_or(rest));
     let lines = lines.map(|end| body + end);
     if over || dashes.is_none() && (body + length < text.len() || length == BODY) {
-        return Seen { end: lines, open: false };
+        return Seen {
+            end: lines,
+            open: false,
+        };
     }
     // Its last line follows, or more of it does, or it does not go on.
     let whole = after(text, body + length, END).and_then(|at| label(text, at));
     match (whole, lines) {
-        (Ok(end), Some(_)) => Seen { end: Some(end), open: false },
+        (Ok(end), Some(_)) => Seen {
+            end: Some(end),
+            open: false,
+        },
         (Ok(_), None) => NOTHING,
-        (Err(seen), lines) => Seen { end: lines, open: seen.open },
+        (Err(seen), lines) => Seen {
+            end: lines,
+            open: seen.open,
+        },
     }
 }
 
@@ -203,10 +232,14 @@ fn lines(body: &[u8]) -> (Option<usize>, bool) {
     (end, false)
 }
 
-/// Whether one may begin here: not within what tokens are made of. So there is one beginning at most in a run of that.
+/// Whether one may begin here: not within what tokens are made of, but behind the end of a line that is escaped. So there is one
+/// beginning at most in a run of that.
 fn begins_token(text: &[u8], at: usize) -> bool {
-    let before = at.checked_sub(1).and_then(|at| text.get(at));
-    !before.is_some_and(|byte| in_token(*byte) || *byte == b'.')
+    match text.get(at.saturating_sub(2)..at) {
+        Some([b'\\', b'n' | b'r' | b't']) => true,
+        Some([.., before]) => !in_token(*before) && *before != b'.',
+        _ => true,
+    }
 }
 
 const fn in_token(byte: u8) -> bool {
@@ -230,7 +263,10 @@ fn token_at(text: &str, start: usize) -> Seen {
                 return NOTHING;
             }
             let whole = last && rest.len() >= least && is_token(text, start, bytes.len());
-            return Seen { end: whole.then_some(bytes.len()), open: true };
+            return Seen {
+                end: whole.then_some(bytes.len()),
+                open: true,
+            };
         };
         if length < least {
             return NOTHING;
@@ -243,7 +279,10 @@ fn token_at(text: &str, start: usize) -> Seen {
             at += 1;
         }
     }
-    Seen { end: is_token(text, start, at).then_some(at), open: false }
+    Seen {
+        end: is_token(text, start, at).then_some(at),
+        open: false,
+    }
 }
 
 fn is_token(text: &str, start: usize, end: usize) -> bool {
@@ -269,7 +308,10 @@ mod tests {
         assert_eq!(open("-----BEGIN CERT"), 0);
         assert_eq!(open("-----BEGIN CERTIFICATE-----"), 22, "dashes may begin another");
         assert_eq!(open("-----BEGIN CERTIFICATE-----\n"), 28);
-        assert_eq!(open(&format!("é {}", concat!("-----BE", "GIN PRIVATE KEY-----\nMII"))), 3);
+        assert_eq!(
+            open(&format!("é {}", concat!("-----BE", "GIN PRIVATE KEY-----\nMII"))),
+            3
+        );
         assert_eq!(open("-----BEGIN PRIVATE KEY-----\n*"), 29);
         assert_eq!(open("eyJhbGciOiJIUzI1NiJ9"), 0);
         assert_eq!(open("eyJhbGciOiJIUzI1NiJ9 "), 21);
@@ -278,7 +320,16 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded() {
-        for one in ["eyJabcdefghijkl.", "eyJabcdefghijkl-", "eyJ", "A", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nAAAAAAAAAAAAAAAAAAAA\n", "-----", "AAAA\n"] {
+        for one in [
+            "eyJabcdefghijkl.",
+            "eyJabcdefghijkl-",
+            "eyJ",
+            "A",
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nAAAAAAAAAAAAAAAAAAAA\n",
+            "-----",
+            "AAAA\n",
+        ] {
             let text = format!("-----BEGIN PRIVATE KEY-----\n{}", one.repeat(200_000 / one.len()));
             assert!(text.len() - open(&text) <= 9_000, "{one}: {}", text.len() - open(&text));
             let text = one.repeat(200_000 / one.len());

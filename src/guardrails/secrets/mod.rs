@@ -108,22 +108,14 @@ impl Detector for Secrets {
         }
     }
 
-    /// What is open to neither, in a text that ends there: where one of them ends it, the other may be in the middle of something.
+    /// A place where both may end: one that the scanner names, and where what is read by hand is not in the middle of something.
     fn open(&self, text: &str, from: usize) -> usize {
         let (mut open, found) = self.long.open(text, from);
         loop {
-            let before = open;
             open = self.scanner.open(text.get(..open).unwrap_or(text), from);
-            // Sure is what is found before the first undecided place; it has to be the same if the text ends here.
-            let cut = self.long.scan(text.get(..open).unwrap_or(text), from);
-            let sure = found.iter().take_while(|(span, _)| span.start < open);
-            let other = sure.clone().zip(&cut).find(|(sure, cut)| sure != cut);
-            let more = sure.clone().nth(cut.len()).or_else(|| cut.get(sure.count()));
-            if let Some((span, _)) = other.map(|(sure, cut)| if sure.0.start < cut.0.start { sure } else { cut }).or(more) {
-                open = span.start;
-            }
-            if open == before {
-                return open;
+            match self.long.differs(text, from, open, &found) {
+                Some(start) => open = start,
+                None => return open,
             }
         }
     }

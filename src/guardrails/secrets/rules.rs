@@ -83,7 +83,12 @@ const CLOUD: &[Form] = &[
         checks::secret,
     ),
     // Observed.
-    word(Kind::GoogleOauth, &["GOCSPX-"], "GOCSPX-[0-9A-Za-z_-]{28}", checks::random),
+    word(
+        Kind::GoogleOauth,
+        &["GOCSPX-"],
+        "GOCSPX-[0-9A-Za-z_-]{28}",
+        checks::random,
+    ),
     word(
         Kind::GoogleOauth,
         &["ya29."],
@@ -164,8 +169,8 @@ const CODE: &[Form] = &[
     word(
         Kind::GitlabToken,
         &[
-            "glpat-", "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-", "glsoat-",
-            "glffct-", "glwt-",
+            "glpat-", "gloas-", "gldt-", "glrt-", "glrtr-", "glcbt-", "glptt-", "glft-", "glimt-", "glagent-",
+            "glsoat-", "glffct-", "glwt-",
         ],
         "gl(?:pat|oas|dt|rtr?|cbt|ptt|ft|imt|agent|soat|ffct|wt)-[0-9A-Za-z_.=-]{19,299}[0-9A-Za-z_=]",
         checks::secret,
@@ -216,7 +221,12 @@ const MODELS: &[Form] = &[
     // Observed, all of them.
     word(Kind::GroqKey, &["gsk_"], "gsk_[0-9A-Za-z]{48,56}", checks::secret),
     word(Kind::XaiKey, &["xai-"], "xai-[0-9A-Za-z]{70,90}", checks::secret),
-    word(Kind::PerplexityKey, &["pplx-"], "pplx-[0-9A-Za-z]{40,60}", checks::secret),
+    word(
+        Kind::PerplexityKey,
+        &["pplx-"],
+        "pplx-[0-9A-Za-z]{40,60}",
+        checks::secret,
+    ),
     word(Kind::ReplicateKey, &["r8_"], "r8_[0-9A-Za-z]{37}", checks::secret),
     word(
         Kind::NvidiaKey,
@@ -225,7 +235,12 @@ const MODELS: &[Form] = &[
         checks::secret,
     ),
     // Observed: 34 letters. huggingface.co/docs/hub/security-tokens does not say.
-    word(Kind::HuggingfaceToken, &["hf_"], "hf_[0-9A-Za-z]{30,40}", checks::letters),
+    word(
+        Kind::HuggingfaceToken,
+        &["hf_"],
+        "hf_[0-9A-Za-z]{30,40}",
+        checks::letters,
+    ),
     word(
         Kind::HuggingfaceToken,
         &["api_org_"],
@@ -304,7 +319,12 @@ const SERVICES: &[Form] = &[
         checks::secret,
     ),
     // Observed.
-    word(Kind::StripeKey, &["whsec_"], "whsec_[0-9A-Za-z+/]{32,64}", checks::secret),
+    word(
+        Kind::StripeKey,
+        &["whsec_"],
+        "whsec_[0-9A-Za-z+/]{32,64}",
+        checks::secret,
+    ),
     // shopify.dev/changelog "length-of-the-shopify-access-token-is-increasing", "app-secret-key-length-has-increased": 38 characters.
     word(
         Kind::ShopifyToken,
@@ -315,11 +335,11 @@ const SERVICES: &[Form] = &[
 ];
 
 const EVERYBODY: &[Form] = &[
-    // RFC 3986, 3.2.1. The password only: what it is for stays readable.
+    // RFC 3986, 3.2.1. The password only: what it is for stays readable. From the colon on: any word might be a scheme.
     form(
         Kind::UrlPassword,
         &["://"],
-        r#"(?i:[a-z][a-z0-9+.-]{1,30})://[^\s:/@?#"'<>`]{0,64}:([^\s/@?#"'<>`]{1,200})@[0-9A-Za-z\[]"#,
+        r#"://[^\s:/@?#"'<>`]{0,64}:([^\s/@?#"'<>`]{1,200})@[0-9A-Za-z\[]"#,
         checks::url_password,
         true,
         false,
@@ -349,8 +369,8 @@ const EVERYBODY: &[Form] = &[
     // The same in other quotes or none: it has to look like one.
     form(
         Kind::Assignment,
-        &["secret", "token", "key", "pass", "pwd", "credential", "auth"],
-        r#"(?i:secret|token|(?:api|access|private|auth|signing|encryption|master|account)[ _-]?key|pass(?:word|wd|phrase|code)?|pwd|credentials?|auth)[0-9A-Za-z_]{0,20}["'\]]{0,2}\s{0,4}(?:=>|:=|={1,3}|:)\s{0,4}["'`]?([0-9A-Za-z_.~+/=!@#$%^*-]{9,299}[0-9A-Za-z_=!])"#,
+        &["secret", "token", "key", "pass", "pwd", "credential"],
+        r#"(?i:secret|token|(?:api|access|private|auth|signing|encryption|master|account)[ _-]?key|pass(?:word|wd|phrase|code)?|pwd|credentials?)[0-9A-Za-z_]{0,20}["'\]]{0,2}\s{0,4}(?:=>|:=|={1,3}|:)\s{0,4}["'`]?([0-9A-Za-z_.~+/=!@#$%^*-]{9,299}[0-9A-Za-z_=!])\b{end-half}"#,
         checks::assigned,
         true,
         false,

@@ -5,7 +5,7 @@ mod made;
 mod ordinary;
 
 use self::made::{Case, cases};
-use super::{Kind, Secrets};
+use super::{Kind, Scanner, Secrets};
 use crate::guardrails::{Action, Check, Detector, Direction, Finding, Guardrail, Judge, Policy, Window};
 use proptest::prelude::*;
 use std::path::Path;
@@ -41,13 +41,39 @@ fn every_kind_has_a_case() {
 }
 
 #[test]
+fn what_prefilters_say_is_true() {
+    let cases = cases();
+    for form in super::rules::FORMS.iter().flat_map(|forms| forms.iter()) {
+        let alone = Scanner::new(vec![form.rule.clone()]).unwrap();
+        let mut hit = false;
+        for case in cases.iter().filter(|case| case.kind == form.kind) {
+            let text = case.text();
+            alone.scan(&text, 0, &|_| true, &mut |_, _| {
+                hit = true;
+                let lower = text.to_ascii_lowercase();
+                let words = form.rule.prefilter.unwrap();
+                assert!(
+                    words.iter().any(|word| lower.contains(&word.to_ascii_lowercase())),
+                    "{text}"
+                );
+            });
+        }
+        assert!(hit, "no case of {}", form.rule.pattern);
+    }
+}
+
+#[test]
 fn names() {
     for (index, kind) in Kind::ALL.iter().enumerate() {
         let name = kind.as_str();
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
         let label = kind.label();
         assert!(label.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{label}");
-        assert!(!Kind::ALL[..index].iter().any(|other| other.as_str() == name || other.label() == label));
+        assert!(
+            !Kind::ALL[..index]
+                .iter()
+                .any(|other| other.as_str() == name || other.label() == label)
+        );
     }
 }
 
@@ -56,15 +82,38 @@ fn finds_each_alone_and_among_others() {
     for case in cases() {
         let text = case.text();
         let only = Secrets::new(&[case.kind], &[]).unwrap();
-        assert_eq!(named(&only, &text), [(case.kind.label(), case.secret.as_str())], "{text}");
-        assert_eq!(named(&ALL, &text), [(case.kind.label(), case.secret.as_str())], "{text}");
+        assert_eq!(
+            named(&only, &text),
+            [(case.kind.label(), case.secret.as_str())],
+            "{text}"
+        );
+        assert_eq!(
+            named(&ALL, &text),
+            [(case.kind.label(), case.secret.as_str())],
+            "{text}"
+        );
         if case.kind.is_default() {
-            assert_eq!(named(&DEFAULT, &text), [(case.kind.label(), case.secret.as_str())], "{text}");
+            assert_eq!(
+                named(&DEFAULT, &text),
+                [(case.kind.label(), case.secret.as_str())],
+                "{text}"
+            );
         }
         // What is around it changes nothing: the ends of the text, other letters, marks, lines.
-        for (before, after) in [("", ""), ("Schlüssel é ", " ü"), ("日本", "語"), ("(", ")."), ("\n", "\n"), ("\t", ",")] {
+        for (before, after) in [
+            ("", ""),
+            ("Schlüssel é ", " ü"),
+            ("日本", "語"),
+            ("(", ")."),
+            ("\n", "\n"),
+            ("\t", ","),
+        ] {
             let text = format!("{before}{text}{after}");
-            assert_eq!(named(&only, &text), [(case.kind.label(), case.secret.as_str())], "{text}");
+            assert_eq!(
+                named(&only, &text),
+                [(case.kind.label(), case.secret.as_str())],
+                "{text}"
+            );
         }
     }
 }
@@ -81,7 +130,10 @@ fn finds_none_too_short() {
 
 #[test]
 fn finds_none_too_long() {
-    for case in cases().into_iter().filter(|case| case.least == Some(case.secret.len()) && case.fixed) {
+    for case in cases()
+        .into_iter()
+        .filter(|case| case.least == Some(case.secret.len()) && case.fixed)
+    {
         let text = format!("{}{}Z9a{}", case.before, case.secret, case.after);
         assert!(none_of(&case, &text), "{text}");
     }
@@ -174,7 +226,10 @@ fn the_secret_and_no_more() {
     let text = format!("curl -H 'Authorization: Bearer {key}' https://api.openai.com/v1/models.");
     assert_eq!(named(&DEFAULT, &text), [("OPENAI_KEY", key.as_str())]);
     let pat = format!("{}{}", concat!("gl", "pat-"), made::letters(20, 5));
-    assert_eq!(named(&DEFAULT, &format!("My token is {pat}.")), [("GITLAB_TOKEN", pat.as_str())]);
+    assert_eq!(
+        named(&DEFAULT, &format!("My token is {pat}.")),
+        [("GITLAB_TOKEN", pat.as_str())]
+    );
     assert_eq!(named(&DEFAULT, &format!("Two: {pat}, {key}; {pat}\n")).len(), 3);
 }
 
@@ -184,9 +239,19 @@ fn private_keys() {
     let whole = |name: &str, end: &str| {
         let (begin, last) = (concat!("-----BE", "GIN "), concat!("-----E", "ND "));
         let body: String = (0..20).map(|seed| format!("{}{end}", line(seed))).collect();
-        format!("{begin}{name}-----{end}{body}{}=={end}{last}{name}-----", made::letters(22, 99))
+        format!(
+            "{begin}{name}-----{end}{body}{}=={end}{last}{name}-----",
+            made::letters(22, 99)
+        )
     };
-    for name in ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PGP PRIVATE KEY BLOCK"] {
+    for name in [
+        "PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "PGP PRIVATE KEY BLOCK",
+    ] {
         for end in ["\n", "\r\n", "\\n", "\n    "] {
             let key = whole(name, end);
             let text = format!("Here it is:\n{key}\nkeep it.");
@@ -214,7 +279,25 @@ fn private_keys() {
     assert_eq!(named(&DEFAULT, &encrypted), [("PRIVATE_KEY", encrypted.as_str())]);
     // Two in a row are two.
     let (a, b) = (whole("PRIVATE KEY", "\n"), whole("EC PRIVATE KEY", "\n"));
-    assert_eq!(named(&DEFAULT, &format!("{a}\n{b}")), [("PRIVATE_KEY", a.as_str()), ("PRIVATE_KEY", b.as_str())]);
+    assert_eq!(
+        named(&DEFAULT, &format!("{a}\n{b}")),
+        [("PRIVATE_KEY", a.as_str()), ("PRIVATE_KEY", b.as_str())]
+    );
+}
+
+/// A JSON text, as the arguments of tools are: ends of lines are escaped.
+#[test]
+fn tokens_behind_escaped_ends_of_lines() {
+    let jwt = cases().into_iter().find(|case| case.kind == Kind::Jwt).unwrap().secret;
+    for before in ["\\n", "\\t", "\"", "a.b\\r"] {
+        assert_eq!(
+            named(&DEFAULT, &format!("{{\"text\":\"{before}{jwt}\"}}")),
+            [("JWT", jwt.as_str())]
+        );
+    }
+    for before in ["n", "x.", "\\x", "-", "_"] {
+        assert_eq!(named(&DEFAULT, &format!("{before}{jwt}")), [], "{before}");
+    }
 }
 
 #[test]
@@ -256,10 +339,16 @@ fn nothing_in_recorded_exchanges() {
         return;
     };
     let mut texts = 0;
-    let files = providers.flatten().filter_map(|provider| provider.path().read_dir().ok());
+    let files = providers
+        .flatten()
+        .filter_map(|provider| provider.path().read_dir().ok());
     for file in files.flat_map(|files| files.flatten()) {
-        let Ok(raw) = std::fs::read_to_string(file.path()) else { continue };
-        let Ok(exchange) = serde_json::from_str::<serde_json::Value>(&raw) else { continue };
+        let Ok(raw) = std::fs::read_to_string(file.path()) else {
+            continue;
+        };
+        let Ok(exchange) = serde_json::from_str::<serde_json::Value>(&raw) else {
+            continue;
+        };
         assert_eq!(named(&DEFAULT, &raw), [], "{}", file.path().display());
         let mut open = vec![&exchange];
         while let Some(value) = open.pop() {

@@ -63,7 +63,9 @@ pub fn drawn(alphabet: &str, count: usize, seed: u64) -> String {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
     let mut next = || {
         // Knuth's linear congruential generator; the high bits are the good ones.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize
     };
     let mut text: Vec<u8> = (0..count).map(|_| alphabet[next() % alphabet.len()]).collect();
@@ -96,11 +98,18 @@ fn case(kind: Kind, head: [&str; 2], body: &str) -> Case {
 
 /// One of each form at least.
 pub fn cases() -> Vec<Case> {
-    [cloud(), code(), models(), messages(), everybody()].into_iter().flatten().collect()
+    [cloud(), code(), models(), messages(), everybody()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn cloud() -> Vec<Case> {
-    let aws = drawn("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/", 40, 3);
+    let aws = drawn(
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/",
+        40,
+        3,
+    );
     let secret_key = || case(Kind::AwsSecretKey, ["", ""], &aws);
     vec![
         case(Kind::AwsAccessKey, ["AK", "IA"], &drawn(UPPER, 16, 1)),
@@ -115,16 +124,27 @@ fn cloud() -> Vec<Case> {
         case(Kind::GoogleOauth, ["GOC", "SPX-"], &letters(28, 7)),
         case(Kind::GoogleOauth, ["ya", "29."], &letters(200, 8)).least(5 + 31),
         case(Kind::GoogleOauth, ["1/", "/0"], &letters(98, 9)).least(4 + 41),
-        case(Kind::AzureKey, ["", ""], &letters(86, 10))
-            .within("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=", "==;EndpointSuffix=core.windows.net"),
-        case(Kind::AzureKey, ["", ""], &letters(43, 11))
-            .within("Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=", "="),
+        case(Kind::AzureKey, ["", ""], &letters(86, 10)).within(
+            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=",
+            "==;EndpointSuffix=core.windows.net",
+        ),
+        case(Kind::AzureKey, ["", ""], &letters(43, 11)).within(
+            "Endpoint=sb://a.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=",
+            "=",
+        ),
         case(Kind::AzureKey, ["", ""], &format!("{}%3D", letters(43, 12)))
-            .within("https://a.blob.core.windows.net/c?sv=2024-01-01&se=2026-01-01&sig=", " ")
+            .within(
+                "https://a.blob.core.windows.net/c?sv=2024-01-01&se=2026-01-01&sig=",
+                " ",
+            )
             .any_length(),
         case(Kind::DigitaloceanToken, ["dop", "_v1_"], &drawn(HEX, 64, 13)),
         case(Kind::CloudflareToken, ["cfu", "t_"], &letters(48, 14)).least(5 + 44),
-        case(Kind::CloudflareToken, ["v1.", "0-"], &format!("{}-{}", drawn(HEX, 24, 15), drawn(HEX, 146, 16))),
+        case(
+            Kind::CloudflareToken,
+            ["v1.", "0-"],
+            &format!("{}-{}", drawn(HEX, 24, 15), drawn(HEX, 146, 16)),
+        ),
         case(Kind::DatabricksToken, ["da", "pi"], &drawn(HEX, 32, 17)),
     ]
 }
@@ -138,13 +158,23 @@ fn code() -> Vec<Case> {
         github("u_"),
         github("s_"),
         case(Kind::GithubToken, ["gh", "r_"], &letters(76, 22)).least(4 + 36),
-        case(Kind::GithubToken, ["github", "_pat_"], &format!("{}_{}", letters(22, 23), letters(59, 24))).least(11 + 36),
+        case(
+            Kind::GithubToken,
+            ["github", "_pat_"],
+            &format!("{}_{}", letters(22, 23), letters(59, 24)),
+        )
+        .least(11 + 36),
         gitlab("pat-"),
         gitlab("dt-"),
         gitlab("rt-"),
         gitlab("cbt-"),
         gitlab("soat-"),
-        case(Kind::GitlabToken, ["gl", "pat-"], &format!("{}.01.{}", letters(27, 25), drawn(HEX, 9, 26))).least(6 + 20),
+        case(
+            Kind::GitlabToken,
+            ["gl", "pat-"],
+            &format!("{}.01.{}", letters(27, 25), drawn(HEX, 9, 26)),
+        )
+        .least(6 + 20),
         case(Kind::NpmToken, ["np", "m_"], &letters(36, 27)),
         case(Kind::PypiToken, ["py", "pi-AgEIcHlwaS5vcmc"], &letters(160, 28)).least(8 + 71),
         case(Kind::AgeKey, ["AGE-SEC", "RET-KEY-1"], &drawn(BECH32, 58, 29)),
@@ -175,28 +205,61 @@ fn models() -> Vec<Case> {
 
 fn messages() -> Vec<Case> {
     let number = |count, seed| drawn(DIGITS, count, seed);
-    let slack = |head| case(Kind::SlackToken, ["xo", head], &format!("{}-{}-{}", number(12, 50), number(12, 51), letters(24, 52)));
-    let discord = format!("{}.{}.{}", concat!("MTAy", "NDU2Nzg5MDEyMzQ1Njc4"), letters(6, 53), letters(38, 54));
+    let slack = |head| {
+        case(
+            Kind::SlackToken,
+            ["xo", head],
+            &format!("{}-{}-{}", number(12, 50), number(12, 51), letters(24, 52)),
+        )
+    };
+    let discord = format!(
+        "{}.{}.{}",
+        concat!("MTAy", "NDU2Nzg5MDEyMzQ1Njc4"),
+        letters(6, 53),
+        letters(38, 54)
+    );
     vec![
         slack("xb-").any_length(),
         slack("xp-").any_length(),
-        case(Kind::SlackToken, ["xoxe.", "xoxp-1-"], &letters(146, 55)).any_length().within("it is ", " now"),
-        case(Kind::SlackToken, ["xap", "p-1-"], &format!("{}-{}-{}", drawn(UPPER, 11, 56), number(13, 57), drawn(HEX, 64, 58))),
-        case(Kind::SlackWebhook, ["T", ""], &format!("{}/B{}/{}", drawn(UPPER, 10, 59), drawn(UPPER, 10, 60), letters(24, 61)))
-            .within("https://hooks.slack.com/services/", " ")
-            .any_length(),
+        case(Kind::SlackToken, ["xoxe.", "xoxp-1-"], &letters(146, 55))
+            .any_length()
+            .within("it is ", " now"),
+        case(
+            Kind::SlackToken,
+            ["xap", "p-1-"],
+            &format!("{}-{}-{}", drawn(UPPER, 11, 56), number(13, 57), drawn(HEX, 64, 58)),
+        ),
+        case(
+            Kind::SlackWebhook,
+            ["T", ""],
+            &format!("{}/B{}/{}", drawn(UPPER, 10, 59), drawn(UPPER, 10, 60), letters(24, 61)),
+        )
+        .within("https://hooks.slack.com/services/", " ")
+        .any_length(),
         Case {
             body: 24,
             ..case(Kind::DiscordToken, ["", ""], &discord).least(24 + 1 + 6 + 1 + 27)
         },
-        case(Kind::DiscordWebhook, ["", ""], &format!("{}/{}", number(18, 62), letters(68, 63)))
-            .within("https://discord.com/api/webhooks/", "")
-            .least(18 + 1 + 60),
+        case(
+            Kind::DiscordWebhook,
+            ["", ""],
+            &format!("{}/{}", number(18, 62), letters(68, 63)),
+        )
+        .within("https://discord.com/api/webhooks/", "")
+        .least(18 + 1 + 60),
         case(Kind::TelegramToken, [&number(10, 64), ":AA"], &letters(33, 65)),
-        case(Kind::SendgridKey, ["S", "G."], &format!("{}.{}", letters(22, 66), letters(43, 67))),
+        case(
+            Kind::SendgridKey,
+            ["S", "G."],
+            &format!("{}.{}", letters(22, 66), letters(43, 67)),
+        ),
         case(Kind::TwilioKey, ["S", "K"], &drawn(HEX, 32, 68)),
         case(Kind::MailgunKey, ["ke", "y-"], &drawn(HEX, 32, 69)),
-        case(Kind::MailgunKey, ["", ""], &format!("{}-{}-{}", drawn(HEX, 32, 70), drawn(HEX, 8, 71), drawn(HEX, 8, 72))),
+        case(
+            Kind::MailgunKey,
+            ["", ""],
+            &format!("{}-{}-{}", drawn(HEX, 32, 70), drawn(HEX, 8, 71), drawn(HEX, 8, 72)),
+        ),
         case(Kind::StripeKey, ["sk", "_live_"], &letters(24, 73)).least(8 + 16),
         case(Kind::StripeKey, ["rk", "_test_"], &letters(99, 74)).least(8 + 16),
         case(Kind::StripeKey, ["wh", "sec_"], &letters(32, 75)).open_ended(),
@@ -212,8 +275,16 @@ fn everybody() -> Vec<Case> {
     let assigned = |seed| case(Kind::Assignment, ["", ""], &letters(24, seed)).any_length();
     vec![
         case(Kind::Jwt, ["ey", "J"], &jwt).least(3 + 33 + 4 + 120 + 1 + 16),
-        case(Kind::PrivateKey, ["-----BE", "GIN PRIVATE KEY-----\n"], &private_key()).within("it is ", " now").any_length(),
-        case(Kind::PrivateKey, ["-----BE", "GIN EC PRIVATE KEY-----\n"], &letters(64, 83)).within("it is ", "\n").any_length(),
+        case(Kind::PrivateKey, ["-----BE", "GIN PRIVATE KEY-----\n"], &private_key())
+            .within("it is ", " now")
+            .any_length(),
+        case(
+            Kind::PrivateKey,
+            ["-----BE", "GIN EC PRIVATE KEY-----\n"],
+            &letters(64, 83),
+        )
+        .within("it is ", "\n")
+        .any_length(),
         password(12, 84).within("postgres://app:", "@db:5432/app"),
         password(20, 85).within("redis://:", "@cache"),
         password(9, 86).within("amqps://a-user:", "@10.0.0.1/vhost"),
@@ -222,7 +293,9 @@ fn everybody() -> Vec<Case> {
         bearer(89).within("Authorization: Bearer ", "\n"),
         bearer(90).within("'authorization': 'token ", "'"),
         bearer(91).within("authorization: basic ", "\r\n"),
-        case(Kind::Authorization, ["", ""], &format!("{}==", letters(34, 79))).any_length().within("Authorization: Basic ", "\n"),
+        case(Kind::Authorization, ["", ""], &format!("{}==", letters(34, 79)))
+            .any_length()
+            .within("Authorization: Basic ", "\n"),
         bearer(92).within("with bearer ", " "),
         assigned(93).within("SECRET_TOKEN=", "\n"),
         assigned(94).within("api_key: ", "\n"),

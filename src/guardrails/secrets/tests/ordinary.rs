@@ -20,44 +20,98 @@ pub fn plain() -> [(&'static str, &'static str); 6] {
 /// Nothing is found here by what is looked for by default: hashes, ids, images.
 pub fn pages() -> Vec<(&'static str, String)> {
     let mut pages: Vec<(&'static str, String)> = plain().map(|(name, text)| (name, text.to_owned())).into();
-    pages.push(("Cargo.lock", many(60, |seed| {
-        let sum = drawn(HEX, 64, seed);
-        format!("[[package]]\nname = \"secret-token{seed}\"\nversion = \"1.0.{seed}\"\nchecksum = \"{sum}\"\n\n")
-    })));
-    pages.push(("package-lock.json", many(60, |seed| {
-        let sum = drawn(BASE64, 86, seed);
-        let sha1 = drawn(HEX, 40, seed);
-        format!(
-            "\"node_modules/keytoken-{seed}\": {{\n  \"version\": \"2.{seed}.1\",\n  \"resolved\": \
+    pages.push((
+        "Cargo.lock",
+        many(60, |seed| {
+            let sum = drawn(HEX, 64, seed);
+            format!("[[package]]\nname = \"secret-token{seed}\"\nversion = \"1.0.{seed}\"\nchecksum = \"{sum}\"\n\n")
+        }),
+    ));
+    pages.push((
+        "package-lock.json",
+        many(60, |seed| {
+            let sum = drawn(BASE64, 86, seed);
+            let sha1 = drawn(HEX, 40, seed);
+            format!(
+                "\"node_modules/keytoken-{seed}\": {{\n  \"version\": \"2.{seed}.1\",\n  \"resolved\": \
              \"https://registry.npmjs.org/k/-/k-2.{seed}.1.tgz#{sha1}\",\n  \"integrity\": \"sha512-{sum}==\"\n}},\n"
-        )
-    })));
-    pages.push(("go.sum", many(60, |seed| {
-        format!("github.com/a/auth v1.{seed}.0 h1:{}=\n", drawn(BASE64, 43, seed))
-    })));
-    pages.push(("git log", many(60, |seed| {
-        let (commit, tree) = (drawn(HEX, 40, seed), drawn(HEX, 7, seed + 1000));
-        format!("commit {commit}\nAuthor: A <a@example.net>\n\n    auth: rotate the signing key ({tree})\n\n")
-    })));
-    pages.push(("UUIDs", many(80, |seed| {
-        let h = |count, part| drawn(HEX, count, seed * 7 + part);
-        format!("request_id={}-{}-4{}-a{}-{} key-id: {}\n", h(8, 0), h(4, 1), h(3, 2), h(3, 3), h(12, 4), h(32, 5))
-    })));
-    pages.push(("image", format!("![a](data:image/png;base64,iVBORw0KGgo{}==)\n", drawn(BASE64, 60_000, 1))));
-    pages.push(("long words", drawn("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-", 60_000, 2)));
+            )
+        }),
+    ));
+    pages.push((
+        "go.sum",
+        many(60, |seed| {
+            format!("github.com/a/auth v1.{seed}.0 h1:{}=\n", drawn(BASE64, 43, seed))
+        }),
+    ));
+    pages.push((
+        "git log",
+        many(60, |seed| {
+            let (commit, tree) = (drawn(HEX, 40, seed), drawn(HEX, 7, seed + 1000));
+            format!("commit {commit}\nAuthor: A <a@example.net>\n\n    auth: rotate the signing key ({tree})\n\n")
+        }),
+    ));
+    pages.push((
+        "UUIDs",
+        many(80, |seed| {
+            let h = |count, part| drawn(HEX, count, seed * 7 + part);
+            format!(
+                "request_id={}-{}-4{}-a{}-{} key-id: {}\n",
+                h(8, 0),
+                h(4, 1),
+                h(3, 2),
+                h(3, 3),
+                h(12, 4),
+                h(32, 5)
+            )
+        }),
+    ));
+    pages.push((
+        "image",
+        format!(
+            "![a](data:image/png;base64,iVBORw0KGgo{}==)\n",
+            drawn(BASE64, 60_000, 1)
+        ),
+    ));
+    pages.push((
+        "long words",
+        drawn(
+            "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-",
+            60_000,
+            2,
+        ),
+    ));
     pages.push(("hexadecimal digits", drawn(HEX, 60_000, 3)));
     pages.push(("digits", drawn("0123456789", 60_000, 4)));
     pages.push(("certificate", {
         let lines = many(30, |seed| format!("{}\n", drawn(BASE64, 64, seed)));
         format!("-----BEGIN CERTIFICATE-----\n{lines}-----END CERTIFICATE-----\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA{} me@host\n", drawn(BASE64, 43, 9))
     }));
-    pages.push(("ids of models and calls", many(40, |seed| {
-        let id = |count| drawn("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", count, seed);
-        format!(
-            "chatcmpl-{} call_{} toolu_{} msg_{} resp_{} fp_{} req_{} asst_{} file-{} run_{}\n",
-            id(29), id(24), id(24), id(24), drawn(HEX, 48, seed), drawn(HEX, 10, seed), id(24), id(24), id(24), id(24)
-        )
-    })));
+    pages.push((
+        "ids of models and calls",
+        many(40, |seed| {
+            let id = |count| {
+                drawn(
+                    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+                    count,
+                    seed,
+                )
+            };
+            format!(
+                "chatcmpl-{} call_{} toolu_{} msg_{} resp_{} fp_{} req_{} asst_{} file-{} run_{}\n",
+                id(29),
+                id(24),
+                id(24),
+                id(24),
+                drawn(HEX, 48, seed),
+                drawn(HEX, 10, seed),
+                id(24),
+                id(24),
+                id(24),
+                id(24)
+            )
+        }),
+    ));
     pages
 }
 
