@@ -16,6 +16,7 @@ mod keywords;
 mod pattern;
 pub mod pii;
 pub mod scan;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -23,6 +24,7 @@ mod window;
 pub use self::judge::{Judge, Policy, Verdict};
 pub use self::keywords::Keywords;
 pub use self::pattern::Pattern;
+pub use self::secrets::Secrets;
 pub use self::window::Window;
 
 use std::fmt;
