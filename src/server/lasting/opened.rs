@@ -92,21 +92,13 @@ async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
     let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
     let objects = store.changes(0).await?;
     let secrets = store.secrets(storage::PROVIDER_SECRET).await?;
-    let revision = store.revision().await?;
-    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
-    Ok((
-        Secret::new(secret),
-        Held {
-            // What was changed in between is read again.
-            revision: if objects.is_empty() {
-                revision.min(newest)
-            } else {
-                newest
-            },
-            objects: Arc::new(objects),
-            secrets,
-        },
-    ))
+    let mut held = Held {
+        secrets,
+        ..Held::default()
+    };
+    // Its revision is the newest of these: what was changed in between is read again.
+    held.take(objects);
+    Ok((Secret::new(secret), held))
 }
 
 /// The store is gone: keys work from the copy of what it held.
