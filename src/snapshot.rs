@@ -12,6 +12,7 @@ mod build;
 mod cached;
 mod counted;
 mod credentials;
+mod guarded;
 pub mod issuers;
 pub mod routes;
 mod shown;
@@ -22,6 +23,7 @@ mod vault;
 use self::build::Builder;
 pub use self::cached::apply as apply_cache_policy;
 use self::credentials::TokenKey;
+pub use self::guarded::Guardrails;
 use self::routes::Routes;
 pub use self::tariff::{Named, Tariff};
 pub use self::terms::price as target_price;
@@ -212,6 +214,9 @@ pub struct PublicModel {
     pub output: OutputTerms,
     /// What may be kept and served of it where neither tenants nor rules say anything.
     pub cache: cache::Policy,
+    /// The guardrails that hold for its requests, as places in [`Snapshot::guardrails`]: its own, and those of models that may answer in
+    /// its place.
+    pub guardrails: Box<[usize]>,
     /// Counts what the cache does with its requests.
     pub cache_meter: CacheMeter,
     /// How many tokens a byte of a prompt is.
@@ -318,6 +323,8 @@ pub struct Snapshot {
     passthrough: Vec<PassthroughRule>,
     /// Rules on who answers; nothing when there are none.
     pub routes: Option<Routes>,
+    /// Guardrails; nothing when there are none.
+    pub guardrails: Option<Guardrails>,
     /// Caps.
     pub limits: Limits,
     /// Some target speaks another API than OpenAI's: conversations may hold parts that are another vendor's.
@@ -344,7 +351,11 @@ impl Snapshot {
         let tariff = Arc::new(tariff::load(config, &state.price_overrides.load())?);
         let mut builder = Builder::new(config, state, Arc::clone(&tariff));
         builder.sites();
-        let (models, by_name) = builder.models();
+        let guardrails = Guardrails::build(config).unwrap_or_else(|found| {
+            builder.problems.extend(found);
+            None
+        });
+        let (models, by_name) = builder.models(guardrails.as_ref());
         let mut patterns: Vec<(String, String, usize)> = by_name
             .iter()
             .filter_map(|(name, &index)| name.split_once('*').map(|(a, b)| (a.to_owned(), b.to_owned(), index)))
@@ -376,6 +387,7 @@ impl Snapshot {
             patterns,
             passthrough,
             routes,
+            guardrails,
             limits: build::limits(config),
             tariff,
             nobody: (Arc::default(), Arc::from([])),

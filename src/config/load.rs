@@ -175,6 +175,7 @@ impl Source {
             teams: self.declared("teams"),
             projects: self.declared("projects"),
             users: self.declared("users"),
+            guardrails: self.declared("guardrails"),
             // What is broken in it is said where it is written.
             semantic_cache: self.is_written("cache", "semantic"),
             ..Names::default()

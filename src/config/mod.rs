@@ -11,6 +11,7 @@
 mod base_url;
 mod bounds;
 mod endpoints;
+mod guardrails;
 mod listen;
 mod load;
 mod model;
@@ -31,6 +32,7 @@ mod yaml;
 pub use base_url::{BaseUrl, Host};
 pub use bounds::bounds;
 pub use endpoints::{DEFAULT_LOCATION, DEFAULT_SCOPE, regional_base_url, token_url};
+pub use guardrails::{GuardrailFault, compile_guardrail, guardrail_action};
 pub use listen::socket_address;
 pub(crate) use load::Located;
 pub use load::{load, parse};

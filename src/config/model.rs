@@ -7,6 +7,7 @@
 mod alerts;
 mod auth;
 mod cache;
+mod guardrails;
 mod limit;
 mod pool;
 mod provider;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 pub use alerts::{AlertKind, Alerts, Webhook};
 pub use auth::{Auth, CertificateName, ClaimNames, ClaimRule, ClientCertificates, Jwt};
 pub use cache::{CacheMode, CachePolicy, CacheScope, CacheStore, SemanticStore, VectorStore};
+pub use guardrails::{Guardrail, GuardrailAction, GuardrailDirection, GuardrailTerms};
 pub use limit::{Budget, Each, Limit, OnOutage, Period};
 pub use pool::{Model, Sticky, StickyBy, Strategy, Target};
 pub use provider::{AwsKeys, Entra, HealthCheck, OpenAiApi, Provider, ProviderKind};
@@ -111,6 +113,9 @@ pub struct Config {
     /// Where answers are kept. What may be kept is said by the `cache` of models, tenants, keys and rules.
     #[serde(default)]
     pub cache: CacheStore,
+    /// What is looked for in the texts of requests and answers, by a name of your choosing.
+    #[serde(default)]
+    pub guardrails: BTreeMap<String, Guardrail>,
     /// Usage records.
     #[serde(default)]
     pub ledger: Ledger,

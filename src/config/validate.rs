@@ -8,6 +8,7 @@ mod cache;
 mod counts;
 mod credentials;
 mod fallbacks;
+mod guardrails;
 mod limits;
 mod listeners;
 mod models;
@@ -51,6 +52,7 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     stores::check(config, &mut out);
     stored::check(config, &mut out);
     cache::check(config, names, &mut out);
+    guardrails::check(config, names, &mut out);
     out
 }
 
@@ -69,6 +71,7 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     tenancy::warn(config, jiff::Timestamp::now().as_second(), &mut out);
     stores::warn(config, &mut out);
     cache::warn(config, &mut out);
+    guardrails::warn(config, &mut out);
     out
 }
 

@@ -268,6 +268,7 @@ impl Builder {
             metadata: shared.metadata.clone(),
             defaults: shared.defaults.clone(),
             cache: shared.cache.cloned().map(Arc::new),
+            guardrails: shared.guardrails.iter().map(|name| self.word(name)).collect(),
             ..Node::default()
         };
         for (outer, name) in document.names() {

@@ -45,6 +45,8 @@ pub struct Principal {
     pub metadata: Arc<BTreeMap<String, String>>,
     /// What its blocks say of the cache; of several the narrowest won, member by member. None: nothing.
     pub cache: Option<Arc<CachePolicy>>,
+    /// Names of the guardrails of all its blocks; sorted, none twice.
+    pub guardrails: Arc<[Arc<str>]>,
     /// Those of projects, users and keys in the store, which an operator of their team may have set.
     pub team_metadata: Arc<BTreeMap<String, String>>,
     /// Where its key is kept; none: it has no key.

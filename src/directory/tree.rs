@@ -29,6 +29,7 @@ pub(super) struct Node {
     pub(super) vouched: bool,
     pub(super) defaults: BTreeMap<String, Value>,
     pub(super) cache: Option<Arc<CachePolicy>>,
+    pub(super) guardrails: Vec<Arc<str>>,
     /// The outer tenants it names.
     pub(super) organisation: Option<Arc<str>>,
     pub(super) team: Option<Arc<str>>,
@@ -71,6 +72,7 @@ pub(super) struct Stem {
     defaults: Arc<BTreeMap<String, Value>>,
     metadata: Arc<BTreeMap<String, String>>,
     cache: Option<Arc<CachePolicy>>,
+    guardrails: Arc<[Arc<str>]>,
     team_metadata: Arc<BTreeMap<String, String>>,
 }
 
@@ -198,6 +200,7 @@ impl Default for Stem {
         let none: Arc<[Arc<str>]> = Arc::from([]);
         Self {
             tags: none.clone(),
+            guardrails: none.clone(),
             vouched_tags: none,
             access: Access::default(),
             scopes: Arc::from([]),
@@ -215,12 +218,15 @@ impl Stem {
         if !node.tags.is_empty() {
             // Shared where all are vouched for, as most are.
             let all = Arc::ptr_eq(&self.tags, &self.vouched_tags) && node.vouched;
-            add_tags(&mut self.tags, &node.tags);
+            add_words(&mut self.tags, &node.tags);
             if all {
                 self.vouched_tags = self.tags.clone();
             } else if node.vouched {
-                add_tags(&mut self.vouched_tags, &node.tags);
+                add_words(&mut self.vouched_tags, &node.tags);
             }
+        }
+        if !node.guardrails.is_empty() {
+            add_words(&mut self.guardrails, &node.guardrails);
         }
         if let Some(block) = &node.block {
             self.access = self.access.and(block.clone());
@@ -252,6 +258,7 @@ impl Stem {
             defaults: self.defaults.clone(),
             metadata: self.metadata.clone(),
             cache: self.cache.clone(),
+            guardrails: self.guardrails.clone(),
             team_metadata: self.team_metadata.clone(),
         };
         if let Some((node, _)) = own {
@@ -267,13 +274,14 @@ impl Stem {
             defaults: grown.defaults,
             metadata: grown.metadata,
             cache: grown.cache,
+            guardrails: grown.guardrails,
             team_metadata: grown.team_metadata,
             origin: own.map(|(_, origin)| origin),
         }
     }
 }
 
-fn add_tags(mine: &mut Arc<[Arc<str>]>, more: &[Arc<str>]) {
+fn add_words(mine: &mut Arc<[Arc<str>]>, more: &[Arc<str>]) {
     let mut tags: Vec<Arc<str>> = mine.iter().chain(more).cloned().collect();
     tags.sort_unstable();
     tags.dedup();

@@ -3,6 +3,7 @@
 use super::stages::admit::Admission;
 use super::stages::authenticate::Principal;
 use super::stages::cached::{CacheRecord, Keeper};
+use super::stages::guard::Guarding;
 use crate::config::CachePolicy;
 use crate::error::ErrorKind;
 use crate::ids::RequestId;
@@ -49,6 +50,10 @@ pub struct RequestContext {
     pub prompt: Option<Prompt>,
     /// What the rules say of the cache.
     pub rule_cache: Option<Arc<CachePolicy>>,
+    /// Names of the guardrails of the rules that applied.
+    pub rule_guardrails: Vec<Arc<str>>,
+    /// The guardrails that hold for it, and what they found; none: nothing is looked at.
+    pub guard: Option<Box<Guarding>>,
     /// What the client put into `x-cirque-metadata`, checked: for its usage record.
     pub metadata: Option<Box<str>>,
     /// Facts gathered on the way.
@@ -79,6 +84,8 @@ impl RequestContext {
             standings: Standings::default(),
             prompt: None,
             rule_cache: None,
+            rule_guardrails: Vec::new(),
+            guard: None,
             metadata: None,
             record: Record::default(),
             passthrough: None,

@@ -6,7 +6,7 @@ use super::downstream::Downstream;
 use super::respond::{self, JSON};
 use super::stages::cached::{self, Looked};
 use super::stages::receive::{self, Route};
-use super::stages::{admit, authenticate, authorize, dispatch, relay, reserve, rules, settle};
+use super::stages::{admit, authenticate, authorize, dispatch, guard, relay, reserve, rules, settle};
 use crate::error::{ErrorKind, GatewayError};
 use crate::ids::RequestId;
 use crate::snapshot::Snapshot;
@@ -135,18 +135,24 @@ async fn call(
     ctx.record.model = Some(Arc::clone(&found.model.name));
     authorize::model(app, ctx, snapshot, &call, found)?;
     let found = reserve::run(app, down, ctx, snapshot, &call, found).await?;
+    guard::settle(ctx, snapshot, found.model)?;
+    let guarded = match &ctx.guard {
+        None => None,
+        Some(_) => guard::request(app, down, ctx, snapshot, &call).await?,
+    };
+    let call = guarded.as_ref().unwrap_or(&call);
     let looked = match cached::policy(snapshot, ctx, found) {
         None => Looked::Ask,
-        Some(policy) => cached::run(app, down, ctx, snapshot, &call, found, policy).await?,
+        Some(policy) => cached::run(app, down, ctx, snapshot, call, found, policy).await?,
     };
     if let Looked::Answered(sent) = looked {
         return Ok(sent);
     }
-    let reply = match dispatch::run(app, down, ctx, snapshot, &call, found).await {
+    let reply = match dispatch::run(app, down, ctx, snapshot, call, found).await {
         Ok(reply) => reply,
-        Err(error) => return cached::in_need(app, down, ctx, &call, error).await,
+        Err(error) => return cached::in_need(app, down, ctx, call, error).await,
     };
-    let sent = relay::run(app, down, ctx, snapshot, &call, found, reply).await;
+    let sent = relay::run(app, down, ctx, snapshot, call, found, reply).await;
     drop(received.room);
     Ok(sent)
 }
@@ -162,6 +168,10 @@ async fn pass(
     authenticate::run(app, snapshot, down, ctx, "passthrough").await?;
     ctx.record.model = snapshot.models.get(model).map(|model| Arc::clone(&model.name));
     authorize::passthrough(app, ctx, snapshot, model)?;
+    if let Some(model) = snapshot.models.get(model) {
+        guard::settle(ctx, snapshot, model)?;
+        guard::unread(ctx)?;
+    }
     reserve::unread(app, down, ctx, snapshot, Some(model)).await
 }
 

@@ -4,6 +4,7 @@
 
 use super::cached;
 use super::counted::{self, compared, output_cap};
+use super::guarded::{self, Guardrails};
 use super::tariff::Tariff;
 use super::vault::Vault;
 use super::{Fit, Limits, LineTerms, MirrorTerms, PublicModel, State, credentials, terms};
@@ -121,7 +122,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Every model with a target left, and all names by which it can be asked for.
-    pub fn models(&mut self) -> (Vec<PublicModel>, HashMap<String, usize>) {
+    pub fn models(&mut self, guardrails: Option<&Guardrails>) -> (Vec<PublicModel>, HashMap<String, usize>) {
         let mut models = Vec::new();
         let mut by_name = HashMap::new();
         let mut kept: Vec<&config::Model> = Vec::new();
@@ -164,6 +165,7 @@ impl<'a> Builder<'a> {
             }
         }
         counted::bind(self.config, &self.state.bank, &mut models, &kept);
+        guarded::bind(guardrails, &mut models, &kept);
         // Who waits after the fallbacks were asked waits for those too.
         for model in &models {
             let Some(line) = model.line.as_ref().filter(|line| !line.before_fallback) else {
@@ -232,6 +234,7 @@ impl<'a> Builder<'a> {
             bounds: Box::default(),
             providers: Box::default(),
             cache: cached::of_model(self.config, model),
+            guardrails: Box::default(),
             cache_meter: self.state.meters.cache.model(name),
             ratio: self.state.estimates.model(name),
             arms,

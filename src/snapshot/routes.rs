@@ -42,6 +42,7 @@ struct Effect {
     edits: Edits,
     priority: Option<u8>,
     cache: Option<Arc<config::CachePolicy>>,
+    guardrails: Vec<Arc<str>>,
 }
 
 /// A request, as far as rules may ask about it.
@@ -95,6 +96,8 @@ pub struct Decision<'a> {
     pub priority: Option<u8>,
     /// What they say of the cache; of several the later goes before the earlier.
     pub cache: Option<Arc<config::CachePolicy>>,
+    /// Names of the guardrails of all that apply.
+    pub guardrails: Vec<&'a Arc<str>>,
     /// What was found in the body on the way; worth keeping.
     pub seen: Option<Seen>,
 }
@@ -151,6 +154,7 @@ impl Routes {
                 decision.priority = effect.priority.or(decision.priority);
                 decision.refuse = effect.refuse.as_ref();
                 overlay(&mut decision.cache, effect.cache.as_ref());
+                decision.guardrails.extend(&effect.guardrails);
                 if !effect.edits.is_empty() {
                     decision.edits.push(&effect.edits);
                 }
@@ -228,6 +232,7 @@ fn effect(rule: &config::Rule, index: &impl Fn(&str) -> Option<usize>) -> Effect
         edits: edits(rule),
         priority: rule.priority,
         cache: rule.cache.clone().map(Arc::new),
+        guardrails: rule.guardrails.iter().map(|name| name.as_str().into()).collect(),
     }
 }
 

@@ -115,6 +115,9 @@ pub struct Model {
     /// What may be kept of answers and served again. Default: nothing.
     #[serde(default)]
     pub cache: Option<CachePolicy>,
+    /// Names of `guardrails` that its requests and answers must pass; those of models that may answer in its place hold, too.
+    #[serde(default)]
+    pub guardrails: Vec<String>,
 }
 
 /// One deployment in a pool.

@@ -34,6 +34,9 @@ pub struct Rule {
     /// What may be kept of the answer and served again; goes before what model, tenants and key say.
     #[serde(default)]
     pub cache: Option<CachePolicy>,
+    /// Names of `guardrails` that such requests and their answers must pass, beside those of model, tenants and key.
+    #[serde(default)]
+    pub guardrails: Vec<String>,
     /// Parameters that are taken out.
     #[serde(default)]
     pub remove: Vec<String>,

@@ -70,6 +70,9 @@ macro_rules! tenant {
             /// What may be kept of answers and served again. The narrowest block wins, member by member.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub cache: Option<CachePolicy>,
+            /// Names of `guardrails` that its requests and their answers must pass, beside those of the blocks around it.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub guardrails: Vec<String>,
             /// Parameters that a request gets if it does not set them, in the client's dialect. The narrowest block wins.
             #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
             #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -95,6 +98,7 @@ macro_rules! tenant {
                     limits: &self.limits,
                     budgets: &self.budgets,
                     cache: self.cache.as_ref(),
+                    guardrails: &self.guardrails,
                     defaults: &self.defaults,
                 }
             }
@@ -135,6 +139,8 @@ pub struct Shared<'a> {
     pub budgets: &'a [Budget],
     /// `cache`
     pub cache: Option<&'a CachePolicy>,
+    /// `guardrails`
+    pub guardrails: &'a [String],
     /// `defaults`
     pub defaults: &'a BTreeMap<String, serde_json::Value>,
 }

@@ -21,6 +21,8 @@ pub struct Names {
     pub projects: BTreeSet<String>,
     /// Users.
     pub users: BTreeSet<String>,
+    /// Guardrails.
+    pub guardrails: BTreeSet<String>,
     /// Kept answers can be found by likeness: there is a `cache.semantic`.
     pub semantic_cache: bool,
 }
@@ -35,6 +37,7 @@ impl Names {
             teams: config.teams.keys().cloned().collect(),
             projects: config.projects.keys().cloned().collect(),
             users: config.users.keys().cloned().collect(),
+            guardrails: config.guardrails.keys().cloned().collect(),
             semantic_cache: config.cache.semantic.is_some(),
             ..Self::default()
         };

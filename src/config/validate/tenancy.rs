@@ -93,6 +93,7 @@ pub(super) fn one(tenant: &Tenant, names: &Names, place: &Place, out: &mut Vec<F
     if let Some(policy) = shared.cache {
         super::cache::policy(policy, names, &place.key("cache"), out);
     }
+    super::guardrails::named(shared.guardrails, names, &place.key("guardrails"), out);
     counts::limits(shared.limits, names, &place.key("limits"), out);
     counts::budgets(shared.budgets, names, &place.key("budgets"), out);
 }

@@ -5,6 +5,7 @@ pub mod authenticate;
 pub mod authorize;
 pub mod cached;
 pub mod dispatch;
+pub mod guard;
 pub mod receive;
 pub mod relay;
 pub mod reserve;

@@ -29,6 +29,7 @@ struct Ruled {
     priority: Option<u8>,
     seen: Option<Seen>,
     cache: Option<Arc<CachePolicy>>,
+    guardrails: Vec<Arc<str>>,
     /// The call as they change it.
     call: Option<Call>,
 }
@@ -82,6 +83,7 @@ pub async fn run<'a>(
     routes.count(&ruled.applied, &app.meters.routing);
     ctx.record.rule = ruled.rule;
     ctx.rule_cache = ruled.cache;
+    ctx.rule_guardrails = ruled.guardrails;
     // What was seen is of the body as it came.
     ctx.seen = ruled.seen.filter(|_| ruled.call.is_none());
     if let Some(text) = ruled.refuse {
@@ -148,6 +150,7 @@ fn judge(
         priority: decision.priority,
         seen: decision.seen,
         cache: decision.cache,
+        guardrails: decision.guardrails.into_iter().cloned().collect(),
         // It is read anew once, however many rules changed it.
         call: edited.map(|body| call.edited(body, depth)).transpose()?,
     })

@@ -35,6 +35,7 @@ use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::super::tape::{Shape, Tape};
 use super::dispatch::asked_timeout;
+use super::guard;
 use crate::balance::singleflight::{Flight, Landed};
 use crate::cache::semantic::{Asked as Question, Found as Alike, Terms as Likeness};
 use crate::cache::{self, Asked, Entry, Mode, Policy, State, Wish};
@@ -173,7 +174,7 @@ impl Looking<'_> {
         let owner = scope::owner(self.policy.scope, &ctx.principal);
         let model = scope::model(self.found);
         let targets = self.policy.by_target.then(|| scope::targets(self.found, &ctx.barred));
-        let also = scope::headers(&down.request().headers);
+        let also = scope::also(&down.request().headers, guard::decides(ctx));
         let terms = (owner, model, targets, also, self.snapshot.limits.json_depth);
         if self.call.body.len() < OFFLOAD_FROM.min(self.policy.max_request) {
             return Ok(ask(self.call, &self.policy, &terms));

@@ -91,9 +91,17 @@ pub fn public_name(model: &PublicModel, call: &Call, matched: &str) -> Arc<str> 
 /// Versions of Anthropic's API that say the same (`wire::messages`); one of them is in every request of its SDKs.
 const USUAL: [&str; 2] = ["2023-06-01", "2026-10-21"];
 
+/// What else than the body decides: headers, and the guardrails that the answer passes.
+pub fn also(headers: &HeaderMap, guard: Option<String>) -> Option<String> {
+    match (self::headers(headers), guard) {
+        (Some(headers), Some(guard)) => Some(headers + &guard),
+        (headers, guard) => headers.or(guard),
+    }
+}
+
 /// What stands in headers. A usual version decides nothing: else no answer of another dialect, and none that was warmed, would be
 /// found by such a client.
-pub fn headers(headers: &HeaderMap) -> Option<String> {
+fn headers(headers: &HeaderMap) -> Option<String> {
     let mut all = String::new();
     for name in DECISIVE {
         for value in headers.get_all(name) {
