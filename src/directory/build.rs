@@ -213,8 +213,6 @@ impl Builder {
             tenant: Arc::new(tenant),
             shown: Box::default(),
             revision: object.map(|object| object.revision),
-            created_at: object.map(|object| object.created_at),
-            updated_at: object.map(|object| object.updated_at),
             principal: None,
         };
         let node = if fault.is_none() {
@@ -331,9 +329,7 @@ impl Builder {
             // Its own block is closed.
             Err(_) => Arc::default(),
         };
-        let tenant = (*entry.tenant).clone();
-        let principal = Arc::new(stem.principal(tenant, Some((node, entry.origin))));
-        entry.tenant = principal.tenant.clone();
+        let principal = Arc::new(stem.principal(entry.tenant.clone(), Some((node, entry.origin))));
         for (digest, shown) in secrets {
             match self.keys.entry(digest) {
                 Slot::Occupied(opened) => {

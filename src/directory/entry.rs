@@ -55,10 +55,6 @@ pub struct Entry {
     pub shown: Box<[Shown]>,
     /// Of what the store holds.
     pub revision: Option<Revision>,
-    /// Of what the store holds: seconds since 1970.
-    pub created_at: Option<i64>,
-    /// Of what the store holds: seconds since 1970.
-    pub updated_at: Option<i64>,
     /// Of keys that run.
     pub(super) principal: Option<Arc<Principal>>,
 }

@@ -201,9 +201,9 @@ impl Lasting {
         }
         lasting.reprice(config, app);
         lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
-        lasting
-            .runtime
-            .block_on(lasting.rebuild(config, app))
+        let (making, file, of) = (Arc::clone(&lasting), config.clone(), Arc::clone(app));
+        opened::on_its_own(&lasting.runtime, async move { making.rebuild(&file, &of).await })
+            .context("callers")?
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         lasting.runtime.block_on(lasting.keep_copy());
         Ok(lasting)

@@ -2,6 +2,9 @@
 
 use super::*;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+static FILE: LazyLock<Config> = LazyLock::new(|| config(&acme()));
 
 /// Everything that can be seen of a directory.
 fn seen(directory: &Directory) -> Vec<String> {
@@ -70,6 +73,9 @@ fn shape(principal: &Principal) -> String {
             scopes,
             &it.defaults,
             &it.metadata,
+            &it.guardrails,
+            &it.team_metadata,
+            &it.cache,
             it.origin,
             it.until
         )
@@ -157,19 +163,21 @@ fn what_did_not_change_is_shared_and_places_of_limits_are_taken_again() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn what_is_renewed_is_what_would_have_been_built(
         steps in prop::collection::vec((0_usize..6, 0_usize..9, 0_usize..4, any::<bool>()), 1..12),
     ) {
-        let config = config(&acme());
+        let config = &*FILE;
         let names = ["a", "b", "ci", "d", "e", "team"];
         let documents = [
             json!({}), json!({"team": "search"}), json!({"team": "nowhere", "limits": [{"requests": 1}]}), json!({"colour": 1}),
             json!({"limits": [{"requests": 2}], "tags": ["x"]}), json!({"user": "ann", "limits": [{"tokens": 2}]}),
-            json!({"expires": "2030-01-01T00:00:00Z", "project": "web"}), json!({"team": "team"}), json!({"disabled": true}),
+            json!({"expires": "2030-01-01T00:00:00Z", "project": "web"}), json!({"team": "team"}), json!({"disabled": true, "metadata": {"a": "b"}}),
         ];
         let mut objects: BTreeMap<&str, Object> = BTreeMap::new();
-        let mut directory = build(&config, &[]);
+        let mut directory = build(config, &[]);
         for (revision, (name, document, secret, gone)) in (1..).zip(steps) {
             let name = names[name];
             if gone {
@@ -182,8 +190,8 @@ proptest! {
                 objects.insert(name, changed);
             }
             let all: Vec<Object> = objects.values().cloned().collect();
-            directory = renewed(&config, &directory, &all);
-            prop_assert_eq!(seen(&directory), seen(&build(&config, &all)));
+            directory = renewed(config, &directory, &all);
+            prop_assert_eq!(seen(&directory), seen(&build(config, &all)));
         }
     }
 }

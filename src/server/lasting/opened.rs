@@ -39,7 +39,9 @@ impl Opened {
         let store = runtime
             .block_on(storage::open(&place))
             .map_err(|error| opening(&place, &error))?;
-        let kept = runtime.block_on(read(&*store));
+        let reading = Arc::clone(&store);
+        let kept = on_its_own(&runtime, async move { read(&*reading).await })
+            .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())));
         let (key_secret, held) = match kept {
             Ok(kept) => kept,
             Err(error) => from_copy(&state_dir, &error)?,
@@ -57,6 +59,15 @@ impl Opened {
     pub fn secrets(&self) -> Stored {
         self.held.secrets.clone()
     }
+}
+
+/// Do something on the runtime's own thread: what is made there and replaced there later leaves its memory to what replaces it,
+/// which an allocator that keeps a heap for each thread does not do for a thread that only waits from then on.
+pub(super) fn on_its_own<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    runtime.block_on(runtime.spawn(work))
 }
 
 /// Where the store is.
