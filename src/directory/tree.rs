@@ -260,7 +260,7 @@ impl Stem {
     }
 
     /// The caller with these outer blocks and, if it is a key, its own.
-    pub(super) fn principal(&self, tenant: ledger::Tenant, own: Option<(&Node, Origin)>) -> Principal {
+    pub(super) fn principal(&self, tenant: Arc<ledger::Tenant>, own: Option<(&Node, Origin)>) -> Principal {
         let mut grown = Self {
             tags: self.tags.clone(),
             vouched_tags: self.vouched_tags.clone(),
@@ -276,7 +276,7 @@ impl Stem {
             grown.grow(node);
         }
         Principal {
-            tenant: Arc::new(tenant),
+            tenant,
             tags: grown.tags,
             vouched_tags: grown.vouched_tags,
             until: grown.access.until(),

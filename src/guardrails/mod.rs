@@ -24,6 +24,7 @@ mod window;
 pub use self::judge::{Judge, Policy, Verdict};
 pub use self::keywords::Keywords;
 pub use self::pattern::Pattern;
+pub use self::pii::Pii;
 pub use self::secrets::Secrets;
 pub use self::window::Window;
 

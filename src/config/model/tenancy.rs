@@ -11,7 +11,7 @@ use super::limit::{Budget, Limit};
 use crate::config::moment::Moment;
 use crate::config::scalars::SecretRef;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! tenant {
@@ -204,7 +204,7 @@ pub enum Tenant {
 
 impl Tenant {
     /// Read a document: what stands below the name in the configuration, as JSON.
-    pub fn read(kind: TenantKind, document: &serde_json::Value) -> Result<Self, serde_json::Error> {
+    pub fn read<'de, D: Deserializer<'de>>(kind: TenantKind, document: D) -> Result<Self, D::Error> {
         Ok(match kind {
             TenantKind::Organisation => Self::Organisation(Box::new(Organisation::deserialize(document)?)),
             TenantKind::Team => Self::Team(Box::new(Team::deserialize(document)?)),
