@@ -395,7 +395,18 @@ fn pieces() -> impl Strategy<Value = String> {
         "[0-9A-Za-z+/]{0,80}",
         "\\PC{0,4}",
     ];
-    prop_oneof![2 => whole, 2 => cut, 3 => fill]
+    // Longer than what may be held: where patterns are in progress all along, and where lines of base 64 are.
+    let long = (
+        300..3_000_usize,
+        any::<u64>(),
+        prop_oneof![Just("0123456789abcdef"), Just("07bKxYz_-./+=")],
+    );
+    let long = long.prop_map(|(count, seed, alphabet)| made::drawn(alphabet, count, seed));
+    let lines = (1..90_usize, any::<u64>()).prop_map(|(count, seed)| {
+        let line = |at| format!("{}\n", made::letters(64, seed.wrapping_add(at)));
+        (0..count as u64).map(line).collect::<String>()
+    });
+    prop_oneof![6 => whole, 6 => cut, 9 => fill, 1 => long, 1 => lines]
 }
 
 fn texts() -> impl Strategy<Value = String> {
