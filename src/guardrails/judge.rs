@@ -82,6 +82,18 @@ pub(super) struct Found {
     rail: usize,
 }
 
+/// How much of a text is judged at once, in bytes.
+pub(super) const PART: usize = 64 << 10;
+
+/// The next place between characters, from here on.
+pub(super) fn character(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at += 1;
+    }
+    at
+}
+
 /// Of a span: it lies before all that is still to come of the text.
 pub(super) const ALL: usize = usize::MAX;
 
@@ -121,11 +133,20 @@ impl Judge {
         if self.blocked.is_some() {
             return Some(String::new());
         }
+        self.text_in_parts(text, PART)
+    }
+
+    /// So many bytes at a time: what is found at once is bounded, and parts come to what the whole does.
+    pub(super) fn text_in_parts(&mut self, text: &str, part: usize) -> Option<String> {
         let mut judged = std::mem::take(&mut self.judged);
         let mut found = std::mem::take(&mut self.found);
-        self.find(text, true, &mut judged, &mut found);
-        let (mut out, mut at) = (String::new(), 0);
-        let changed = self.settle(text, text.len(), &mut at, &mut found, &mut out);
+        let (mut out, mut at, mut changed, mut end) = (String::new(), 0, false, 0);
+        while end < text.len() && self.blocked.is_none() {
+            end = character(text, end.saturating_add(part));
+            let seen = text.get(..end).unwrap_or(text);
+            let to = self.find(seen, end == text.len(), &mut judged, &mut found);
+            changed |= self.settle(seen, to, &mut at, &mut found, &mut out);
+        }
         if changed {
             out.push_str(text.get(at..).unwrap_or_default());
         }

@@ -95,6 +95,22 @@ fn whole(policy: &Policy, texts: &[&str]) -> Outcome {
     outcome(judge, out)
 }
 
+/// As texts longer than a part are judged.
+fn parts(policy: &Policy, texts: &[&str], part: usize) -> Outcome {
+    let mut judge = Judge::new(policy, Direction::Output);
+    let mut out = Vec::new();
+    for text in texts {
+        let blocked = judge.blocked().is_some();
+        let changed = if blocked {
+            Some(String::new())
+        } else {
+            judge.text_in_parts(text, part)
+        };
+        out.push(changed.unwrap_or_else(|| (*text).to_owned()));
+    }
+    outcome(judge, out)
+}
+
 /// Texts one after the other, each in pieces of so many characters.
 fn pieces(policy: &Policy, texts: &[&str], sizes: &[usize]) -> Outcome {
     let mut judge = Judge::new(policy, Direction::Output);
@@ -257,6 +273,7 @@ proptest! {
         let policy = policy(rails.map(|(index, (one, action))| rail(&format!("{index}"), action, check(one))).collect());
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         prop_assert_eq!(pieces(&policy, &texts, &sizes), whole(&policy, &texts), "{:?}", policy);
+        prop_assert_eq!(parts(&policy, &texts, 4 * sizes[0]), whole(&policy, &texts), "{:?}", policy);
     }
 }
 

@@ -4,7 +4,7 @@
 //! text: one for every part of every choice of an answer. The one idea: each guardrail judges as far as it can, whatever the others
 //! still wait for; what passes is what all have judged. (There need be no place where none of them waits.)
 
-use super::judge::{ALL, Found};
+use super::judge::{ALL, Found, PART, character};
 use super::{CONTEXT, Judge};
 
 /// What of a text is not decided yet.
@@ -25,8 +25,15 @@ pub struct Window {
 impl Window {
     /// Take the next piece; what may pass now is added to `out`. Once [`Judge::blocked`] says so, nothing passes any more.
     pub fn push(&mut self, judge: &mut Judge, piece: &str, out: &mut String) {
-        self.text.push_str(piece);
-        self.pass(judge, false, out);
+        let mut rest = piece;
+        while let Some((part, after)) = rest
+            .split_at_checked(character(rest, PART))
+            .filter(|(part, _)| !part.is_empty())
+        {
+            self.text.push_str(part);
+            self.pass(judge, false, out);
+            rest = after;
+        }
     }
 
     /// The text is complete: what is held back is judged as it is.
