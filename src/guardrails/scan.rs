@@ -10,7 +10,8 @@ mod exact;
 mod tests;
 
 use self::coarse::{Cache, Coarse, Walk};
-use self::exact::{Exact, Match};
+pub(super) use self::exact::Exact;
+use self::exact::Match;
 use std::fmt;
 use std::ops::Range;
 
@@ -45,8 +46,9 @@ pub struct Rule {
 /// Each rule finds its leftmost valid findings, none overlapping another of its own. Of the findings of different rules that overlap,
 /// the one that *starts* first counts (the finding, not its context); of those with one start, the first rule in order.
 ///
-/// Where patterns are in progress for [`reach`](Self::new) bytes on end (pages of numbers, say), the text is cut all the same, at white
-/// space and beside what is found if it can be: a text comes to the same findings whole or in pieces, and what is held is bounded.
+/// Where patterns are in progress on end for three times the longest match (pages of numbers, say), the text is cut all the same, at
+/// white space and beside what is found if it can be: a text comes to the same findings whole or in pieces, and what is held is bounded
+/// (by five times the longest match; in prose it is part of a word).
 pub struct Scanner {
     rules: Vec<Rule>,
     engine: Engine,
@@ -114,9 +116,10 @@ impl Engine {
         Ok(Self { coarse, exact, longest })
     }
 
-    /// How long a segment may become.
+    /// How long a segment may become: then it is cut, after half of it at the least. So a cut lies beyond all that decided the cut
+    /// before the last, and a text that ends at a cut has the same cuts before; and no match reaches from a cut beyond what decided it.
     const fn reach(&self) -> usize {
-        2 * self.longest
+        3 * self.longest
     }
 
     pub(super) fn scan(
@@ -220,18 +223,14 @@ impl Engine {
             .advance(cache, bytes, &mut walk, start + self.reach(), &|_| true);
         let mut found = Vec::new();
         self.matches(text, start..start + self.reach(), &walk.hits, &mut found);
-        let most = start + self.longest;
         let spaces = |at: usize| {
             at.checked_sub(1)
                 .and_then(|at| bytes.get(at))
                 .is_some_and(u8::is_ascii_whitespace)
         };
         let whole = |at: usize| !found.iter().any(|one| one.whole.start < at && at < one.whole.end);
-        let places = || {
-            (start + self.longest / 2..=most)
-                .rev()
-                .filter(|at| text.is_char_boundary(*at))
-        };
+        let range = start + self.reach().div_ceil(2)..=start + 2 * self.longest;
+        let places = || range.clone().rev().filter(|at| text.is_char_boundary(*at));
         let space = places().filter(|at| spaces(*at)).find(|at| whole(*at));
         let place = space.or_else(|| places().find(|at| whole(*at)));
         place.or_else(|| places().next()).unwrap_or(start + self.reach())

@@ -15,9 +15,9 @@ use std::sync::OnceLock;
 /// How many shorter ends are tried where a validator refuses.
 const SHORTER: usize = 8;
 /// The longest that one match may be, in bytes: what a stream may have to hold back.
-pub(crate) const LONGEST: usize = 512;
+const LONGEST: usize = 512;
 /// What one compiled pattern may take, in bytes.
-pub(crate) const COMPILED: usize = 2 << 20;
+const COMPILED: usize = 2 << 20;
 
 /// One pattern.
 pub(crate) struct Exact {
@@ -88,16 +88,6 @@ impl Exact {
             regex: OnceLock::new(),
             hir,
         })
-    }
-
-    /// Build it now rather than when it is first needed.
-    ///
-    /// # Errors
-    /// It is too large.
-    pub(crate) fn build(&self) -> Result<(), String> {
-        self.regex()
-            .map(|_| ())
-            .ok_or_else(|| format!("it takes more than {COMPILED} bytes"))
     }
 
     fn regex(&self) -> Option<&Regex> {
