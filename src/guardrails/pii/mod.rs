@@ -144,6 +144,11 @@ kinds! {
 }
 
 impl Kind {
+    /// The one of a name as written.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
+    }
+
     /// What is looked for where nothing is said: what has next to no false alarms in prose, code and data.
     pub const DEFAULT: &[Self] = &[
         Self::Email,

@@ -41,7 +41,8 @@ struct Row {
 
 /// The recogniser table: a row is right where just as many spans as expected are found, and where they are expected, in just those places.
 ///
-/// All rows are counted. What cannot be right: rows that ask another leniency of telephone numbers say the opposite of rows that ask
+/// All rows are counted, by all kinds and by those of the default, which leave nine bare digits and ZIP+4 (`078051121`, `07805-1121`) to
+/// `ssn_bare`. What cannot be right: rows that ask another leniency of telephone numbers say the opposite of rows that ask
 /// the usual one.
 #[test]
 fn recogniser_table() {
@@ -113,73 +114,73 @@ struct Recall {
     false_: usize,
 }
 
+/// As the sentences call them.
+const KINDS: [(&str, Kind); 6] = [
+    ("EMAIL_ADDRESS", Kind::Email),
+    ("US_SSN", Kind::Ssn),
+    ("IBAN_CODE", Kind::Iban),
+    ("IP_ADDRESS", Kind::Ip),
+    ("CREDIT_CARD", Kind::Card),
+    ("PHONE_NUMBER", Kind::Phone),
+];
+
+/// What of a kind a sentence holds, and what is found of it by default.
+fn tally(sentence: &Value, entity: &str, kind: Kind, sum: &mut Recall) {
+    let text = sentence["full_text"].as_str().unwrap();
+    let place = |one: &Value, end: &str| one[end].as_u64().unwrap() as usize;
+    let all = sentence["spans"].as_array().unwrap().iter();
+    let expected: Vec<(usize, usize)> = all
+        .filter(|one| one["entity_type"] == entity)
+        .map(|one| (place(one, "start_position"), place(one, "end_position")))
+        .collect();
+    let got = spans(default(), text, kind.label());
+    let touch = |a: &(usize, usize), b: &(usize, usize)| a.0 < b.1 && b.0 < a.1;
+    let tell = |what: &str, one: &(usize, usize)| {
+        let value: String = text.chars().skip(one.0).take(one.1 - one.0).collect();
+        eprintln!("{what} {}: {value:?} in {text:?}", kind.as_str());
+    };
+    sum.given += expected.len();
+    for one in &expected {
+        let touched = got.iter().any(|other| touch(one, other));
+        sum.touched += usize::from(touched);
+        if got.contains(one) {
+            sum.exact += 1;
+        } else {
+            tell(if touched { "other span" } else { "missed" }, one);
+        }
+    }
+    for one in got.iter().filter(|one| !expected.iter().any(|other| touch(one, other))) {
+        sum.false_ += 1;
+        tell("false", one);
+    }
+}
+
 /// The synthetic sentences, by what is on by default: recall by kind, and what is found where nothing of that kind stands.
 #[test]
 fn synthetic_sentences() {
     let Some(sentences) = given("presidio_research_synth_v2.json") else {
         return;
     };
-    let kinds = [
-        ("EMAIL_ADDRESS", Kind::Email),
-        ("US_SSN", Kind::Ssn),
-        ("IBAN_CODE", Kind::Iban),
-        ("IP_ADDRESS", Kind::Ip),
-        ("CREDIT_CARD", Kind::Card),
-        ("PHONE_NUMBER", Kind::Phone),
-    ];
     let sentences: Vec<Value> = serde_json::from_str(&sentences).unwrap();
     let mut sums: BTreeMap<&str, Recall> = BTreeMap::new();
     let mut others: BTreeMap<&str, usize> = BTreeMap::new();
     for sentence in &sentences {
-        let text = sentence["full_text"].as_str().unwrap();
-        let spans_of = |entity: &str| -> Vec<(usize, usize)> {
-            let spans = sentence["spans"].as_array().unwrap().iter();
-            let place = |one: &Value, end: &str| one[end].as_u64().unwrap() as usize;
-            spans
-                .filter(|one| one["entity_type"] == entity)
-                .map(|one| (place(one, "start_position"), place(one, "end_position")))
-                .collect()
-        };
-        for (entity, kind) in kinds {
-            let sum = sums.entry(kind.as_str()).or_default();
-            let (expected, got) = (spans_of(entity), spans(default(), text, kind.label()));
-            let touch = |a: &(usize, usize), b: &(usize, usize)| a.0 < b.1 && b.0 < a.1;
-            sum.given += expected.len();
-            for one in &expected {
-                sum.exact += usize::from(got.contains(one));
-                let touched = got.iter().any(|other| touch(one, other));
-                sum.touched += usize::from(touched);
-                if !got.contains(one) {
-                    let value: String = text.chars().skip(one.0).take(one.1 - one.0).collect();
-                    eprintln!(
-                        "{} {}: {value:?} in {text:?}",
-                        ["missed", "other span"][usize::from(touched)],
-                        kind.as_str()
-                    );
-                }
-            }
-            for one in got.iter().filter(|one| !expected.iter().any(|other| touch(one, other))) {
-                sum.false_ += 1;
-                let value: String = text.chars().skip(one.0).take(one.1 - one.0).collect();
-                eprintln!("false {}: {value:?} in {text:?}", kind.as_str());
-            }
+        for (entity, kind) in KINDS {
+            tally(sentence, entity, kind, sums.entry(kind.as_str()).or_default());
         }
         let mut found = Vec::new();
-        default().scan(text, 0, &mut found);
+        default().scan(sentence["full_text"].as_str().unwrap(), 0, &mut found);
+        found.retain(|one| !KINDS.iter().any(|(_, kind)| kind.label() == one.label));
         for one in found {
-            if !kinds.iter().any(|(_, kind)| kind.label() == one.label) {
-                *others.entry(one.label).or_default() += 1;
-            }
+            *others.entry(one.label).or_default() += 1;
         }
     }
     for (kind, sum) in &sums {
         let share = |part: usize| part as f64 / sum.given as f64;
+        let (exact, touched) = (share(sum.exact), share(sum.touched));
         eprintln!(
-            "{kind:6} {:3} given, exact {:.3}, touched {:.3}, {} false",
-            sum.given,
-            share(sum.exact),
-            share(sum.touched),
-            sum.false_
+            "{kind:6} {:3} given, exact {exact:.3}, touched {touched:.3}, {} false",
+            sum.given, sum.false_
         );
     }
     eprintln!("kinds that the sentences do not tell: {others:?}");
@@ -192,9 +193,7 @@ fn synthetic_sentences() {
         ("phone", 0.65, 20),
     ] {
         let sum = &sums[kind];
-        assert!(
-            sum.exact as f64 >= least * sum.given as f64 && sum.false_ <= most,
-            "{kind}: {sum:?}"
-        );
+        let recall = sum.exact as f64 / sum.given as f64;
+        assert!(recall >= least && sum.false_ <= most, "{kind}: {sum:?}");
     }
 }
