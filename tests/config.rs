@@ -204,7 +204,10 @@ fn a_tag_with_limits_that_nothing_carries_is_a_warning() {
                 tags: { a: { limits: [ { requests: 1 } ] }, b: { limits: [ { requests: 1 } ] }, c: { description: none } }\n";
     let warnings = config::warnings(&config::parse(text, "f").unwrap());
     let places: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
-    assert!(places.contains(&"tags.b") && !places.contains(&"tags.a") && !places.contains(&"tags.c"), "{places:?}");
+    assert!(
+        places.contains(&"tags.b") && !places.contains(&"tags.a") && !places.contains(&"tags.c"),
+        "{places:?}"
+    );
 }
 
 #[test]

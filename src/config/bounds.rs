@@ -196,7 +196,9 @@ mod tests {
 
     /// Names of tags and models, made of what looks like the rest of an id.
     fn name() -> impl Strategy<Value = String> {
-        let parts = prop::sample::select(vec!["a", "requests", "60000ms", "usd", "month", "UTC", "models", "each", ":", "-"]);
+        let parts = prop::sample::select(vec![
+            "a", "requests", "60000ms", "usd", "month", "UTC", "models", "each", ":", "-",
+        ]);
         prop::collection::vec(parts, 1..4).prop_map(|parts| parts.join("/"))
     }
 
@@ -204,7 +206,10 @@ mod tests {
         let limits = r#"[{"requests":1},{"requests":1},{"requests":1,"per":"1h"},{"tokens":1,"each":"key"},{"concurrent":1},
             {"requests":1,"models":["a/requests/60000ms"]}]"#;
         let budgets = r#"[{"usd":"1"},{"usd":"1","models":["a"],"providers":["usd/month/UTC"]},{"usd":"1","time_zone":"Europe/Berlin"}]"#;
-        (serde_json::from_str(limits).unwrap(), serde_json::from_str(budgets).unwrap())
+        (
+            serde_json::from_str(limits).unwrap(),
+            serde_json::from_str(budgets).unwrap(),
+        )
     }
 
     proptest! {

@@ -22,6 +22,7 @@ pub mod needs;
 pub mod rerank;
 pub mod responses;
 pub mod sse;
+pub mod told;
 pub mod usage;
 
 pub use beginning::Beginning;

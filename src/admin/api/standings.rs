@@ -12,7 +12,16 @@ use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const SCOPES: &[&str] = &["organisation", "team", "project", "user", "key", "tag", "model", "provider"];
+const SCOPES: &[&str] = &[
+    "organisation",
+    "team",
+    "project",
+    "user",
+    "key",
+    "tag",
+    "model",
+    "provider",
+];
 
 /// The rows of these routes.
 pub(super) fn routes() -> Vec<Route> {

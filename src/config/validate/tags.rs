@@ -40,7 +40,11 @@ pub(super) fn warn(config: &Config, out: &mut Vec<Finding>) {
         .flat_map(|(_, _, tenant)| tenant.shared().tags)
         .map(String::as_str)
         .collect();
-    for (name, _) in config.tags.iter().filter(|(name, tag)| tag.counts() && !carried.contains(name.as_str())) {
+    for (name, _) in config
+        .tags
+        .iter()
+        .filter(|(name, tag)| tag.counts() && !carried.contains(name.as_str()))
+    {
         out.push(Finding {
             at_key: true,
             ..Finding::new(
@@ -59,7 +63,10 @@ pub(super) fn unvouched(tenant: &Tenant, names: &Names, out: &mut Vec<Finding>) 
     }
     for (index, tag) in tenant.shared().tags.iter().enumerate() {
         if names.tags.contains(tag) {
-            let message = format!("{} is a tag with limits or budgets, which does not count here", quoted(tag));
+            let message = format!(
+                "{} is a tag with limits or budgets, which does not count here",
+                quoted(tag)
+            );
             let remedy = "have it given to the team or the organisation, or declare this in the file";
             out.push(Finding::new(Place::root().key("tags").index(index), message, remedy));
         }

@@ -6,7 +6,9 @@ const TAGS: &str = "tags: { batch: { limits: [ { requests: 5 } ] }, eu: { budget
 
 fn scopes(principal: &Principal) -> Vec<String> {
     let scopes = principal.scopes.iter();
-    scopes.map(|scope| format!("{} {}", scope.kind.as_str(), scope.name)).collect()
+    scopes
+        .map(|scope| format!("{} {}", scope.kind.as_str(), scope.name))
+        .collect()
 }
 
 fn filed(more: &str) -> Config {
@@ -18,14 +20,21 @@ fn filed(more: &str) -> Config {
 
 #[test]
 fn a_tag_counts_once_behind_the_outermost_block_that_carries_it() {
-    let key = format!("keys: {{ ci: {{ hash: {}, team: search, tags: [ eu ] }} }}\n", digest("ci").to_hex());
+    let key = format!(
+        "keys: {{ ci: {{ hash: {}, team: search, tags: [ eu ] }} }}\n",
+        digest("ci").to_hex()
+    );
     let directory = build(&filed(&key), &[]);
     let ci = directory.principal(&digest("ci"), 0).unwrap();
     assert_eq!(scopes(ci), ["organisation acme", "tag eu", "tag batch", "team search"]);
     for scope in ci.scopes.iter() {
         assert!(Arc::ptr_eq(scope, &directory.scopes()[scope.index as usize]));
     }
-    let named = Named { team: Some("search"), user: Some("anybody"), ..Named::default() };
+    let named = Named {
+        team: Some("search"),
+        user: Some("anybody"),
+        ..Named::default()
+    };
     let person = directory.person(&named).unwrap();
     assert_eq!(scopes(&person), scopes(ci));
     assert_eq!(directory.faults().count(), 0);
@@ -58,7 +67,13 @@ fn of_the_store_only_organisations_and_teams_carry_tags_that_count() {
     assert!(may(&directory.key("alone").unwrap(), "m"));
     assert_eq!(fault(&directory, TenantKind::Key, "inherits"), None);
     // Usage is grouped by all of them, as before.
-    let words: Vec<String> = directory.key("both").unwrap().tags.iter().map(ToString::to_string).collect();
+    let words: Vec<String> = directory
+        .key("both")
+        .unwrap()
+        .tags
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(words, ["batch", "eu", "x"]);
 }
 

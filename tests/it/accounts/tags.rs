@@ -13,7 +13,11 @@ fn limited(answer: &Response) -> String {
 }
 
 fn left(answer: &Response) -> u64 {
-    answer.header("x-ratelimit-remaining-requests").unwrap().parse().unwrap()
+    answer
+        .header("x-ratelimit-remaining-requests")
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Two teams whose only common word is the tag `batch`, a third without, and keys of each; `more` is under the tag.
@@ -36,7 +40,11 @@ const HEAD: &str = "team-admin-0123456789-0123456789-0123456789";
 
 /// The team-admin of `red` asks; status and answer.
 fn head(gateway: &Gateway, method: &str, path: &str, body: &Value) -> (u16, String) {
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let mut client = Client::connect(gateway.admin);
     client.send(format!(
         "{method} {path} HTTP/1.1\r\nhost: a\r\n{}content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -62,7 +70,10 @@ fn one_count_is_for_all_that_carry_the_tag_in_every_lane() {
     assert_eq!(left(&chat_as(&gateway, KEY).ok()), 0);
     for key in [KEY, &blue] {
         let text = limited(&chat_as(&gateway, key));
-        assert!(text.contains("the limit `requests per hour` of tag `batch` is reached: 6 requests"), "{text}");
+        assert!(
+            text.contains("the limit `requests per hour` of tag `batch` is reached: 6 requests"),
+            "{text}"
+        );
         limited(&passed(&gateway, key));
     }
     // Who does not carry it is neither counted nor refused.
@@ -107,7 +118,10 @@ fn a_budget_of_a_tag_is_charged_by_all_and_outlives_the_process() {
 #[test]
 fn no_client_and_no_team_admin_chooses_a_tag() {
     let upstream = Upstream::ok();
-    let gateway = teams(&upstream, "limits: [ { requests: 4, per: 1h } ], budgets: [ { usd: \"500\" } ]");
+    let gateway = teams(
+        &upstream,
+        "limits: [ { requests: 4, per: 1h } ], budgets: [ { usd: \"500\" } ]",
+    );
     let free = make_key(&gateway, "f", json!({"team": "free"}));
     let metadata = |tags: &str| format!("x-cirque-metadata: {{\"tags\":\"{tags}\",\"tag\":\"{tags}\"}}\r\n");
     let ask = |key: &str, headers: String| {
@@ -116,7 +130,10 @@ fn no_client_and_no_team_admin_chooses_a_tag() {
     };
     // Neither loads it …
     for _ in 0..6 {
-        assert_eq!(ask(&free, metadata("batch")).ok().header("x-ratelimit-limit-requests"), None);
+        assert_eq!(
+            ask(&free, metadata("batch")).ok().header("x-ratelimit-limit-requests"),
+            None
+        );
     }
     // … nor evades it.
     assert_eq!(left(&ask(KEY, metadata("none")).ok()), 3);
@@ -130,8 +147,14 @@ fn no_client_and_no_team_admin_chooses_a_tag() {
         let named = json!({"name": name, "settings": settings});
         let (status, text) = head(&gateway, "POST", &format!("/admin/v1/{path}"), &named);
         assert_eq!(status, 400, "{text}");
-        assert!(text.contains("\"tags[") && text.contains("does not count here"), "{text}");
-        assert_eq!(admin(&gateway, "POST", &format!("/admin/v1/{path}"), &named).status, 400);
+        assert!(
+            text.contains("\"tags[") && text.contains("does not count here"),
+            "{text}"
+        );
+        assert_eq!(
+            admin(&gateway, "POST", &format!("/admin/v1/{path}"), &named).status,
+            400
+        );
     }
     // What a team-admin leaves out is the team's all the same.
     let named = json!({"name": "k3", "settings": {"team": "red"}});
@@ -156,7 +179,10 @@ fn no_client_and_no_team_admin_chooses_a_tag() {
 #[test]
 fn how_a_tag_stands_is_no_team_admins_business() {
     let upstream = Upstream::ok();
-    let gateway = teams(&upstream, "limits: [ { requests: 9, per: 1h } ], budgets: [ { usd: \"500\" } ]");
+    let gateway = teams(
+        &upstream,
+        "limits: [ { requests: 9, per: 1h } ], budgets: [ { usd: \"500\" } ]",
+    );
     let blue = make_key(&gateway, "b", json!({"team": "blue"}));
     chat_as(&gateway, KEY).ok();
     chat_as(&gateway, &blue).ok();
@@ -192,7 +218,13 @@ fn tags_come_go_and_change_with_the_file() {
             }
         });
     };
-    rewrite(text.replace("tags: { batch: { description: night jobs, limits: [ { requests: 2, per: 1h } ] } }\n", ""), "free");
+    rewrite(
+        text.replace(
+            "tags: { batch: { description: night jobs, limits: [ { requests: 2, per: 1h } ] } }\n",
+            "",
+        ),
+        "free",
+    );
     // What was used before is used still.
     rewrite(text, "limited");
 }
