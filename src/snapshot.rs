@@ -313,6 +313,8 @@ pub struct PassthroughRule {
     pub path: String,
     /// Index of the model whose pool serves it.
     pub model: usize,
+    /// Answers to POST tell what they used.
+    pub usage: bool,
 }
 
 /// Everything a request reads.
@@ -371,6 +373,7 @@ impl Snapshot {
                 Some(PassthroughRule {
                     path: rule.path.trim_end_matches('/').to_owned(),
                     model: *by_name.get(&rule.pool)?,
+                    usage: rule.usage,
                 })
             })
             .collect();

@@ -364,6 +364,10 @@ pub struct PassthroughRoute {
     pub path: String,
     /// The public model whose pool of targets serves it.
     pub pool: String,
+    /// What answers to POST tell that they used is recorded and charged, at the price of the model that they name. For paths whose
+    /// answers are made by the request, not for those that return what was made before. Default false: tokens and cost are not known.
+    #[serde(default)]
+    pub usage: bool,
 }
 
 /// Logging.

@@ -183,6 +183,10 @@ pub struct Record {
     pub waited: Duration,
     /// Tokens.
     pub usage: Option<Usage>,
+    /// In the passthrough lane: the answer tells what was used, and it is charged.
+    pub tells: bool,
+    /// The model that such an answer names.
+    pub told_model: Option<Box<str>>,
     /// The answer was a stream.
     pub stream: bool,
     /// Request body bytes.

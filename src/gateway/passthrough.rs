@@ -8,8 +8,10 @@
 mod blame;
 mod discretion;
 mod strip;
+mod told;
 
 pub use self::discretion::conceal;
+pub use self::told::hear;
 
 use self::blame::{Ending, ending, report, speaks};
 use super::App;
@@ -22,6 +24,7 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::providers::{Blame, Body, Verdict};
 use crate::telemetry::Outcome;
 use crate::upstream::{Backend, Credential, Site, Target};
+use crate::wire::told::Listener;
 use http::header::{HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::ALPN;
@@ -56,11 +59,15 @@ pub struct Passing {
     failed: bool,
     /// The end of what of it was passed on.
     tail: Vec<u8>,
+    /// What it used is told by its answer.
+    tells: bool,
+    /// Listens to that.
+    listener: Option<Box<Listener>>,
 }
 
 impl Passing {
-    /// To the pool of this model.
-    pub fn new(model: usize) -> Self {
+    /// To the pool of this model. `tells`: the answer tells what was used, and that is charged.
+    pub fn new(model: usize, tells: bool) -> Self {
         Self {
             model,
             tried: Vec::new(),
@@ -71,6 +78,8 @@ impl Passing {
             nobody: None,
             failed: false,
             tail: Vec::new(),
+            tells,
+            listener: None,
         }
     }
 
@@ -189,6 +198,7 @@ pub async fn request(
         request.insert_header(name.clone(), value.clone())?;
     }
     strip::protocols(request)?;
+    told::ask_plain(ctx, request)?;
     let uri = &session.req_header().uri;
     let below = uri.path().strip_prefix("/v1").unwrap_or_default();
     let mut path = format!("{}{below}", site.base.path);
@@ -241,6 +251,7 @@ pub fn response(response: &mut ResponseHeader, ctx: &mut RequestContext) -> ping
     } else if let Some(permit) = &mut passing.permit {
         permit.begun();
     }
+    told::listen(passing, response);
     if matches!(status.as_u16(), 401 | 403) {
         passing.auth_failed = true;
         return Error::e_explain(ErrorType::HTTPStatus(502), "the provider refused our credential");
@@ -391,6 +402,7 @@ pub fn settle(app: &App, session: &mut Session, error: Option<&Error>, ctx: &mut
     if let (Some(permit), Some(target)) = (passing.permit.take(), &passing.target) {
         report(target, permit, &passing, ending);
     }
+    told::note(&mut passing, &mut ctx.record);
     ctx.record.bytes_out = session.body_bytes_sent() as u64;
     ctx.record.bytes_in = session.body_bytes_read() as u64;
     // Every byte passed through; what is not the provider's or the client's time cannot be told apart here.

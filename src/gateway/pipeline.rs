@@ -52,9 +52,9 @@ pub async fn serve(app: &Arc<App>, down: &mut Downstream<'_>, ctx: &mut RequestC
         }),
     };
     let outcome = match route {
-        Ok(Route::Passthrough(model)) => match pass(app, down, ctx, &snapshot, model).await {
+        Ok(Route::Passthrough(model, tells)) => match pass(app, down, ctx, &snapshot, model).await {
             Ok(()) => {
-                ctx.passthrough = Some(super::passthrough::Passing::new(model));
+                ctx.passthrough = Some(super::passthrough::Passing::new(model, tells));
                 return Lane::Passthrough;
             }
             Err(error) => Err((error, None)),
@@ -102,7 +102,7 @@ fn asked(route: Option<&Route>) -> Asked {
     match route {
         Some(Route::Api(endpoint)) => Asked::Api(endpoint.operation),
         Some(Route::Models | Route::Model(_)) => Asked::Models,
-        Some(Route::Passthrough(_)) => Asked::Passthrough,
+        Some(Route::Passthrough(..)) => Asked::Passthrough,
         Some(Route::CacheFeedback) => Asked::CacheFeedback,
         None => Asked::Other,
     }

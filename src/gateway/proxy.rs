@@ -86,6 +86,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestContext,
     ) -> pingora::Result<Option<Duration>> {
         passthrough::conceal(ctx, body);
+        passthrough::hear(ctx, body);
         Ok(None)
     }
 

@@ -7,7 +7,7 @@
 mod name;
 mod table;
 
-pub use name::{Pattern, Selector};
+pub use name::{Pattern, Selector, undated};
 pub use table::{Confidence, Entry, Facts, Layer, Named, Periods, Prices, Table, Vendor};
 
 use crate::units::{Cost, NanoUsd, Usage};

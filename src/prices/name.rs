@@ -77,7 +77,7 @@ pub(super) fn bare(name: &str) -> Option<&str> {
 }
 
 /// Without the date or version behind it: `-2024-08-06`, `-20250929`, `@20250929`, `-0709`, `-latest`, `-001`.
-pub(super) fn undated(name: &str) -> Option<&str> {
+pub fn undated(name: &str) -> Option<&str> {
     if let Some((rest, _)) = name.split_once('@') {
         return Some(rest).filter(|rest| !rest.is_empty());
     }

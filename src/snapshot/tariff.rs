@@ -4,9 +4,9 @@
 //! model it is; its entry is looked up once and kept, within a bound.
 
 use crate::config;
-use crate::prices::{Entry, Prices, Table, billed};
+use crate::prices::{self, Entry, Prices, Table, billed};
 use crate::units::{NanoUsd, Price, Tokens};
-use crate::upstream::Target;
+use crate::upstream::{ModelName, Target};
 use dashmap::DashMap;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -76,6 +76,21 @@ impl Tariff {
         self.wild(target.vendor, &name, now, |entry| Cow::Owned(entry.price.clone()))
     }
 
+    /// What a call costs whose request was not read, by the model that its answer names (none: it names none). A price of the target
+    /// is that of its own model, also of dated names of it; any other model has what the table says of it.
+    pub fn told<'t>(&self, target: &'t Target, model: Option<&str>, now: i64) -> Option<Cow<'t, Price>> {
+        let own = match (&target.model, model) {
+            (ModelName::Fixed(own), Some(named)) => own == named || prices::undated(named) == Some(own),
+            (ModelName::Fixed(_), None) => true,
+            // Said of whatever clients ask for there.
+            _ => target.price.is_some(),
+        };
+        if own {
+            return self.price(target, &Named::default(), now);
+        }
+        self.wild(target.vendor, model?, now, |entry| Cow::Owned(entry.price.clone()))
+    }
+
     /// Tokens of the context window of the model that would answer, where its price entry says.
     pub fn context(&self, target: &Target, named: &Named<'_>, now: i64) -> Option<Tokens> {
         if !target.model.is_the_clients() {
@@ -124,6 +139,12 @@ pub(super) fn load(config: &config::Config, overrides: &str) -> Result<Tariff, V
     }
     let table = config::load_prices(&files)
         .map_err(|problems| problems.0.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    // What answers name that pass unread may be any model of the vendor.
+    let told = config.passthrough.iter().filter(|rule| rule.usage);
+    let told = told
+        .filter_map(|rule| config.models.get(&rule.pool))
+        .flat_map(|model| &model.targets);
+    let told = told.filter_map(|target| Some((config.providers.get(&target.provider)?.kind.name(), "*")));
     let wanted: Vec<(&str, &str)> = config
         .models
         .iter()
@@ -132,6 +153,7 @@ pub(super) fn load(config: &config::Config, overrides: &str) -> Result<Tariff, V
             let vendor = config.providers.get(&target.provider)?.kind.name();
             Some((vendor, target.model.as_deref().unwrap_or(name)))
         })
+        .chain(told)
         .collect();
     Ok(Tariff::new(table.narrowed(&wanted), &config.prices))
 }

@@ -23,6 +23,7 @@ pub mod prose;
 pub mod rerank;
 pub mod responses;
 pub mod sse;
+pub mod told;
 pub mod usage;
 
 pub use beginning::Beginning;

@@ -29,8 +29,8 @@ pub enum Route {
     Model(usize),
     /// `POST /cirque/v1/cache/feedback`
     CacheFeedback,
-    /// Forward unread to the pool of this model.
-    Passthrough(usize),
+    /// Forward unread to the pool of this model; whether the answer tells what it used.
+    Passthrough(usize, bool),
 }
 
 /// A 404 or 405.
@@ -100,7 +100,7 @@ pub fn route(snapshot: &Snapshot, method: &Method, path: &str) -> Result<Route, 
         });
     }
     match snapshot.passthrough(path) {
-        Some(rule) => Ok(Route::Passthrough(rule.model)),
+        Some(rule) => Ok(Route::Passthrough(rule.model, rule.usage && method == Method::POST)),
         None => Err(NoRoute {
             error: Box::new(
                 GatewayError::new(

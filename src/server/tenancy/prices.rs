@@ -164,6 +164,10 @@ fn cost(config: &Config, table: &Table, row: &Row) -> Option<Cost> {
     let Some(target) = row.target.as_deref() else {
         return Some(Cost::default());
     };
+    if row.operation == "passthrough" {
+        // Its model is the pool's, not the one that answered: nothing is known better.
+        return row.cost;
+    }
     let provider = row.provider.as_deref()?;
     let written = target.strip_prefix(provider)?.strip_prefix('/')?;
     let own = written.split_once('#').map_or(written, |(name, _)| name);

@@ -72,7 +72,8 @@ fn unquoted(text: &[u8]) -> &[u8] {
 struct WireUsage {
     #[serde(default)]
     input_tokens: Option<f64>,
-    #[serde(default)]
+    /// Of transcriptions: in the singular.
+    #[serde(default, alias = "input_token_details")]
     input_tokens_details: Option<InputDetails>,
     #[serde(default)]
     output_tokens: Option<f64>,
@@ -98,7 +99,8 @@ struct OutputDetails {
     audio_tokens: Option<f64>,
 }
 
-fn figures(object: &[u8]) -> Option<Usage> {
+/// The figures of a usage object; nothing when it has none.
+pub(in crate::wire) fn figures(object: &[u8]) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_slice(object).ok()?;
     // Some servers write figures as floats; none has 2^53 tokens.
     let count = |figure: Option<f64>| figure.filter(|n| (0.0..9e15).contains(n)).map(|n| n as u64);

@@ -16,6 +16,7 @@ mod routes;
 mod scopes;
 mod tags;
 mod tokens;
+mod told;
 
 use crate::support::client::{Client, Response, chat, chat_stream};
 use crate::support::gateway::{Builder, TIMEOUTS};

@@ -166,7 +166,9 @@ fn a_tag_is_one_count_on_all_instances() {
             let (_, told) = instance.admin("GET", "/admin/v1/budgets?scope=tag", "");
             told["items"][0]["used_usd"].as_str().unwrap_or_default().to_owned()
         });
-        used.collect::<Vec<_>>().contains(&"0.01".to_owned()).then_some(())
+        let used: Vec<_> = used.collect();
+        println!("{used:?}");
+        used.contains(&"0.01".to_owned()).then_some(())
     });
 }
 

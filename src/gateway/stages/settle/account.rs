@@ -29,8 +29,9 @@ impl Prices {
         let Some(snapshot) = snapshot else {
             return Self::default();
         };
-        let may_have =
-            |target: &Arc<Target>| target.price.is_some() || target.listed.is_some() || target.model.is_the_clients();
+        let may_have = |target: &Arc<Target>| {
+            target.price.is_some() || target.listed.is_some() || target.model.is_the_clients() || record.tells
+        };
         let mut targets = record
             .target
             .iter()
@@ -44,7 +45,12 @@ impl Prices {
             .saturating_sub(duration);
         let named = record.named();
         let price = |target: &Arc<Target>| {
-            let price = snapshot.tariff.price(target, &named, began_ms.div_euclid(1000))?;
+            let (tariff, began) = (&snapshot.tariff, began_ms.div_euclid(1000));
+            let price = if record.tells {
+                tariff.told(target, record.told_model.as_deref(), began)
+            } else {
+                tariff.price(target, &named, began)
+            }?;
             Some(Arc::new(price.into_owned()))
         };
         Self {

@@ -31,6 +31,8 @@ pub(super) struct Bill {
     calls: Vec<Call>,
     /// The one that did, or was to.
     answered: Option<Call>,
+    /// It passed unread, and was to tell what it used.
+    tells: bool,
     /// What the model's ratio of bytes to tokens can learn from.
     lesson: Option<(Arc<Ratio>, Prompt)>,
 }
@@ -116,6 +118,7 @@ pub(super) fn open(
         model: ctx.record.model.clone(),
         calls,
         answered,
+        tells: ctx.record.tells,
         lesson,
     })
 }
@@ -249,7 +252,8 @@ impl Bill {
         let ok = self.row.outcome == "ok";
         let untold = self.answered.as_mut().filter(|call| ok && call.usage.is_none());
         let Some(answered) = untold else { return true };
-        if self.row.operation == "passthrough" {
+        let of_request = || answered.price.as_ref().is_some_and(|price| price.base.request > 0);
+        if self.row.operation == "passthrough" && !(self.tells && of_request()) {
             return false;
         }
         if self.row.operation != Operation::CountTokens.as_str() {
