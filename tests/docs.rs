@@ -218,3 +218,22 @@ fn metrics() -> Vec<String> {
 fn page(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
+
+/// What guardrails look for, with its label and whether it is looked for by default, stands in the tables of docs/guardrails.md.
+#[test]
+fn every_kind_that_guardrails_find_is_in_its_table() {
+    use cirque::guardrails::{pii, secrets};
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guardrails.md")).unwrap();
+    let row = |name: &str, label: &str, on: bool| {
+        let on = if on { "**on**" } else { "" };
+        format!("\n| `{name}` | `[{label}]` | {on} | ")
+    };
+    let data = pii::Kind::ALL
+        .iter()
+        .map(|kind| row(kind.as_str(), kind.label(), pii::Kind::DEFAULT.contains(kind)));
+    let keys = secrets::Kind::ALL
+        .iter()
+        .map(|kind| row(kind.as_str(), kind.label(), kind.is_default()));
+    let missing: Vec<String> = data.chain(keys).filter(|row| !page.contains(row)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

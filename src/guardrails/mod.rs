@@ -11,6 +11,7 @@
 //! detector is a pure function of a text that can also say which end of it is still undecided ([`Detector::open`]). A text that
 //! streams is judged up to there, so that any chunking of it comes to what the whole would.
 
+mod allowed;
 mod judge;
 mod keywords;
 mod pattern;

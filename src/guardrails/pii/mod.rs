@@ -10,9 +10,9 @@ mod rules;
 mod tests;
 mod valid;
 
+use super::allowed::Allowed;
 use super::scan::Scanner;
 use super::{CONTEXT, Detector, Finding};
-use crate::glob;
 use std::ops::Range;
 
 macro_rules! kinds {
@@ -168,33 +168,23 @@ impl Kind {
     ];
 }
 
-/// The longest value that may be allowed, in bytes.
-const ALLOWED_LENGTH: usize = 1024;
-
 /// Finds personal data.
 #[derive(Debug)]
 pub struct Pii {
     scanner: Scanner,
     /// Kinds of the scanner's rules.
     kinds: Vec<Kind>,
-    /// In lower case.
-    allow: Vec<String>,
+    allow: Allowed,
 }
 
 impl Pii {
-    /// Look for these kinds; `allow` are values that are no findings, as [`glob`] patterns, whatever their case.
+    /// Look for these kinds; `allow` are values that are no findings, as [`crate::glob`] patterns, whatever their case.
     ///
     /// # Errors
     /// No kinds; a value that is empty, allows everything or is longer than 1 KiB.
     pub fn new(kinds: &[Kind], allow: &[String]) -> Result<Self, String> {
         if kinds.is_empty() {
             return Err("no kinds to detect".to_owned());
-        }
-        if let Some(bad) = allow.iter().find(|value| value.trim_matches('*').is_empty()) {
-            return Err(format!("`{bad}` would allow nothing or everything"));
-        }
-        if allow.iter().any(|value| value.len() > ALLOWED_LENGTH) {
-            return Err(format!("a value that is allowed is longer than {ALLOWED_LENGTH} bytes"));
         }
         // In the order of `ALL`, whatever the operator's: it says which of two kinds counts.
         let wanted = Kind::ALL.iter().filter(|kind| kinds.contains(kind));
@@ -205,16 +195,8 @@ impl Pii {
         Ok(Self {
             scanner: Scanner::new(rules)?,
             kinds,
-            allow: allow.iter().map(|value| value.to_lowercase()).collect(),
+            allow: Allowed::new(allow, true)?,
         })
-    }
-
-    fn allowed(&self, value: &str) -> bool {
-        if self.allow.is_empty() {
-            return false;
-        }
-        let value = value.to_ascii_lowercase();
-        self.allow.iter().any(|pattern| glob::fits(pattern, &value))
     }
 }
 
@@ -226,7 +208,7 @@ impl Detector for Pii {
             let Some(span) = standing(*kind, named, text, span) else {
                 return;
             };
-            if !self.allowed(text.get(span.clone()).unwrap_or_default()) {
+            if !self.allow.has(text.get(span.clone()).unwrap_or_default()) {
                 found.push(Finding {
                     span,
                     label: kind.label(),

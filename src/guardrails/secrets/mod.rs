@@ -20,65 +20,37 @@ mod tests;
 pub use self::kind::Kind;
 
 use self::long::Long;
+use super::allowed::Allowed;
 use super::scan::Scanner;
 use super::{Detector, Finding};
-use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
-use std::fmt;
 use std::ops::Range;
 
-/// Most bytes that the patterns of what is allowed may take, compiled.
-const ALLOWED_SIZE: usize = 2 << 20;
-
 /// Finds secrets.
+#[derive(Debug)]
 pub struct Secrets {
     scanner: Scanner,
     /// By rule.
     labels: Vec<&'static str>,
     long: Long,
     /// What is none, though it looks like one.
-    allowed: Option<RegexSet>,
+    allowed: Allowed,
 }
 
 impl Secrets {
-    /// Finds these sorts. What `allow` matches as a whole (patterns in the syntax of the `regex` crate) is not a finding.
+    /// Finds these sorts. What is one of `allow` as a whole ([`crate::glob`] patterns) is not a finding.
     ///
     /// # Errors
-    /// A pattern that is none, or too large.
+    /// A value that is empty, allows everything or is longer than 1 KiB.
     pub fn new(kinds: &[Kind], allow: &[String]) -> Result<Self, String> {
         let wanted = rules::FORMS.iter().flat_map(|forms| forms.iter());
         let wanted = wanted.filter(|form| kinds.contains(&form.kind));
         let rules: Vec<_> = wanted.map(|form| form.rule.clone()).collect();
-        for pattern in allow {
-            // By itself first: what is wrong is said of what was written.
-            let alone = RegexBuilder::new(pattern).size_limit(ALLOWED_SIZE).build();
-            alone.map_err(|error| error.to_string())?;
-        }
-        let whole = allow.iter().map(|pattern| format!(r"\A(?:{pattern})\z"));
-        let allowed = match allow {
-            [] => None,
-            _ => Some(RegexSetBuilder::new(whole).size_limit(ALLOWED_SIZE).build()),
-        };
         Ok(Self {
             labels: rules.iter().map(|rule| rule.label).collect(),
             scanner: Scanner::new(rules)?,
             long: Long::new(kinds),
-            allowed: allowed.transpose().map_err(|error| error.to_string())?,
+            allowed: Allowed::new(allow, false)?,
         })
-    }
-
-    fn is_allowed(&self, value: &str) -> bool {
-        self.allowed.as_ref().is_some_and(|allowed| allowed.is_match(value))
-    }
-}
-
-/// What is allowed stays out of it: it may be somebody's.
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let allowed = self.allowed.as_ref().map_or(0, RegexSet::len);
-        f.debug_struct("Secrets")
-            .field("labels", &self.labels)
-            .field("allowed", &allowed)
-            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +61,7 @@ impl Detector for Secrets {
         let mut take = |span: Range<usize>, label: &'static str| {
             if span.start >= at {
                 at = span.end;
-                if !text.get(span.clone()).is_some_and(|value| self.is_allowed(value)) {
+                if !text.get(span.clone()).is_some_and(|value| self.allowed.has(value)) {
                     found.push(Finding { span, label });
                 }
             }

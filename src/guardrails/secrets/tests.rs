@@ -310,15 +310,13 @@ fn what_is_allowed_is_none() {
         Secrets::new(&[Kind::OpenaiKey], &allow)
     };
     assert_eq!(named(&with(&[&key]).unwrap(), &text), [("OPENAI_KEY", other.as_str())]);
-    assert_eq!(named(&with(&["sk-.*"]).unwrap(), &text), []);
-    assert_eq!(named(&with(&["nothing", &key, "AKIA.*"]).unwrap(), &text).len(), 1);
+    assert_eq!(named(&with(&["sk-*"]).unwrap(), &text), []);
+    assert_eq!(named(&with(&["nothing", &key, "AKIA*"]).unwrap(), &text).len(), 1);
     // As a whole: a part that is allowed allows nothing.
     assert_eq!(named(&with(&["sk-", &key[..20], &key[20..]]).unwrap(), &text).len(), 2);
-    for wrong in ["(", "a)|(?:b", "a{999999999}", "\\p{Nothing}", "(?:a{1000}){1000}"] {
-        let error = with(&[wrong]).unwrap_err();
-        assert!(!error.contains("\\A"), "{error}");
+    for wrong in ["", "*", "**"] {
+        assert!(with(&[wrong]).is_err(), "{wrong}");
     }
-    assert!(with(&["(?x) sk-.* # all"]).is_err() || named(&with(&["(?x) sk-.* # all"]).unwrap(), &text).is_empty());
 }
 
 #[test]
