@@ -57,7 +57,9 @@ impl Keywords {
         }
         let mut first = Box::new([false; 256]);
         for byte in folded.iter().filter_map(|word| word.bytes().next()) {
-            first[usize::from(byte)] = true;
+            if let Some(begins) = first.get_mut(usize::from(byte)) {
+                *begins = true;
+            }
         }
         let automaton = NFA::builder()
             .match_kind(MatchKind::Standard)
@@ -102,7 +104,7 @@ impl Keywords {
                     byte.to_ascii_lowercase()
                 };
                 at += 1;
-                if state == self.start && !self.first[usize::from(byte)] {
+                if state == self.start && !self.first.get(usize::from(byte)).is_some_and(|begins| *begins) {
                     continue;
                 }
                 state = self.automaton.next_state(Anchored::No, state, byte);
@@ -136,7 +138,8 @@ impl Keywords {
 
     /// Whether a word may begin here.
     fn begins(&self, text: &str, at: usize) -> bool {
-        !self.whole_words || !(before(text, at).is_some_and(is_word) && after(text, at).is_some_and(is_word))
+        let within = || before(text, at).is_some_and(is_word) && after(text, at).is_some_and(is_word);
+        !(self.whole_words && within())
     }
 
     /// Whether a word may end here: it is the same question.

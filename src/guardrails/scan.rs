@@ -134,7 +134,7 @@ impl Engine {
         }
         let mut cache = self.coarse.take();
         let mut walk = Walk::nowhere();
-        walk.new(text.as_bytes(), from, &self.coarse);
+        walk.begin(text.as_bytes(), from, &self.coarse);
         let mut found: Vec<Match> = Vec::new();
         loop {
             let (span, last) = self.segment(&mut cache, text, &mut walk, wanted);
@@ -153,7 +153,7 @@ impl Engine {
             match last {
                 Last::Text => break,
                 Last::Free => {}
-                Last::Cut => walk.new(text.as_bytes(), span.end, &self.coarse),
+                Last::Cut => walk.begin(text.as_bytes(), span.end, &self.coarse),
             }
         }
         self.coarse.give(cache);
@@ -165,7 +165,7 @@ impl Engine {
         }
         let mut cache = self.coarse.take();
         let mut walk = Walk::nowhere();
-        walk.new(text.as_bytes(), from, &self.coarse);
+        walk.begin(text.as_bytes(), from, &self.coarse);
         let mut sure = from;
         // A cut was decided by what lies up to here: a text that ends before would not be cut there.
         let mut seen = 0;
@@ -182,7 +182,7 @@ impl Engine {
                         sure = span.end;
                     }
                     seen = span.start + self.reach();
-                    walk.new(text.as_bytes(), span.end, &self.coarse);
+                    walk.begin(text.as_bytes(), span.end, &self.coarse);
                 }
             }
         }
@@ -218,7 +218,7 @@ impl Engine {
     fn cut(&self, cache: &mut Cache, text: &str, start: usize) -> usize {
         let bytes = text.as_bytes();
         let mut walk = Walk::nowhere();
-        walk.new(bytes, start, &self.coarse);
+        walk.begin(bytes, start, &self.coarse);
         self.coarse
             .advance(cache, bytes, &mut walk, start + self.reach(), &|_| true);
         let mut found = Vec::new();

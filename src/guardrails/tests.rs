@@ -482,6 +482,7 @@ fn patterns_are_bounded_for_streams() {
         assert!(refused(&"a".repeat(1025), streams).contains("1024"));
         assert!(refused(r"(?:\w{100}){40}", streams).contains("2097152"));
     }
+    assert!(found(&patterns(&[], true).unwrap(), "abc").is_empty());
     let all = patterns(&["a+b", "[0-9]{2}"], false).unwrap();
     assert_eq!(found(&all, "caaab 12345"), ["aaab", "12", "34"]);
     assert_eq!(all.open("caaab", 0), 0);

@@ -72,7 +72,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// From a place in a text, nothing live.
-    pub(super) fn new(&mut self, text: &[u8], from: usize, coarse: &Coarse) {
+    pub(super) fn begin(&mut self, text: &[u8], from: usize, coarse: &Coarse) {
         let word = from
             .checked_sub(1)
             .and_then(|at| text.get(at))
@@ -107,24 +107,23 @@ impl Coarse {
             .build_many_from_hir(&relaxed)
             .map_err(|e| e.to_string())?;
         let mut built = Build::default();
-        let mut roots: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+        let (mut words, mut everywhere) = (Vec::new(), Vec::new());
         for ((_, word), pattern) in patterns.iter().zip(nfa.patterns()) {
             if let Some(start) = nfa.start_pattern(pattern) {
                 let closure = built.closure(&nfa, start.as_u32());
                 let places = built.reach.get(closure as usize).map_or(&[][..], |places| places);
-                roots[usize::from(!word)].extend_from_slice(places);
+                if *word { &mut words } else { &mut everywhere }.extend_from_slice(places);
             }
         }
         built.places(&nfa);
         let (classes, bytes) = classes(&built.places);
         let shift = bytes.len().next_power_of_two().trailing_zeros();
-        let [words, everywhere] = &roots;
         let begin = |word: bool| {
             let step = |byte: &u8| {
                 let mut next = Vec::new();
-                built.step(everywhere, *byte, &mut next);
+                built.step(&everywhere, *byte, &mut next);
                 if !word {
-                    built.step(words, *byte, &mut next);
+                    built.step(&words, *byte, &mut next);
                 }
                 next.sort_unstable();
                 next.dedup();
@@ -184,7 +183,7 @@ impl Coarse {
             let mut at = walk.at;
             let table = cache.table.as_slice();
             for byte in text.get(at..stop).unwrap_or_default() {
-                let class = self.classes[usize::from(*byte)];
+                let class = self.classes.get(usize::from(*byte)).copied().unwrap_or_default();
                 let entry = table
                     .get(state as usize + usize::from(class))
                     .copied()
@@ -246,7 +245,8 @@ impl Coarse {
                     next.extend_from_slice(self.reach.get(*reach as usize).map_or(&[][..], |places| places));
                 }
             }
-            let seeds = &self.seeds[usize::from(*word == 1)];
+            let [elsewhere, after_word] = &self.seeds;
+            let seeds = if *word == 1 { after_word } else { elsewhere };
             next.extend_from_slice(seeds.get(usize::from(class)).map_or(&[][..], |places| places));
         }
         next.sort_unstable();
@@ -398,14 +398,16 @@ impl Build {
 
 /// Which class each byte is of, and one byte of each class.
 fn classes(places: &[Place]) -> (Box<[u8; 256]>, Vec<u8>) {
-    // Whether a class ends at a byte.
-    let mut ends = [false; 256];
+    // Whether a class begins at a byte.
+    let mut begins = [false; 257];
     let mut split = |low: u8, high: u8| {
-        if let Some(before) = low.checked_sub(1) {
-            ends[usize::from(before)] = true;
+        for at in [usize::from(low), usize::from(high) + 1] {
+            if let Some(begins) = begins.get_mut(at) {
+                *begins = true;
+            }
         }
-        ends[usize::from(high)] = true;
     };
+    split(0, u8::MAX);
     for (low, high) in [(b'0', b'9'), (b'A', b'Z'), (b'_', b'_'), (b'a', b'z')] {
         split(low, high);
     }
@@ -415,14 +417,12 @@ fn classes(places: &[Place]) -> (Box<[u8; 256]>, Vec<u8>) {
         }
     }
     let mut classes = Box::new([0; 256]);
-    let mut bytes = Vec::new();
-    let mut fresh = true;
-    for byte in 0..=u8::MAX {
-        if fresh {
+    let mut bytes: Vec<u8> = Vec::new();
+    for ((byte, class), begins) in (0..=u8::MAX).zip(classes.iter_mut()).zip(begins) {
+        if begins {
             bytes.push(byte);
         }
-        classes[usize::from(byte)] = (bytes.len() - 1) as u8;
-        fresh = ends[usize::from(byte)];
+        *class = (bytes.len() - 1) as u8;
     }
     (classes, bytes)
 }
