@@ -5,8 +5,12 @@
 //! leaves at once. A native stream (`native`) passes as its exact bytes; any other goes through a codec's decoder and the
 //! client's writer (`translated`).
 
+mod beside;
 #[cfg(test)]
 mod continuation_tests;
+mod guard;
+#[cfg(test)]
+mod guard_tests;
 mod native;
 mod overlap;
 mod seam;
@@ -15,6 +19,8 @@ mod tests;
 mod trail;
 mod translated;
 
+use self::beside::Beside;
+pub use self::guard::Guard;
 use self::native::Judge;
 pub(in crate::gateway) use self::native::facts_of;
 pub use self::seam::How;
@@ -25,6 +31,7 @@ pub(in crate::gateway) use self::translated::is_framed_as;
 
 use super::tape::{End, TapeReader};
 use crate::error::GatewayError;
+use crate::guardrails::Verdict;
 use crate::providers::codec::{Framing, StreamDecoder};
 use crate::telemetry::ResponseText;
 use crate::units::Usage;
@@ -127,6 +134,10 @@ pub struct LiveStream {
     caps: Caps,
     /// Kept where the stream may be gone on with.
     trail: Option<Box<Trail>>,
+    /// Judges what passes, where a policy wants that.
+    guard: Option<Box<Guard>>,
+    /// Reads a native stream for them.
+    beside: Option<Beside>,
     /// Usage, once the provider gave it.
     pub usage: Option<Usage>,
     /// Its figures are of the whole answer: Anthropic tells the input's at the start, and the output's only at the end.
@@ -181,6 +192,8 @@ impl LiveStream {
             passing,
             caps,
             trail: None,
+            guard: None,
+            beside: None,
             usage: None,
             usage_is_whole: false,
             broken: None,
@@ -293,8 +306,67 @@ impl LiveStream {
     }
 
     /// Keep what is needed to go on with this stream elsewhere. Before anything has passed.
-    pub fn follow(&mut self, trail: Trail) {
+    pub fn follow(&mut self, mut trail: Trail) {
+        if let Some(decoder) = trail.take_decoder() {
+            self.beside = Some(Beside(decoder));
+        }
         self.trail = Some(Box::new(trail));
+    }
+
+    /// Judge what passes. Before anything has passed, and after [`Self::follow`]. `decoder`: reads the events of a native stream
+    /// beside their passing; a guard that acts can only be given to a translated one.
+    pub fn guard(&mut self, guard: Guard, decoder: Option<Box<dyn StreamDecoder>>) {
+        self.guard = Some(Box::new(guard));
+        if let (Passing::Native(_), None, Some(decoder)) = (&self.passing, &self.beside, decoder) {
+            self.beside = Some(Beside(decoder));
+        }
+    }
+
+    /// A guardrail has stopped the answer: nothing more of it passes, and [`Self::refuse`] ends it.
+    pub fn is_refused(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_refused())
+    }
+
+    /// About how many tokens of the answer came, of a stream that is judged.
+    pub fn tokens(&self) -> u64 {
+        self.guard.as_ref().map_or(0, |guard| guard.tokens())
+    }
+
+    /// The bytes that end an answer which was refused. `usage`: for a client that wants to know.
+    pub fn refuse(&mut self, usage: Usage) -> Bytes {
+        let mut out = Vec::new();
+        if let (Passing::Translated(translation), Some(guard)) = (&mut self.passing, &mut self.guard) {
+            guard.close(usage, &mut |event| translation.writer().event(event, &mut out));
+        }
+        out.into()
+    }
+
+    /// What is held back of a stream that broke and that nobody goes on with: it passes as what it is.
+    pub fn give_up(&mut self) -> Bytes {
+        let mut out = Vec::new();
+        if let (Passing::Translated(translation), Some(guard)) = (&mut self.passing, &mut self.guard) {
+            guard.give_up(&mut |event| translation.writer().event(event, &mut out));
+        }
+        out.into()
+    }
+
+    /// What the guardrails found; nothing is judged any more.
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        self.guard.take().map_or_else(Vec::new, |guard| guard.verdicts())
+    }
+
+    /// An event's data, which passes as it is, for those that must know what it says.
+    fn read_beside(&mut self, data: &[u8]) {
+        let Some(beside) = &mut self.beside else { return };
+        beside.feed(
+            data,
+            self.caps.depth,
+            self.trail.as_deref_mut(),
+            self.guard.as_deref_mut(),
+        );
+        if self.guard.is_none() && !self.trail.as_ref().is_some_and(|trail| trail.has_shadow()) {
+            self.beside = None;
+        }
     }
 
     /// Whether another target may go on with the answer, and from which text.
@@ -330,6 +402,7 @@ impl LiveStream {
                 let mut translation = Translation::new(decoder, writer);
                 translation.sew(seam);
                 self.passing = Passing::Translated(Box::new(translation));
+                self.beside = None;
             }
         }
         self.source = source;

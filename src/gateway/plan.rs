@@ -5,6 +5,7 @@
 //! pool may speak different APIs. Pure; nothing here waits.
 
 mod continued;
+pub mod guarded;
 
 pub use self::continued::{Continued, continued, trail};
 

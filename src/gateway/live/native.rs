@@ -190,9 +190,7 @@ impl LiveStream {
                     }
                 }
                 let passes = !(judge.withhold_usage && facts.no_choices && facts.has_usage);
-                if let Some(trail) = &mut self.trail {
-                    trail.feed(data, self.caps.depth);
-                }
+                self.read_beside(data);
                 passes
             }
         }

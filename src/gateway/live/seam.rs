@@ -54,7 +54,7 @@ pub(super) struct Seam {
 }
 
 /// Where the client's events go.
-type Out<'o> = dyn FnMut(&Event<'_>) + 'o;
+pub(super) type Out<'o> = dyn FnMut(&Event<'_>) + 'o;
 
 impl Seam {
     pub(super) fn new(how: How, said: &str, usage: Option<Usage>, open: Option<(u32, u64)>, next: u32) -> Self {

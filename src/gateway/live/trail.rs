@@ -1,14 +1,14 @@
 //! What a client has been told by a running stream, kept so that another target can go on with it.
 //!
 //! Only where the pool allows continuation; other streams have no trail. A translated stream is followed by its canonical
-//! events. A native one passes as bytes: its events are read beside that by the dialect's own decoder into a writer whose
-//! output is thrown away, so that at a break the writer stands where the client stands (blocks, numbers, ids) and can go on.
+//! events. A native one passes as bytes: its events are read beside that ([`super::beside`]) into a writer whose output is thrown
+//! away, so that at a break the writer stands where the client stands (blocks, numbers, ids) and can go on.
 //!
 //! Only text is gone on with. Whatever else an answer has begun (a tool call, a refusal, citations, several answers) bars it,
 //! and so does reasoning that no text has followed yet.
 
 use super::seam::{How, Seam};
-use crate::providers::codec::{RawEvent, StreamDecoder};
+use crate::providers::codec::StreamDecoder;
 use crate::units::Usage;
 use crate::wire::canonical::{Delta, Event, Part, PartStart};
 use crate::wire::client::ReplyWriter;
@@ -38,7 +38,10 @@ pub struct Shadow {
 /// What has been told.
 pub struct Trail {
     said: Said,
-    shadow: Option<Shadow>,
+    /// For the reading beside a native stream, until that begins.
+    decoder: Option<Box<dyn StreamDecoder>>,
+    /// Stands where the client of a native stream does.
+    writer: Option<Box<dyn ReplyWriter>>,
     scratch: Vec<u8>,
     seams: u32,
     most_seams: u32,
@@ -155,9 +158,11 @@ impl Said {
 impl Trail {
     /// Nothing told yet. `shadow`: the stream is native. `most_seams`: times it may be gone on with.
     pub fn new(shadow: Option<Shadow>, most_seams: u32) -> Self {
+        let (decoder, writer) = shadow.map(|shadow| (shadow.decoder, shadow.writer)).unzip();
         Self {
             said: Said::default(),
-            shadow,
+            decoder,
+            writer,
             scratch: Vec::new(),
             seams: 0,
             most_seams,
@@ -169,31 +174,34 @@ impl Trail {
         self.said.note(event);
     }
 
-    /// An event's data, which passes to the client as it is.
-    pub(super) fn feed(&mut self, data: &[u8], max_depth: usize) {
-        let Self {
-            said, shadow, scratch, ..
-        } = self;
-        let Some(Shadow { decoder, writer }) = shadow else {
-            return;
-        };
-        let raw = RawEvent {
-            name: "",
-            exception: false,
-            data,
-            max_depth,
-        };
-        let read = decoder.event(raw, &mut |event| {
-            said.note(&event);
-            writer.event(&event, scratch);
-        });
-        if read.is_err() {
-            said.bar("an event that could not be read");
+    /// What the events of a native stream are to be read with.
+    pub(super) fn take_decoder(&mut self) -> Option<Box<dyn StreamDecoder>> {
+        self.decoder.take()
+    }
+
+    /// Whether the events of a native stream are still of use.
+    pub(super) fn has_shadow(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// An event of a native stream.
+    pub(super) fn shadow(&mut self, event: &Event<'_>) {
+        if let Some(writer) = &mut self.writer {
+            self.said.note(event);
+            writer.event(event, &mut self.scratch);
+        }
+    }
+
+    /// The data of those events, which passes to the client as it is. `read`: all of it could be.
+    pub(super) fn passed(&mut self, read: bool, data: &[u8], max_depth: usize) {
+        let Some(writer) = &mut self.writer else { return };
+        if !read {
+            self.said.bar("an event that could not be read");
         }
         writer.passed(data, max_depth);
-        scratch.clear();
-        if said.barred.is_some() {
-            (*shadow, *scratch, said.text) = (None, Vec::new(), String::new());
+        self.scratch.clear();
+        if self.said.barred.is_some() {
+            (self.writer, self.scratch, self.said.text) = (None, Vec::new(), String::new());
         }
     }
 
@@ -227,7 +235,7 @@ impl Trail {
 
     /// The writer that stands where the client of a native stream does.
     pub(super) fn take_writer(&mut self) -> Option<Box<dyn ReplyWriter>> {
-        self.shadow.take().map(|shadow| shadow.writer)
+        self.writer.take()
     }
 
     /// Where the next target's events are to be joined.

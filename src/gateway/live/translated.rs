@@ -1,5 +1,6 @@
 //! Streams of another API than the client's: each event goes through the codec's decoder and the client's writer, at once.
 
+use super::guard::Guard;
 use super::seam::Seam;
 use super::{Broken, LiveStream, Passing, Reader, Report, Trail, batch_of, is_whole};
 use crate::error::GatewayError;
@@ -89,28 +90,24 @@ impl Translation {
         self.sew(seam);
     }
 
-    fn event(&mut self, raw: RawEvent<'_>, trail: Option<&mut Trail>, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let (decoder, mut passage) = self.passage(trail, out);
+    fn event(&mut self, raw: RawEvent<'_>, along: Along<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let (decoder, mut passage) = self.passage(along, out);
         let decoded = decoder.event(raw, &mut |event| passage.pass(&event));
         self.verdict(decoded.map_err(|error| Broken::Garbage(error.to_string())))
     }
 
-    fn finish(&mut self, trail: Option<&mut Trail>, out: &mut Vec<u8>) -> Result<(), Broken> {
-        let (decoder, mut passage) = self.passage(trail, out);
+    fn finish(&mut self, along: Along<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
+        let (decoder, mut passage) = self.passage(along, out);
         let decoded = decoder.finish(&mut |event| passage.pass(&event));
         self.verdict(decoded.map_err(|Undecodable(_)| Broken::Unfinished))
     }
 
-    fn passage<'p>(
-        &'p mut self,
-        trail: Option<&'p mut Trail>,
-        out: &'p mut Vec<u8>,
-    ) -> (&'p mut dyn StreamDecoder, Passage<'p>) {
+    fn passage<'p>(&'p mut self, along: Along<'p>, out: &'p mut Vec<u8>) -> (&'p mut dyn StreamDecoder, Passage<'p>) {
         let passage = Passage {
             writer: self.writer.as_mut(),
             seen: &mut self.seen,
             seam: self.seam.as_deref_mut(),
-            trail,
+            along,
             out,
         };
         (self.decoder.as_mut(), passage)
@@ -122,6 +119,11 @@ impl Translation {
             (Some(message), _) => Err(Broken::Said(message)),
             (None, None) => decoded,
         }
+    }
+
+    /// Where the client stands.
+    pub(super) fn writer(&mut self) -> &mut dyn ReplyWriter {
+        self.writer.as_mut()
     }
 
     pub(super) fn failure(&mut self, error: &GatewayError) -> Bytes {
@@ -139,18 +141,41 @@ impl Translation {
     }
 }
 
+/// Who goes along with a stream.
+struct Along<'p> {
+    trail: Option<&'p mut Trail>,
+    guard: Option<&'p mut Guard>,
+}
+
+impl Along<'_> {
+    /// An event on its last step to the client.
+    fn pass(&mut self, event: &Event<'_>, writer: &mut dyn ReplyWriter, out: &mut Vec<u8>) {
+        if let Some(trail) = &mut self.trail {
+            trail.note(event);
+        }
+        match &mut self.guard {
+            Some(guard) => guard.event(event, &mut |event| writer.event(event, out)),
+            None => writer.event(event, out),
+        }
+    }
+
+    fn has_refused(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_refused())
+    }
+}
+
 /// The way of canonical events to the client.
 struct Passage<'p> {
     writer: &'p mut dyn ReplyWriter,
     seen: &'p mut Seen,
     seam: Option<&'p mut Seam>,
-    trail: Option<&'p mut Trail>,
+    along: Along<'p>,
     out: &'p mut Vec<u8>,
 }
 
 impl Passage<'_> {
     fn pass(&mut self, event: &Event<'_>) {
-        if self.seen.unfit.is_some() {
+        if self.seen.unfit.is_some() || self.along.has_refused() {
             return;
         }
         self.seen.note(event);
@@ -159,12 +184,7 @@ impl Passage<'_> {
         }
         match &self.seam {
             Some(_) => self.pass_seam(event),
-            None => {
-                if let Some(trail) = &mut self.trail {
-                    trail.note(event);
-                }
-                self.writer.event(event, self.out);
-            }
+            None => self.along.pass(event, self.writer, self.out),
         }
     }
 
@@ -173,25 +193,24 @@ impl Passage<'_> {
             writer,
             seen,
             seam,
-            trail,
+            along,
             out,
         } = self;
-        let (Some(seam), Some(trail)) = (seam, trail) else {
-            return;
-        };
+        let Some(seam) = seam else { return };
         let mut begun = seam.begun;
         let fits = seam.event(event, &mut |event| {
             if !begun && !matches!(event, Event::Ping) {
                 begun = true;
-                writer.seam(trail.sewn(), out);
+                if let Some(trail) = &mut along.trail {
+                    writer.seam(trail.sewn(), out);
+                }
             }
-            trail.note(event);
-            writer.event(event, out);
+            along.pass(event, *writer, out);
         });
         seam.begun = begun;
         if let Err(why) = fits {
             // Of which nothing was passed on: the client stands where it stood, and another may go on.
-            if begun {
+            if begun && let Some(trail) = &mut along.trail {
                 trail.bar(why);
             }
             seen.unfit = Some(why);
@@ -202,16 +221,18 @@ impl Passage<'_> {
 impl LiveStream {
     pub(super) fn take_translated(&mut self) -> Bytes {
         let mut out = Vec::new();
-        if self.done {
+        if self.done || self.is_refused() {
             return Bytes::new();
         }
         // A connection that broke after these events is no reason to hold them back.
         let broken_after = self.broken.take();
         let mut result = self.translate_ready(&mut out);
-        if result.is_ok() && self.ended && !self.done {
+        if result.is_ok() && self.ended && !self.done && !self.is_refused() {
             result = self.translate_end(broken_after.is_some(), &mut out);
         }
         self.broken = match result {
+            // What came behind it is nobody's concern any more.
+            _ if self.is_refused() => None,
             Err(broken) if broken == Broken::Unfinished => broken_after.or(Some(broken)),
             Err(broken) => Some(broken),
             Ok(()) if self.done => None,
@@ -242,7 +263,10 @@ impl LiveStream {
             self.last_event = Instant::now();
         }
         for event in sse::events(batch) {
-            let Some(data) = &event.data else { continue };
+            let Some(data) = &event.data else {
+                self.translate_comment(out);
+                continue;
+            };
             let raw = RawEvent {
                 name: std::str::from_utf8(event.name).unwrap_or_default(),
                 exception: false,
@@ -250,11 +274,21 @@ impl LiveStream {
                 max_depth: self.caps.depth,
             };
             self.translate(raw, out)?;
-            if self.done {
+            if self.done || self.is_refused() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Where text may be held back, comments are all by which a client sees that something goes on.
+    fn translate_comment(&mut self, out: &mut Vec<u8>) {
+        if let (Passing::Translated(translation), Some(guard)) = (&mut self.passing, &self.guard)
+            && guard.acts()
+            && translation.seen.begun
+        {
+            translation.writer.event(&Event::Ping, out);
+        }
     }
 
     fn translate_messages(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
@@ -275,6 +309,9 @@ impl LiveStream {
                 max_depth: self.caps.depth,
             };
             self.translate(raw, out)?;
+            if self.is_refused() {
+                return Ok(());
+            }
         }
     }
 
@@ -283,7 +320,11 @@ impl LiveStream {
             return Ok(());
         };
         let (name, data) = (raw.name, raw.data);
-        let result = translation.event(raw, self.trail.as_deref_mut(), out);
+        let along = Along {
+            trail: self.trail.as_deref_mut(),
+            guard: self.guard.as_deref_mut(),
+        };
+        let result = translation.event(raw, along, out);
         if let Err(Broken::Said(_)) = result {
             self.reported = Some(Box::new(Report {
                 name: name.into(),
@@ -311,7 +352,11 @@ impl LiveStream {
         let Passing::Translated(translation) = &mut self.passing else {
             return Ok(());
         };
-        let result = translation.finish(self.trail.as_deref_mut(), out);
+        let along = Along {
+            trail: self.trail.as_deref_mut(),
+            guard: self.guard.as_deref_mut(),
+        };
+        let result = translation.finish(along, out);
         self.begun |= translation.seen.begun;
         self.done |= translation.seen.ended;
         self.usage = translation.seen.usage;

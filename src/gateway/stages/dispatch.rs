@@ -19,6 +19,7 @@ mod doubt;
 mod failure;
 mod fit;
 mod forward;
+mod guard;
 mod judge;
 mod mirror;
 pub mod probe;
@@ -137,6 +138,7 @@ pub async fn run(
         matched: found.matched,
         strict: found.model.strict,
         continuation: found.model.continuation,
+        guard: ctx.guard.as_ref().map(|guarding| guarding.policy.clone()),
         filters: !found.model.filter_chain.is_empty(),
         allotted: (total == ctx.started + configured).then_some(configured),
         ..Common::plain(app, snapshot, call, id.as_str(), &headers, total)

@@ -19,6 +19,9 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::guardrails::{Direction, Policy, Verdict};
 use crate::snapshot::{PublicModel, Snapshot};
 use crate::wire::Call;
+use http::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+use std::fmt::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +33,59 @@ pub struct Guarding {
     pub policy: Policy,
     /// What they found.
     pub verdicts: Vec<Verdict>,
+}
+
+/// Which guardrails found something, and what followed: `personal-data=redact, keys=flag`.
+const GUARDRAILS: HeaderName = HeaderName::from_static("x-cirque-guardrails");
+/// Longest account of what they found, in bytes.
+const LONGEST: usize = 1000;
+
+impl Guarding {
+    /// What was found, for records: `name:direction:action:KIND=count,…`, several with `;` between them.
+    pub fn told(&self) -> Option<Box<str>> {
+        let mut told = String::new();
+        for verdict in &self.verdicts {
+            if told.len() > LONGEST {
+                break;
+            }
+            let between = if told.is_empty() { "" } else { ";" };
+            let (direction, action) = (verdict.direction.as_str(), verdict.action.as_str());
+            let _ = write!(told, "{between}{}:{direction}:{action}:", verdict.guardrail);
+            for (index, (kind, count)) in verdict.found.iter().enumerate() {
+                let between = if index == 0 { "" } else { "," };
+                let _ = write!(told, "{between}{kind}={count}");
+            }
+        }
+        (!told.is_empty()).then(|| told.into())
+    }
+
+    /// Tell the client, as far as it is known when the head is sent: of a stream what was found in the request.
+    pub fn tell(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
+        if self.verdicts.is_empty() {
+            return Ok(());
+        }
+        let said = self
+            .verdicts
+            .iter()
+            .map(|verdict| format!("{}={}", verdict.guardrail, verdict.action.as_str()));
+        let mut said: Vec<String> = said.collect();
+        said.dedup();
+        if let Ok(value) = HeaderValue::from_str(&said.join(", ")) {
+            head.insert_header(GUARDRAILS, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Count what they found. Once, when the request is over.
+pub fn count(app: &App, guarding: &Guarding) {
+    for verdict in &guarding.verdicts {
+        let found = verdict.found.iter().map(|(kind, count)| (*kind, *count));
+        let (direction, action) = (verdict.direction.as_str(), verdict.action.as_str());
+        app.meters
+            .guardrails
+            .verdict(&verdict.guardrail, direction, action, found);
+    }
 }
 
 /// Settle which guardrails hold.

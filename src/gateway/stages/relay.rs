@@ -4,6 +4,7 @@
 //! `[DONE]`.
 
 mod cost;
+mod refused;
 
 use self::cost::Telling;
 use super::super::App;
@@ -69,6 +70,8 @@ pub async fn run(
 enum End {
     /// As it should.
     Complete,
+    /// A guardrail stopped it.
+    Refused,
     /// The provider broke it off.
     Broken(Broken),
     /// A deadline passed.
@@ -85,7 +88,7 @@ impl End {
 
     fn outcome(&self) -> Outcome {
         match self {
-            Self::Complete => Outcome::Ok,
+            Self::Complete | Self::Refused => Outcome::Ok,
             Self::Broken(Broken::Connection(_)) => Outcome::Disconnected,
             Self::Broken(Broken::Reported(_) | Broken::Said(_)) => Outcome::ServerError,
             Self::Broken(Broken::NoContinuation(_)) => Outcome::Abandoned,
@@ -108,7 +111,7 @@ async fn pump(
 ) -> End {
     loop {
         // When the end is known before the batch is written, both leave together.
-        let over = live.broken.is_some() || live.is_done() || live.ended;
+        let over = live.broken.is_some() || live.is_done() || live.ended || live.is_refused();
         down.hold(over);
         batch = telling.put(batch, (live, over), &speaker.target, ctx, what.snapshot);
         if written.is_ok() && !batch.is_empty() {
@@ -120,6 +123,9 @@ async fn pump(
         }
         if written.is_err() {
             return End::ClientLeft;
+        }
+        if live.is_refused() {
+            return End::Refused;
         }
         if over {
             return live.broken.take().map_or(End::Complete, End::Broken);
@@ -152,8 +158,8 @@ async fn pump(
 fn report(speaker: &mut Speaker, end: &End, live: &LiveStream) -> bool {
     speaker.target.attempts.count(end.outcome());
     match (speaker.permit.take(), end) {
-        // What it said was an answer, only none that goes on with another's.
-        (Some(permit), End::Complete | End::Broken(Broken::NoContinuation(_))) => permit.success(),
+        // What it said was an answer, only none that goes on with another's, or none that may be told.
+        (Some(permit), End::Complete | End::Refused | End::Broken(Broken::NoContinuation(_))) => permit.success(),
         // It was speaking: that it had not finished may be the client's doing, who gives itself little time or reads slowly.
         (Some(permit), End::TimedOut(Outcome::TotalTimeout)) => drop(permit),
         (Some(permit), End::Broken(_) | End::TimedOut(_)) => match &live.reported {
@@ -256,6 +262,7 @@ async fn stream(
         }
     };
     ctx.record.seams = live.seams();
+    let last = refused::last(&mut live, &end, &what, ctx);
     let Speaker {
         target, mut uncounted, ..
     } = speaker;
@@ -288,18 +295,23 @@ async fn stream(
                 tokio::spawn(live.release());
             }
         }
+        // Dropping the stream tells the provider.
+        End::Refused => written = refused::end(down, ctx, last).await,
         End::ClientLeft => {
             ctx.record.status = 499;
             ctx.record.error = Some(ErrorKind::ClientLeft);
         }
-        End::Broken(broken) => written = fail(down, ctx, &mut live, in_band(presentable(broken, &target))).await,
+        End::Broken(broken) => {
+            let error = in_band(presentable(broken, &target));
+            written = fail(down, ctx, &mut live, last, error).await;
+        }
         End::TimedOut(outcome) => {
             let error = GatewayError::new(
                 ErrorKind::ProviderTimeout,
                 "the provider stopped answering in the middle of the stream",
             )
             .because(outcome.as_str());
-            written = fail(down, ctx, &mut live, Ok(error)).await;
+            written = fail(down, ctx, &mut live, last, Ok(error)).await;
         }
     }
     written
@@ -356,6 +368,7 @@ async fn fail(
     down: &mut Downstream<'_>,
     ctx: &mut RequestContext,
     live: &mut LiveStream,
+    held: Bytes,
     error: Result<GatewayError, Bytes>,
 ) -> pingora::Result<()> {
     let event = match error {
@@ -369,8 +382,11 @@ async fn fail(
             event
         }
     };
-    ctx.record.bytes_out += event.len() as u64;
+    ctx.record.bytes_out += (held.len() + event.len()) as u64;
     down.hold(true);
+    if !held.is_empty() {
+        down.write(held, false).await?;
+    }
     down.write(event, false).await?;
     down.hold(false);
     down.write(Bytes::new(), true).await

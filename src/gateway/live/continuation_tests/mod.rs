@@ -2,9 +2,9 @@
 //!
 //! `clients` says what a client insists on, `recorded` runs the recordings; here are the small streams and the rules.
 
-mod clients;
-mod recorded;
-mod streams;
+pub(super) mod clients;
+pub(super) mod recorded;
+pub(super) mod streams;
 
 use self::clients::Side;
 use self::streams::*;

@@ -14,14 +14,14 @@ fn converse_decoder() -> Box<dyn StreamDecoder> {
     ConverseCodec.decoder(Expect::default())
 }
 
-fn folder() -> Option<PathBuf> {
+pub(in super::super) fn folder() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = std::env::var_os("CIRQUE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
     Some(shared.join("transcripts")).filter(|folder| folder.is_dir())
 }
 
 /// A stream and the client that it is native to.
-fn recorded(path: &Path) -> Option<(Stream, Option<Side>)> {
+pub(in super::super) fn recorded(path: &Path) -> Option<(Stream, Option<Side>)> {
     let exchange: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let response = &exchange["response"];
     if response["status"] != 200 {

@@ -61,6 +61,7 @@ impl PoolEmbedder {
             to: to.ok_or_else(|| outage("cache.semantic.embedder is no model"))?,
             matched: found.matched.to_owned(),
             purpose: Purpose::Embedding,
+            guard: None,
             snapshot: Arc::clone(&snapshot),
         };
         let began = Instant::now();
@@ -78,6 +79,7 @@ impl PoolEmbedder {
                 named: request.named(),
                 target: &answered.target,
                 usage: answered.usage,
+                estimated: answered.estimated,
                 side: &Side {
                     ok: answered.ok,
                     duration: began.elapsed(),

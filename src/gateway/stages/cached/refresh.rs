@@ -64,6 +64,7 @@ pub(super) fn send(
             to,
             matched: looking.found.matched.to_owned(),
             purpose: Purpose::Refresh,
+            guard: ctx.guard.as_ref().map(|guard| guard.policy.clone()),
         },
         caching: Arc::clone(caching),
         key: asked.key,
@@ -115,6 +116,7 @@ impl Refresh {
         let Answered {
             target,
             usage,
+            estimated,
             ok,
             own,
             ttft,
@@ -140,6 +142,7 @@ impl Refresh {
                 named: request.named(),
                 target,
                 usage: *usage,
+                estimated: *estimated,
                 side: &side,
                 purpose: Purpose::Refresh,
                 payer: payer.as_deref(),
@@ -154,7 +157,9 @@ impl Refresh {
             return model.cache_meter.stored("fallback");
         }
         let price = request.snapshot.tariff.price(target, &request.named(), clock::now());
-        let cost = price.zip(*usage).map(|(price, usage)| price.of(&usage).total());
+        // What is served from here shows a provider's figures or none.
+        let usage = usage.filter(|_| !estimated);
+        let cost = price.zip(usage).map(|(price, usage)| price.of(&usage).total());
         store(Kept {
             meter: model.cache_meter.clone(),
             caching,
@@ -170,7 +175,7 @@ impl Refresh {
             tags: scope::tags(payer.as_deref()),
             model: scope::public_name(model, &request.call, &request.matched),
             target: target.id.shared(),
-            usage: *usage,
+            usage,
             cost: cost.map(|cost| request.snapshot.tariff.billed(cost)),
             shadow: None,
             begun_ms: begun(began),

@@ -11,6 +11,7 @@ use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
 use super::doubt::Doubts;
 use super::failure::{Failure, Report, bad_response, broken_stream, no_room, provider_error, unplannable};
+use super::guard::Guarded;
 use super::{Live, Reply, count, schema};
 use crate::balance::Permit;
 use crate::error::{ErrorKind, GatewayError};
@@ -167,8 +168,10 @@ impl Attempt<'_> {
         if !call.streamed() {
             return self.whole(site, notes, exchange, plan).await.map(Came::Reply);
         }
-        let trail = self.trail(site, &plan).await;
-        self.first_event(notes, exchange, plan, trail).await
+        let guarded = self.guarded(Some(site), plan.dialect().is_none()).await?;
+        let passes = guarded.as_ref().is_none_or(Guarded::lets_pass);
+        let trail = self.trail(site, &plan, passes).await;
+        self.first_event(notes, exchange, plan, trail, guarded).await
     }
 
     /// What decides how the call is planned for this target, under its own name of the model.
@@ -357,6 +360,7 @@ impl Attempt<'_> {
         exchange: Exchange,
         plan: Plan,
         trail: Option<Trail>,
+        guarded: Option<Guarded>,
     ) -> Result<Came, Failure> {
         let native = matches!(plan.answer, Answer::Native { .. });
         let framing = match &plan.answer {
@@ -369,10 +373,7 @@ impl Attempt<'_> {
             ));
         }
         let deadline = (self.began + self.target.deadlines.first_event).min(self.common.total);
-        let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer);
-        if let Some(trail) = trail {
-            stream.follow(trail);
-        }
+        let mut stream = self.live(Source::Upstream(Box::new(exchange)), plan.answer, guarded, trail);
         let mut first = BytesMut::new();
         let mut only: Option<Bytes> = None;
         loop {
@@ -409,24 +410,41 @@ impl Attempt<'_> {
     }
 
     /// The stream of an answer.
-    pub(super) fn live(&self, source: Source, answer: Answer) -> LiveStream {
+    pub(super) fn live(
+        &self,
+        source: Source,
+        answer: Answer,
+        mut guarded: Option<Guarded>,
+        trail: Option<Trail>,
+    ) -> LiveStream {
         let (limits, call) = (self.common.limits(), self.common.call);
         let caps = Caps {
             event: limits.stream_event,
             depth: limits.json_depth,
         };
-        match answer {
-            Answer::Translated(translated) => {
+        let through = guarded.as_mut().and_then(|guarded| guarded.through.take());
+        let mut stream = match (answer, through) {
+            (Answer::Native { .. }, Some(translation)) => {
+                LiveStream::translated(source, caps, Framing::Sse, translation)
+            }
+            (Answer::Translated(translated), _) => {
                 let framing = translated.framing();
                 match translated.stream() {
                     Some(translation) => LiveStream::translated(source, caps, framing, translation),
                     None => LiveStream::native(source, caps, call.dialect, false, false),
                 }
             }
-            Answer::Native { withhold_usage } => {
+            (Answer::Native { withhold_usage }, None) => {
                 LiveStream::native(source, caps, call.dialect, withhold_usage, call.json_array)
             }
+        };
+        if let Some(trail) = trail {
+            stream.follow(trail);
         }
+        if let Some(guarded) = guarded {
+            guarded.attach(&mut stream);
+        }
+        stream
     }
 
     pub(super) fn uncounted(&self, response: ResponseText) -> Uncounted {

@@ -5,6 +5,7 @@ use super::super::super::context::Uncounted;
 use super::super::super::downstream::sleep_until;
 use super::doubt::Doubts;
 use super::forward::Forwarded;
+use crate::guardrails::Policy;
 use crate::snapshot::{ContinuationTerms, Limits, Snapshot};
 use crate::units::Usage;
 use crate::wire::Call;
@@ -27,6 +28,8 @@ pub(in crate::gateway) struct Common<'a> {
     pub strict: bool,
     /// Streams that break may be gone on with.
     pub continuation: Option<ContinuationTerms>,
+    /// Guardrails of streams.
+    pub guard: Option<Policy>,
     /// Others are asked when a content filter leaves nothing of an answer.
     pub filters: bool,
     /// When all of it must be over.
@@ -58,6 +61,7 @@ impl<'a> Common<'a> {
             matched: "",
             strict: false,
             continuation: None,
+            guard: None,
             filters: false,
             total,
             allotted: None,

@@ -64,7 +64,8 @@ impl Attempt<'_> {
                     events: events.into(),
                     pace: TOKEN_PACE,
                 };
-                let mut stream = self.live(source, answer);
+                let guarded = self.guarded(None, !foreign).await?;
+                let mut stream = self.live(source, answer, guarded, None);
                 notes
                     .within(self.common.total, stream.fill())
                     .await

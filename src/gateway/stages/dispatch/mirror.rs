@@ -76,6 +76,8 @@ pub(super) fn send(
             to: terms.to,
             matched: common.matched.to_owned(),
             purpose: Purpose::Mirror,
+            // Nobody gets its answer.
+            guard: None,
         },
         comparison: Arc::clone(&comparison),
         _slot: slot,
@@ -167,6 +169,7 @@ impl Copy {
                 named: request.named(),
                 target: &answered.target,
                 usage: answered.usage,
+                estimated: answered.estimated,
                 side,
                 purpose: Purpose::Mirror,
                 payer: None,

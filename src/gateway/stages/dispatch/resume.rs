@@ -261,10 +261,11 @@ impl Attempt<'_> {
     }
 
     /// What must be kept of a stream so that it can be gone on with, where the pool wants that.
-    pub(super) async fn trail(&self, site: &Arc<Site>, plan: &Plan) -> Option<Trail> {
+    /// `passes`: the bytes of a native stream do.
+    pub(super) async fn trail(&self, site: &Arc<Site>, plan: &Plan, passes: bool) -> Option<Trail> {
         let terms = self.common.continuation?;
         let call = self.common.call;
-        let native = matches!(plan.answer, Answer::Native { .. });
+        let native = passes && matches!(plan.answer, Answer::Native { .. });
         let model = self.target.model.resolve(&call.envelope.model, self.common.matched);
         if call.body.len() < OFFLOAD_FROM {
             return plan::trail(call, site, self.terms(&model), native, terms.seams);

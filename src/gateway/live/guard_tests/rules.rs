@@ -1,0 +1,3 @@
+//! What is dropped, what is held back, how refusals end.
+
+use super::*;
