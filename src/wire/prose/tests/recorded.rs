@@ -63,8 +63,7 @@ fn mark(value: &mut Value, key: &str, content: bool, count: &mut usize) {
             let own = matches!(key, "args" | "response")
                 || key == "input" && !members.contains_key("role") && !members.contains_key("type");
             for (name, value) in members.iter_mut() {
-                let parameter = matches!(name.as_str(), "tools" | "reasoning" | "text") && key == "body"
-                    || name == "thinking" && key == "body";
+                let parameter = key == "body" && matches!(name.as_str(), "tools" | "reasoning" | "text" | "thinking");
                 let signature = name == "input" && key == "body";
                 if !parameter {
                     let name = if signature { "content" } else { name };
