@@ -14,6 +14,7 @@ use crate::balance::singleflight::Flight;
 use crate::cache::{Asked, Entry, Key, Partition, Policy};
 use crate::clock;
 use crate::directory::Principal;
+use crate::guardrails::Direction;
 use crate::limits::Lease;
 use crate::telemetry::{Purpose, Side};
 use bytes::Bytes;
@@ -50,6 +51,12 @@ pub(super) fn send(
         // A call without a client knows nothing of who may not be asked.
         return;
     }
+    let guard = ctx.guard.as_ref().map(|guarding| guarding.policy.clone());
+    let guard = guard.filter(|policy| policy.holds(Direction::Output));
+    if guard.is_some() && !looking.call.streamed() {
+        // Whole answers are judged on their way to a client: the next one to ask gets a fresh one.
+        return;
+    }
     let models = &looking.snapshot.models;
     let Some(to) = models.iter().position(|model| std::ptr::eq(model, looking.found.model)) else {
         return;
@@ -64,6 +71,7 @@ pub(super) fn send(
             to,
             matched: looking.found.matched.to_owned(),
             purpose: Purpose::Refresh,
+            guard,
         },
         caching: Arc::clone(caching),
         key: asked.key,

@@ -13,6 +13,7 @@ use super::search::Search;
 use super::{Live, Reply};
 use crate::balance::RetryBudget;
 use crate::clock;
+use crate::guardrails::Policy;
 use crate::snapshot::{Named, Snapshot};
 use crate::telemetry::{Outcome, Purpose};
 use crate::units::Usage;
@@ -40,6 +41,8 @@ pub(in crate::gateway) struct Unattended {
     pub matched: String,
     /// Why it is asked.
     pub purpose: Purpose,
+    /// Guardrails that a streamed answer passes.
+    pub guard: Option<Policy>,
 }
 
 /// Who answered, and how.
@@ -70,6 +73,7 @@ impl Unattended {
         let common = Common {
             matched: &self.matched,
             strict: model.strict,
+            guard: self.guard.clone(),
             allotted: Some(longest),
             ..Common::plain(
                 &self.app,
@@ -123,7 +127,7 @@ impl Unattended {
         let ttft = Some(began.elapsed());
         piece(first);
         let mut in_time = true;
-        while in_time && !(stream.broken.is_some() || stream.is_done() || stream.ended) {
+        while in_time && !(stream.broken.is_some() || stream.is_done() || stream.ended || stream.is_refused()) {
             let deadline = (stream.last_event + target.deadlines.idle).min(total);
             in_time = tokio::select! {
                 () = stream.fill() => true,
@@ -131,7 +135,9 @@ impl Unattended {
             };
             piece(stream.take());
         }
-        let ok = in_time && stream.broken.is_none();
+        // One that guardrails stopped is an answer for nobody, and no failure of who gave it.
+        let refused = stream.is_refused();
+        let ok = in_time && stream.broken.is_none() && !refused;
         target.attempts.count(match &stream.broken {
             _ if !in_time => Outcome::IdleTimeout,
             None => Outcome::Ok,
@@ -141,7 +147,7 @@ impl Unattended {
         });
         if let Some(permit) = permit {
             match &stream.reported {
-                _ if ok => permit.success(),
+                _ if ok || refused => permit.success(),
                 // What it fails on may be the request: then it would not have to be left alone.
                 Some(reported) => {
                     super::settle_broken(&target, permit, reported);
