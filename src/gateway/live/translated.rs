@@ -264,7 +264,10 @@ impl LiveStream {
         }
         for event in sse::events(batch) {
             let Some(data) = &event.data else {
-                self.translate_comment(out);
+                // A blank line whose event was in the batch before is none.
+                if batch.get(event.raw.clone()).is_some_and(|raw| raw.starts_with(b":")) {
+                    self.translate_comment(out);
+                }
                 continue;
             };
             let raw = RawEvent {
