@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use cirque::guardrails::scan::{Rule, Scanner};
+use cirque::guardrails::{Detector, Keywords};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -162,6 +163,23 @@ fn scans(c: &mut Criterion) {
     }
 }
 
+fn words(c: &mut Criterion) {
+    let words: Vec<String> = (0..100_u32).map(|n| format!("keyword {}", n * 7919)).collect();
+    let keywords = Keywords::new(&words, false, true).unwrap();
+    let mut group = c.benchmark_group("keywords-100");
+    for (name, text) in texts().into_iter().take(4) {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_with_input(BenchmarkId::from_parameter(name), &text, |b, text| {
+            b.iter(|| {
+                let mut found = Vec::new();
+                keywords.scan(black_box(text), 0, &mut found);
+                found
+            });
+        });
+    }
+    group.finish();
+}
+
 fn pushes(c: &mut Criterion) {
     let scanner = Scanner::new(personal()).unwrap();
     let text = of_length(ASCII, 1 << 10);
@@ -184,5 +202,5 @@ fn builds(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scans, pushes, builds);
+criterion_group!(benches, scans, words, pushes, builds);
 criterion_main!(benches);

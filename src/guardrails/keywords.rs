@@ -97,7 +97,11 @@ impl Keywords {
         let bytes = text.as_bytes();
         let mut at = from;
         while let Some(byte) = bytes.get(at) {
-            if byte.is_ascii() {
+            // Most of what has no case, three bytes each: a text of them need not be decoded.
+            let caseless = matches!(byte, 0xE3..=0xE9 | 0xEB | 0xEC);
+            if caseless && state == self.start && !self.first.get(usize::from(*byte)).is_some_and(|begins| *begins) {
+                at += 3;
+            } else if byte.is_ascii() {
                 let byte = if self.case_sensitive {
                     *byte
                 } else {
@@ -214,7 +218,8 @@ fn folded(c: char) -> char {
     match c {
         _ if c.is_ascii() => c.to_ascii_lowercase(),
         // Without case, and most of the text where there is any: the tables need not be asked. The dotless i is no i.
-        '\u{2E80}'..='\u{A63F}' | '\u{AC00}'..='\u{D7A3}' | 'ı' => c,
+        '\u{2010}'..='\u{205F}' | '\u{2E80}'..='\u{A63F}' | '\u{AC00}'..='\u{D7A3}' | 'ß'..='ÿ' | 'ı' => c,
+        'À'..='Ö' | 'Ø'..='Þ' => char::from_u32(u32::from(c) + 0x20).unwrap_or(c),
         _ => {
             let upper = one(c.to_uppercase()).unwrap_or(c);
             one(upper.to_lowercase()).unwrap_or(upper)
