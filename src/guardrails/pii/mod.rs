@@ -160,7 +160,6 @@ impl Kind {
         Self::Crypto,
         Self::MxCurp,
         Self::ItFiscalCode,
-        Self::KrRrn,
         Self::CnId,
         Self::ChAhv,
         Self::InGstin,
