@@ -1,6 +1,5 @@
 //! Strings and containers of JSON that is known to be valid, by position; and what a string looks like.
 
-use super::super::json::{Node, Value};
 use std::borrow::Cow;
 
 /// Longest that an identifier is, in bytes: one of the longest, an item of Responses, has 64 or so.
@@ -63,15 +62,12 @@ pub(super) fn holds_numbers(array: &[u8]) -> bool {
     false
 }
 
-/// What a string reads; `quoted` is it with its quotes.
+/// What a string reads; `quoted` is it with its quotes. An escape of half a character reads U+FFFD.
 pub(super) fn read(quoted: &[u8]) -> Cow<'_, str> {
     let inside = inside(quoted);
-    if memchr::memchr(b'\\', inside).is_none() {
-        return String::from_utf8_lossy(inside);
-    }
-    match Node::parse(quoted, 1).map(|node| node.value) {
-        Ok(Value::String(text)) => text,
-        _ => String::from_utf8_lossy(inside),
+    match simdutf8::basic::from_utf8(inside) {
+        Ok(text) => resolved(text, true),
+        Err(_) => String::from_utf8_lossy(inside),
     }
 }
 
@@ -116,31 +112,57 @@ fn data_of_url(written: &[u8]) -> Option<&[u8]> {
     rest.get(at + mark.len()..)
 }
 
-/// Escapes of characters resolved in what is no JSON but may have been meant to be: arguments that were cut off.
-pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
-    if !text.contains("\\u") {
+/// Escapes resolved: `all` of JSON, or only those of a character's number, for what is no JSON but may have been meant to be
+/// (arguments that were cut off).
+pub(super) fn resolved(text: &str, all: bool) -> Cow<'_, str> {
+    let Some(mut at) = memchr::memchr(b'\\', text.as_bytes()) else {
         return Cow::Borrowed(text);
-    }
+    };
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("\\u") {
+    loop {
         let (before, escape) = rest.split_at(at);
         out.push_str(before);
-        let (character, length) = match (unit(escape, 0), unit(escape, 6)) {
-            (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
-                (char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00)), 12)
-            }
-            (Some(code), _) => (Some(char::from_u32(code).unwrap_or('\u{fffd}')), 6),
-            (None, _) => (None, 2),
-        };
-        match character {
-            Some(character) => out.push(character),
-            None => out.push_str("\\u"),
-        }
+        let (character, length) = character(escape, all);
+        out.push(character);
         rest = escape.get(length..).unwrap_or_default();
+        match memchr::memchr(b'\\', rest.as_bytes()) {
+            Some(next) => at = next,
+            None => {
+                out.push_str(rest);
+                return Cow::Owned(out);
+            }
+        }
     }
-    out.push_str(rest);
-    Cow::Owned(out)
+}
+
+/// What the escape that a text begins with stands for, and its length.
+fn character(escape: &str, all: bool) -> (char, usize) {
+    let letter = match escape.as_bytes().get(1) {
+        Some(b'u') => {
+            return match (unit(escape, 0), unit(escape, 6)) {
+                (Some(high @ 0xd800..0xdc00), Some(low @ 0xdc00..0xe000)) => {
+                    let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                    (char::from_u32(code).unwrap_or('\u{fffd}'), 12)
+                }
+                (Some(code), _) => (char::from_u32(code).unwrap_or('\u{fffd}'), 6),
+                (None, _) => ('\\', 1),
+            };
+        }
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'"') => '"',
+        Some(b'/') => '/',
+        _ => '\\',
+    };
+    let known = escape
+        .as_bytes()
+        .get(1)
+        .is_some_and(|byte| br#"bfnrt"/\"#.contains(byte));
+    if all && known { (letter, 2) } else { ('\\', 1) }
 }
 
 /// The number in `\uXXXX` at `at`.

@@ -432,6 +432,16 @@ proptest! {
     }
 
     #[test]
+    fn strings_read_as_the_parser_reads_them(parts in prop::collection::vec(prop::sample::select(vec![
+        "a", "é", "\\n", "\\\\", "\\\"", "\\/", "\\u0041", "\\ud83d", "\\ude00", "\\u00e9", "\\t", "\\b", "\\f", "\\r", "u0041", " ",
+    ]), 0..12)) {
+        let quoted = format!("\"{}\"", parts.concat());
+        let node = crate::wire::json::Node::parse(quoted.as_bytes(), 1).unwrap();
+        let read = strings::read(quoted.as_bytes());
+        prop_assert_eq!(node.as_str(), Some(&*read));
+    }
+
+    #[test]
     fn hostile_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), text in r#"[\[\]{}",:\\u0-9a"]{0,60}"#, document in documents()) {
         for body in [bytes, text.clone().into_bytes(), format!("{{\"messages\":[{{\"arguments\":\"{text}\"}}]}}").into_bytes()] {
             let _ = rewrite(&Bytes::from(body), document, 16, &mut |_, text| Some(format!("{text}x")));

@@ -3,7 +3,7 @@
 use super::super::json::{Put, Span, scan_value};
 use super::names::{Mode, Shape, names_a_tool, of_body, of_prose, of_schema};
 use super::strings::{
-    container_end, inside, is_base64, is_data_url, is_identifier, number_end, read, string_end, unescaped,
+    container_end, inside, is_base64, is_data_url, is_identifier, number_end, read, resolved, string_end,
 };
 use super::{Channel, Document};
 
@@ -230,7 +230,7 @@ impl<'w> Walk<'w> {
             return None;
         }
         if scan_value(text.as_bytes(), self.max_depth).is_err() {
-            let read = unescaped(text);
+            let read = resolved(text, false);
             return (self.edit)(channel, &read).filter(|with| *with != read);
         }
         let mut inner = Walk::new(self.document, self.max_depth, &mut *self.edit);
