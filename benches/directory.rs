@@ -60,10 +60,10 @@ fn key(index: usize) -> Value {
 /// All in the store.
 fn stored() -> Vec<Object> {
     let hasher = hasher();
-    let object = |kind, name: String, document, hashes| Object {
+    let object = |kind, name: String, document: Value, hashes| Object {
         kind,
         name,
-        document,
+        document: document.into(),
         hashes,
         revision: 1,
         created_at: 1,

@@ -63,6 +63,7 @@ fn row(number: u64) -> Row {
             ..Cost::default()
         }),
         billed: Some(5_659_500),
+        guardrails: None,
         saved: 0,
         charges: ["key/ci-2026/month", "team/blue/day"]
             .map(|count| Charge {

@@ -69,6 +69,7 @@ fn row(number: u64) -> Row {
         stream: true,
         latency_ms: 1500,
         ttft_ms: Some(300),
+        guardrails: None,
         saved: 0,
         usage: Usage {
             input: 1200,

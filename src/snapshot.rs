@@ -161,6 +161,9 @@ impl State {
         let sites = || targets().filter_map(|target| target.site()?.quarantine.as_ref());
         self.quarantines
             .retain(|_, known| sites().any(|used| Arc::ptr_eq(used, known)));
+        let guardrails = snapshot.guardrails.as_ref();
+        let is_named = |name: &str| guardrails.is_some_and(|known| known.all().iter().any(|it| &*it.name == name));
+        self.meters.guardrails.retain(&is_named);
         self.lines.retain(|name, _| {
             snapshot
                 .models

@@ -198,6 +198,19 @@ fn only_a_rule_that_always_ends_hides_those_behind_it() {
 }
 
 #[test]
+fn a_tag_with_limits_that_nothing_carries_is_a_warning() {
+    let text = "listen: 127.0.0.1:8080\ninsecure: { open_access: true }\nproviders: { p: { kind: demo } }\n\
+                models: { m: { targets: [ { provider: p } ] } }\nteams: { t: { tags: [ a ] } }\n\
+                tags: { a: { limits: [ { requests: 1 } ] }, b: { limits: [ { requests: 1 } ] }, c: { description: none } }\n";
+    let warnings = config::warnings(&config::parse(text, "f").unwrap());
+    let places: Vec<&str> = warnings.iter().map(|warning| warning.path.as_str()).collect();
+    assert!(
+        places.contains(&"tags.b") && !places.contains(&"tags.a") && !places.contains(&"tags.c"),
+        "{places:?}"
+    );
+}
+
+#[test]
 fn a_cache_price_above_the_price_is_a_warning() {
     let warnings = |cached: &str| {
         let text = format!(

@@ -18,10 +18,10 @@ pub struct StandingArgs {
     /// Only those of this team and of its projects, users and keys.
     #[arg(long)]
     team: Option<String>,
-    /// Only those written there: organisation, team, project, user, key, model, provider.
+    /// Only those written there: organisation, team, project, user, key, tag, model, provider.
     #[arg(long)]
     scope: Option<String>,
-    /// Only those of the tenant, key, model or provider of this name.
+    /// Only those of the tenant, key, tag, model or provider of this name.
     #[arg(long)]
     name: Option<String>,
     /// At most so many.

@@ -187,3 +187,46 @@ fn shown_interval(per: Duration) -> String {
         ms => format!("{ms}ms"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    /// Names of tags and models, made of what looks like the rest of an id.
+    fn name() -> impl Strategy<Value = String> {
+        let parts = prop::sample::select(vec![
+            "a", "requests", "60000ms", "usd", "month", "UTC", "models", "each", ":", "-",
+        ]);
+        prop::collection::vec(parts, 1..4).prop_map(|parts| parts.join("/"))
+    }
+
+    fn written() -> (Vec<Limit>, Vec<Budget>) {
+        let limits = r#"[{"requests":1},{"requests":1},{"requests":1,"per":"1h"},{"tokens":1,"each":"key"},{"concurrent":1},
+            {"requests":1,"models":["a/requests/60000ms"]}]"#;
+        let budgets = r#"[{"usd":"1"},{"usd":"1","models":["a"],"providers":["usd/month/UTC"]},{"usd":"1","time_zone":"Europe/Berlin"}]"#;
+        (
+            serde_json::from_str(limits).unwrap(),
+            serde_json::from_str(budgets).unwrap(),
+        )
+    }
+
+    proptest! {
+        /// No count of one scope is that of another, in memory or in Redis.
+        #[test]
+        fn scopes_never_share_a_count(names in prop::collection::hash_set(name(), 1..5)) {
+            let (limits, budgets) = written();
+            let kinds = [ScopeKind::Team, ScopeKind::Tag, ScopeKind::Model];
+            let mut ids = HashSet::new();
+            let mut rules = 0;
+            for (kind, name) in kinds.iter().flat_map(|kind| names.iter().map(move |name| (*kind, name))) {
+                for rule in bounds(kind, name, &limits, &budgets) {
+                    rules += 1;
+                    prop_assert!(ids.insert(Arc::clone(&rule.id)), "{} twice", rule.id);
+                }
+            }
+            prop_assert_eq!(ids.len(), rules);
+        }
+    }
+}

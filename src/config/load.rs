@@ -176,6 +176,7 @@ impl Source {
             projects: self.declared("projects"),
             users: self.declared("users"),
             guardrails: self.declared("guardrails"),
+            tags: self.declared("tags"),
             // What is broken in it is said where it is written.
             semantic_cache: self.is_written("cache", "semantic"),
             ..Names::default()

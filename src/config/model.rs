@@ -34,7 +34,7 @@ pub use resilience::{
 };
 pub use routes::{Rule, Switch};
 pub use stores::{Ledger, OnFull, Operator, Prices, Redis, Role, Secrets, Store, Unpriced};
-pub use tenancy::{Hours, Key, Organisation, Project, Shared, Team, Tenant, TenantKind, User};
+pub use tenancy::{Hours, Key, Organisation, Project, Shared, Tag, Team, Tenant, TenantKind, User};
 
 /// One Cirque configuration file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -93,6 +93,10 @@ pub struct Config {
     /// Virtual keys, by a name of your choosing. More can be made at run time (`cirque key create`).
     #[serde(default)]
     pub keys: BTreeMap<String, Key>,
+    /// Limits and budgets of tags, each for all that carry the tag together. A tag counts for a caller when a block in this file
+    /// carries it, or an organisation or team in the store; not when only a project, user or key in the store does.
+    #[serde(default)]
+    pub tags: BTreeMap<String, Tag>,
     /// What a request costs.
     #[serde(default)]
     pub prices: Prices,

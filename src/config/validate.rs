@@ -21,6 +21,7 @@ mod routes;
 mod secrets;
 mod stored;
 mod stores;
+mod tags;
 mod tenancy;
 
 use super::model::{Config, Listen, ListenItem, Provider};
@@ -48,6 +49,7 @@ pub(super) fn findings(config: &Config, names: &Names) -> Vec<Finding> {
     limits::check(config, &mut out);
     auth::check(config, names, &mut out);
     tenancy::check(config, names, &mut out);
+    tags::check(config, names, &mut out);
     counts::check(config, names, &mut out);
     stores::check(config, &mut out);
     stored::check(config, &mut out);
@@ -69,6 +71,7 @@ pub(super) fn warning_findings(config: &Config) -> Vec<Finding> {
     resilience::warn(config, &mut out);
     auth::warn(config, &mut out);
     tenancy::warn(config, jiff::Timestamp::now().as_second(), &mut out);
+    tags::warn(config, &mut out);
     stores::warn(config, &mut out);
     cache::warn(config, &mut out);
     guardrails::warn(config, &mut out);

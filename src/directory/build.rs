@@ -7,10 +7,11 @@ use super::entry::{Entry, Origin, Shown};
 use super::file_keys::FileKeys;
 use super::principal::ScopeBlock;
 use super::tree::{Node, Outer, Stem, StemKey, Tree, restrictions};
-use super::{Directory, Opens, People, tenant_kind};
+use super::{Directory, Opened, Opens, People, tenant_kind};
 use crate::auth::{Block, Digest};
-use crate::config::{Config, Tenant, TenantKind};
+use crate::config::{self, Budget, Config, Limit, Tenant, TenantKind};
 use crate::ledger;
+use crate::limits::ScopeKind;
 use crate::storage::Object;
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
@@ -29,6 +30,7 @@ pub struct Sources<'a> {
 
 pub(super) fn build(sources: &Sources<'_>) -> Directory {
     let mut builder = Builder::default();
+    builder.declare_tags(sources.config);
     let mut items = from_file(sources.config);
     items.extend(from_store(sources.objects));
     // Stable: within a kind and name the file's comes first.
@@ -38,81 +40,104 @@ pub(super) fn build(sources: &Sources<'_>) -> Directory {
         .keys
         .reserve(items.iter().filter(|item| item.kind == TenantKind::Key).count());
     for item in items {
-        builder.add(item, sources.file_keys);
+        builder.add(&item, sources.file_keys);
     }
-    Directory {
-        keys: builder.keys,
-        tree: builder.tree,
-        people: People::default(),
-        entries: builder.entries,
-        scopes: builder.scopes,
-    }
+    builder.scopes.shrink_to_fit();
+    builder.finish()
 }
 
 /// A tenant or key, before it is compiled.
-struct Item<'a> {
-    kind: TenantKind,
-    name: &'a str,
-    document: Result<Tenant, String>,
-    object: Option<&'a Object>,
+pub(super) struct Item<'a> {
+    pub(super) kind: TenantKind,
+    pub(super) name: &'a str,
+    written: Written<'a>,
+}
+
+/// Where it is written. It is read when its turn comes, since all of them read at once are megabytes.
+enum Written<'a> {
+    Organisation(&'a config::Organisation),
+    Team(&'a config::Team),
+    Project(&'a config::Project),
+    User(&'a config::User),
+    Key(&'a config::Key),
+    Stored(&'a Object),
+}
+
+impl<'a> Item<'a> {
+    /// What the store holds, if it is a tenant or a key and not deleted.
+    pub(super) fn stored(object: &'a Object) -> Option<Self> {
+        let kind = tenant_kind(object.kind).filter(|_| !object.deleted)?;
+        Some(Self {
+            kind,
+            name: &object.name,
+            written: Written::Stored(object),
+        })
+    }
+
+    /// What the store holds of it.
+    pub(super) const fn object(&self) -> Option<&'a Object> {
+        match self.written {
+            Written::Stored(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    fn document(&self) -> Result<Tenant, String> {
+        Ok(match self.written {
+            Written::Organisation(it) => Tenant::Organisation(Box::new(it.clone())),
+            Written::Team(it) => Tenant::Team(Box::new(it.clone())),
+            Written::Project(it) => Tenant::Project(Box::new(it.clone())),
+            Written::User(it) => Tenant::User(Box::new(it.clone())),
+            Written::Key(it) => Tenant::Key(Box::new(it.clone())),
+            Written::Stored(object) => {
+                let mut text = serde_json::Deserializer::from_str(object.document.text());
+                // What serde says may repeat what is in the document, and that is somebody else's.
+                Tenant::read(self.kind, &mut text)
+                    .map_err(|_| "its document is not what this version keeps".to_owned())?
+            }
+        })
+    }
 }
 
 fn from_file(config: &Config) -> Vec<Item<'_>> {
     let mut items = Vec::new();
-    let mut add = |kind, name, tenant| {
-        items.push(Item {
-            kind,
-            name,
-            document: Ok(tenant),
-            object: None,
-        });
-    };
+    let mut add = |kind, name, written| items.push(Item { kind, name, written });
     for (name, it) in &config.organisations {
-        add(
-            TenantKind::Organisation,
-            name.as_str(),
-            Tenant::Organisation(Box::new(it.clone())),
-        );
+        add(TenantKind::Organisation, name.as_str(), Written::Organisation(it));
     }
     for (name, it) in &config.teams {
-        add(TenantKind::Team, name, Tenant::Team(Box::new(it.clone())));
+        add(TenantKind::Team, name, Written::Team(it));
     }
     for (name, it) in &config.projects {
-        add(TenantKind::Project, name, Tenant::Project(Box::new(it.clone())));
+        add(TenantKind::Project, name, Written::Project(it));
     }
     for (name, it) in &config.users {
-        add(TenantKind::User, name, Tenant::User(Box::new(it.clone())));
+        add(TenantKind::User, name, Written::User(it));
     }
     for (name, it) in &config.keys {
-        add(TenantKind::Key, name, Tenant::Key(Box::new(it.clone())));
+        add(TenantKind::Key, name, Written::Key(it));
     }
     items
 }
 
 fn from_store(objects: &[Object]) -> impl Iterator<Item = Item<'_>> {
-    let live = objects.iter().filter(|object| !object.deleted);
-    live.filter_map(|object| {
-        let kind = tenant_kind(object.kind)?;
-        let read = Tenant::read(kind, &object.document);
-        Some(Item {
-            kind,
-            name: &object.name,
-            // What serde says may repeat what is in the document, and that is somebody else's.
-            document: read.map_err(|_| "its document is not what this version keeps".to_owned()),
-            object: Some(object),
-        })
-    })
+    objects.iter().filter_map(Item::stored)
 }
 
+/// A directory that is being put together.
 #[derive(Default)]
-struct Builder {
-    tree: Tree,
-    entries: Vec<Entry>,
-    scopes: Vec<Arc<ScopeBlock>>,
-    keys: HashMap<Digest, Opens, std::hash::BuildHasherDefault<super::AsIs>>,
-    /// Names of the keys that have the digests.
-    owners: HashMap<Digest, Arc<str>, std::hash::BuildHasherDefault<super::AsIs>>,
+pub(super) struct Builder {
+    pub(super) tree: Arc<Tree>,
+    pub(super) entries: Vec<Arc<Entry>>,
+    pub(super) scopes: Vec<Arc<ScopeBlock>>,
+    /// Positions in `scopes` that are to be taken first.
+    pub(super) free: Vec<u32>,
+    pub(super) keys: Opened,
+    /// A secret is that of two keys.
+    pub(super) tied: bool,
     stems: HashMap<StemKey, Arc<Stem>>,
+    /// Tags with limits or budgets.
+    tags: HashMap<Arc<str>, Arc<ScopeBlock>>,
     words: HashSet<Arc<str>>,
 }
 
@@ -127,35 +152,83 @@ impl Builder {
         new
     }
 
-    fn add(&mut self, item: Item<'_>, file_keys: &FileKeys) {
-        let name = self.word(item.name);
+    fn declare_tags(&mut self, config: &Config) {
+        for (name, tag) in config.tags.iter().filter(|(_, tag)| tag.counts()) {
+            let name = self.word(name);
+            let scope = self.scope(ScopeKind::Tag, &name, &tag.limits, &tag.budgets);
+            self.tags.insert(name, scope);
+        }
+    }
+
+    /// All of a directory but its entries.
+    pub(super) fn over(before: &Directory) -> Self {
+        let tags = before.scopes.iter().filter(|scope| scope.kind == ScopeKind::Tag);
+        Self {
+            tree: before.tree.clone(),
+            scopes: before.scopes.clone(),
+            keys: before.keys.clone(),
+            // The file's: what is renewed is the store's.
+            tags: tags.map(|scope| (scope.name.clone(), scope.clone())).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn finish(self) -> Directory {
+        Directory {
+            keys: self.keys,
+            tree: self.tree,
+            people: People::default(),
+            entries: self.entries,
+            scopes: self.scopes,
+            tied: self.tied,
+        }
+    }
+
+    fn scope(&mut self, kind: ScopeKind, name: &Arc<str>, limits: &[Limit], budgets: &[Budget]) -> Arc<ScopeBlock> {
+        let free = self.free.pop();
+        let scope = Arc::new(ScopeBlock {
+            index: free.unwrap_or_else(|| u32::try_from(self.scopes.len()).unwrap_or(u32::MAX)),
+            kind,
+            name: name.clone(),
+            limits: limits.to_vec(),
+            budgets: budgets.to_vec(),
+        });
+        match free.and_then(|at| self.scopes.get_mut(at as usize)) {
+            Some(place) => *place = scope.clone(),
+            None => self.scopes.push(scope.clone()),
+        }
+        scope
+    }
+
+    /// Put one in. Those before it are in already: what it belongs to, and the file's of its name.
+    pub(super) fn add(&mut self, item: &Item<'_>, file_keys: &FileKeys) {
+        let name = match item.kind {
+            // Nothing names keys.
+            TenantKind::Key => item.name.into(),
+            _ => self.word(item.name),
+        };
         let shadowed = self
             .entries
             .last()
             .is_some_and(|last| last.kind == item.kind && last.name == name);
-        let (mut fault, document) = match item.document {
+        let object = item.object();
+        let (mut fault, document) = match item.document() {
             Ok(document) => (None, Some(document)),
             Err(fault) => (Some(fault), None),
         };
         let mut node = self.node(item.kind, &name, document.as_ref(), &mut fault, shadowed);
-        node.vouched = item.object.is_none() || matches!(item.kind, TenantKind::Organisation | TenantKind::Team);
+        node.vouched = object.is_none() || matches!(item.kind, TenantKind::Organisation | TenantKind::Team);
+        let uncounted = self.bind_tags(&mut node, document.as_ref());
         let tenant = self.place(item.kind, &name, document.as_ref(), &mut fault);
         let mut entry = Entry {
             kind: item.kind,
             name,
-            origin: if item.object.is_some() {
-                Origin::Store
-            } else {
-                Origin::File
-            },
+            origin: if object.is_some() { Origin::Store } else { Origin::File },
             shadowed,
             fault: None,
             tenant: Arc::new(tenant),
             shown: Box::default(),
-            revision: item.object.map(|object| object.revision),
-            created_at: item.object.map(|object| object.created_at),
-            updated_at: item.object.map(|object| object.updated_at),
-            document,
+            revision: object.map(|object| object.revision),
             principal: None,
         };
         let node = if fault.is_none() {
@@ -164,19 +237,43 @@ impl Builder {
             closed(item.kind, &entry.name)
         };
         if item.kind == TenantKind::Key {
-            let secrets = secrets(&entry, item.object, file_keys, &mut fault);
+            let secrets = secrets(&entry, object, file_keys, &mut fault);
             entry.shown = secrets.iter().map(|(_, shown)| shown.clone()).collect();
             if !shadowed {
-                self.open(&mut entry, &node, secrets, &mut fault);
+                self.open(&mut entry, document.as_ref(), &node, secrets, &mut fault);
             }
-        } else if let (false, Some(nodes)) = (shadowed, self.tree.of_mut(item.kind)) {
+        } else if let (false, Some(nodes)) = (
+            shadowed,
+            Arc::get_mut(&mut self.tree).and_then(|tree| tree.of_mut(item.kind)),
+        ) {
             nodes.insert(entry.name.clone(), node);
+        }
+        if fault.is_none() {
+            fault = uncounted;
         }
         if shadowed {
             fault = Some(format!("the file declares a {} of this name", item.kind.as_str()));
         }
         entry.fault = fault.map(String::into_boxed_str);
-        self.entries.push(entry);
+        self.entries.push(Arc::new(entry));
+    }
+
+    /// Let the limits of its tags count for a block that may carry them; of one that may not, what it lacks by that.
+    fn bind_tags(&self, node: &mut Node, document: Option<&Tenant>) -> Option<String> {
+        if self.tags.is_empty() {
+            return None;
+        }
+        let mut counted = node.tags.iter().filter_map(|tag| self.tags.get(tag));
+        if node.vouched {
+            node.tag_scopes = counted.cloned().collect();
+            return None;
+        }
+        let outer = self.tree.find(&document.map(outer).unwrap_or_default(), true).ok();
+        let lacking = counted.find(|scope| !outer.as_ref().is_some_and(|found| found.carries(scope)))?;
+        Some(format!(
+            "its tag {:?} has limits or budgets, which do not count for it: the team or the organisation has to carry the tag",
+            &*lacking.name
+        ))
     }
 
     /// Compile a block.
@@ -218,15 +315,7 @@ impl Builder {
         }
         let counts = !shared.limits.is_empty() || !shared.budgets.is_empty();
         if counts && !shadowed {
-            let scope = Arc::new(ScopeBlock {
-                index: u32::try_from(self.scopes.len()).unwrap_or(u32::MAX),
-                kind,
-                name: name.clone(),
-                limits: shared.limits.to_vec(),
-                budgets: shared.budgets.to_vec(),
-            });
-            self.scopes.push(scope.clone());
-            node.scope = Some(scope);
+            node.scope = Some(self.scope(scope_kind(kind), name, shared.limits, shared.budgets));
         }
         node
     }
@@ -260,8 +349,15 @@ impl Builder {
     }
 
     /// Let a key's secrets open what it is.
-    fn open(&mut self, entry: &mut Entry, node: &Node, secrets: Vec<(Digest, Shown)>, fault: &mut Option<String>) {
-        let outer = entry.document.as_ref().map(outer).unwrap_or_default();
+    fn open(
+        &mut self,
+        entry: &mut Entry,
+        document: Option<&Tenant>,
+        node: &Node,
+        secrets: Vec<(Digest, Shown)>,
+        fault: &mut Option<String>,
+    ) {
+        let outer = document.map(outer).unwrap_or_default();
         let stem = match self.tree.find(&outer, true) {
             Ok(found) => {
                 let stem = self.stems.entry(found.key());
@@ -270,22 +366,19 @@ impl Builder {
             // Its own block is closed.
             Err(_) => Arc::default(),
         };
-        let tenant = (*entry.tenant).clone();
-        let principal = Arc::new(stem.principal(tenant, Some((node, entry.origin))));
-        entry.tenant = principal.tenant.clone();
+        let principal = Arc::new(stem.principal(entry.tenant.clone(), Some((node, entry.origin))));
         for (digest, shown) in secrets {
-            match self.owners.entry(digest) {
-                Slot::Occupied(owner) => {
-                    let message = format!("one of its secrets opens the key {:?}", &**owner.get());
-                    fault.get_or_insert(message);
+            match self.keys.entry(digest) {
+                Slot::Occupied(opened) => {
+                    let owner = opened.get().principal.tenant.key.as_deref().unwrap_or_default();
+                    fault.get_or_insert(format!("one of its secrets opens the key {owner:?}"));
+                    self.tied = true;
                 }
                 Slot::Vacant(vacant) => {
-                    vacant.insert(entry.name.clone());
-                    let opens = Opens {
+                    vacant.insert(Opens {
                         principal: principal.clone(),
                         until: shown.until,
-                    };
-                    self.keys.insert(digest, opens);
+                    });
                 }
             }
         }
@@ -298,6 +391,16 @@ fn closed(kind: TenantKind, name: &Arc<str>) -> Node {
     Node {
         block: Some(Arc::new(Block::closed(kind.as_str(), name.clone()))),
         ..Node::default()
+    }
+}
+
+fn scope_kind(kind: TenantKind) -> ScopeKind {
+    match kind {
+        TenantKind::Organisation => ScopeKind::Organisation,
+        TenantKind::Team => ScopeKind::Team,
+        TenantKind::Project => ScopeKind::Project,
+        TenantKind::User => ScopeKind::User,
+        TenantKind::Key => ScopeKind::Key,
     }
 }
 

@@ -1,12 +1,11 @@
 //! One tenant or key as lists show it: where it comes from, whether it runs, and whose it is.
 //!
-//! Without secrets and without digests. Who may see it is decided here, by [`Within`], so that every list is filtered alike.
+//! Without secrets, digests and documents: those are the file's and the store's. Who may see it is decided here, by [`Within`], so that every list is filtered alike.
 
 use super::Principal;
-use crate::config::{Tenant, TenantKind};
+use crate::config::TenantKind;
 use crate::ledger;
 use crate::storage::Revision;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// Where something is kept, and so who may change it.
@@ -56,35 +55,8 @@ pub struct Entry {
     pub shown: Box<[Shown]>,
     /// Of what the store holds.
     pub revision: Option<Revision>,
-    /// Of what the store holds: seconds since 1970.
-    pub created_at: Option<i64>,
-    /// Of what the store holds: seconds since 1970.
-    pub updated_at: Option<i64>,
-    /// As written; none: it cannot be read.
-    pub(super) document: Option<Tenant>,
     /// Of keys that run.
     pub(super) principal: Option<Arc<Principal>>,
-}
-
-impl Entry {
-    /// As the configuration writes it, but for its name and secrets. `null` when it cannot be read.
-    pub fn document(&self) -> Value {
-        let value = self
-            .document
-            .as_ref()
-            .and_then(|document| serde_json::to_value(document).ok());
-        let mut value = value.unwrap_or_default();
-        if let Some(object) = value.as_object_mut() {
-            object.remove("secret");
-            object.remove("hash");
-        }
-        value
-    }
-
-    /// The same as a struct.
-    pub fn written(&self) -> Option<&Tenant> {
-        self.document.as_ref()
-    }
 }
 
 /// How much of the directory somebody may know of.

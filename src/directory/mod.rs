@@ -15,6 +15,7 @@ mod entry;
 mod file_keys;
 mod people;
 mod principal;
+mod renew;
 mod tree;
 
 #[cfg(test)]
@@ -41,16 +42,21 @@ pub const UNKNOWN_KEY: &str = "the key is not known here, or it was revoked";
 /// Everybody who may call.
 #[derive(Debug)]
 pub struct Directory {
-    keys: HashMap<Digest, Opens, BuildHasherDefault<AsIs>>,
-    tree: Tree,
+    keys: Opened,
+    tree: Arc<Tree>,
     people: People,
     /// Sorted by kind, name, and whether it is shadowed.
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
     scopes: Vec<Arc<ScopeBlock>>,
+    /// A secret is that of two keys, of which the first in the order of names has it.
+    tied: bool,
 }
 
+/// What digests open.
+type Opened = HashMap<Digest, Opens, BuildHasherDefault<AsIs>>;
+
 /// What a digest opens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Opens {
     principal: Arc<Principal>,
     /// Seconds since 1970, from when on it no longer does.
@@ -61,6 +67,13 @@ impl Directory {
     /// Put together what file and store say.
     pub fn build(sources: &Sources<'_>) -> Self {
         build::build(sources)
+    }
+
+    /// The same as [`Self::build`], which it does if it has to, for what this one was built of when only keys in the store have
+    /// changed since: what is not changed is shared with this one. File and file keys must be those that this one was built of,
+    /// and no object may differ from the one of the same revision then.
+    pub fn renew(&self, sources: &Sources<'_>) -> Self {
+        renew::renew(self, sources).unwrap_or_else(|| Self::build(sources))
     }
 
     /// Whose key has this digest; none: nobody's, now (seconds since 1970). Whether the caller may do what it asks is for
@@ -93,7 +106,7 @@ impl Directory {
         let found = self
             .entries
             .binary_search_by(|entry| (entry.kind, &*entry.name, entry.shadowed).cmp(&(kind, name, false)));
-        self.entries.get(found.ok()?)
+        self.entries.get(found.ok()?).map(Arc::as_ref)
     }
 
     /// All of a kind that somebody with this view may know of, by name; what the store holds and the file shadows comes behind
@@ -101,7 +114,8 @@ impl Directory {
     pub fn list<'a>(&'a self, kind: TenantKind, within: &'a Within) -> impl Iterator<Item = &'a Entry> {
         let from = self.entries.partition_point(|entry| entry.kind < kind);
         let all = self.entries.get(from..).unwrap_or_default().iter();
-        all.take_while(move |entry| entry.kind == kind)
+        all.map(Arc::as_ref)
+            .take_while(move |entry| entry.kind == kind)
             .filter(move |entry| within.sees(entry))
     }
 
@@ -109,7 +123,7 @@ impl Directory {
     pub fn faults(&self) -> impl Iterator<Item = (&Entry, &str)> {
         self.entries
             .iter()
-            .filter_map(|entry| Some((entry, entry.fault.as_deref()?)))
+            .filter_map(|entry| Some((&**entry, entry.fault.as_deref()?)))
     }
 
     /// Every block with limits or budgets, at the position of its [`ScopeBlock::index`].

@@ -77,7 +77,7 @@ impl People {
         if tenant.user.is_none() {
             tenant.user = named.user.map(Arc::from);
         }
-        let principal = Arc::new(found.stem().principal(tenant, None));
+        let principal = Arc::new(found.stem().principal(Arc::new(tenant), None));
         if self.kept.len() >= MOST {
             self.kept.clear();
         }

@@ -5,8 +5,9 @@
 
 use super::Origin;
 use crate::auth::Access;
-use crate::config::{Budget, CachePolicy, Limit, TenantKind};
+use crate::config::{Budget, CachePolicy, Limit};
 use crate::ledger;
+use crate::limits::ScopeKind;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 pub struct ScopeBlock {
     /// Position in [`super::Directory::scopes`].
     pub index: u32,
-    /// What it stands under.
-    pub kind: TenantKind,
+    /// What it stands under: a tenant, a key, or a tag.
+    pub kind: ScopeKind,
     /// The name of that.
     pub name: Arc<str>,
     /// Requests, tokens and concurrency.
@@ -33,11 +34,12 @@ pub struct Principal {
     pub tenant: Arc<ledger::Tenant>,
     /// Tags of all its blocks; sorted, none twice.
     pub tags: Arc<[Arc<str>]>,
-    /// Those that no operator of a team can have set: of blocks in the file, and of organisations and teams. What rules see.
+    /// Those that no operator of a team can have set: of blocks in the file, and of organisations and teams. What rules see,
+    /// and whose limits and budgets count.
     pub vouched_tags: Arc<[Arc<str>]>,
     /// What all of its blocks allow in common.
     pub access: Access,
-    /// Its blocks with limits or budgets, outermost first.
+    /// Its blocks with limits or budgets, outermost first, each followed by those of its vouched tags.
     pub scopes: Arc<[Arc<ScopeBlock>]>,
     /// Parameters that a request gets if it does not set them; of several blocks the narrowest won.
     pub defaults: Arc<BTreeMap<String, Value>>,

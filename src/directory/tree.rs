@@ -23,6 +23,8 @@ pub(super) struct Node {
     /// None: it restricts nothing.
     pub(super) block: Option<Arc<Block>>,
     pub(super) scope: Option<Arc<ScopeBlock>>,
+    /// Limits and budgets of its tags; none unless it is vouched for.
+    pub(super) tag_scopes: Box<[Arc<ScopeBlock>]>,
     pub(super) tags: Vec<Arc<str>>,
     pub(super) metadata: BTreeMap<String, String>,
     /// Only an operator of all can have written it; not one of a team.
@@ -185,6 +187,13 @@ impl Found<'_> {
         }
     }
 
+    /// Whether the limits of a tag count for whoever is below.
+    pub(super) fn carries(&self, tag: &ScopeBlock) -> bool {
+        let nodes = [self.organisation, self.team, self.project, self.user];
+        let mut scopes = nodes.into_iter().flatten().flat_map(|(_, node)| &node.tag_scopes);
+        scopes.any(|scope| scope.index == tag.index)
+    }
+
     pub(super) fn stem(&self) -> Stem {
         let nodes = [self.organisation, self.team, self.project, self.user];
         let mut stem = Stem::default();
@@ -231,8 +240,10 @@ impl Stem {
         if let Some(block) = &node.block {
             self.access = self.access.and(block.clone());
         }
-        if let Some(scope) = &node.scope {
-            self.scopes = self.scopes.iter().chain([scope]).cloned().collect();
+        let new = |tag: &&Arc<ScopeBlock>| !self.scopes.iter().any(|scope| scope.index == tag.index);
+        let more: Vec<_> = node.scope.iter().chain(node.tag_scopes.iter().filter(new)).collect();
+        if !more.is_empty() {
+            self.scopes = self.scopes.iter().chain(more).cloned().collect();
         }
         merge(&mut self.defaults, &node.defaults);
         match (&mut self.cache, &node.cache) {
@@ -249,7 +260,7 @@ impl Stem {
     }
 
     /// The caller with these outer blocks and, if it is a key, its own.
-    pub(super) fn principal(&self, tenant: ledger::Tenant, own: Option<(&Node, Origin)>) -> Principal {
+    pub(super) fn principal(&self, tenant: Arc<ledger::Tenant>, own: Option<(&Node, Origin)>) -> Principal {
         let mut grown = Self {
             tags: self.tags.clone(),
             vouched_tags: self.vouched_tags.clone(),
@@ -265,7 +276,7 @@ impl Stem {
             grown.grow(node);
         }
         Principal {
-            tenant: Arc::new(tenant),
+            tenant,
             tags: grown.tags,
             vouched_tags: grown.vouched_tags,
             until: grown.access.until(),

@@ -148,7 +148,12 @@ async fn call(
     if let Looked::Answered(sent) = looked {
         return Ok(sent);
     }
-    let reply = match dispatch::run(app, down, ctx, snapshot, call, found).await {
+    let asked = dispatch::run(app, down, ctx, snapshot, call, found).await;
+    let judged = match asked {
+        Ok(reply) if ctx.guard.is_some() => guard::answer(down, ctx, snapshot, call, reply).await,
+        asked => asked,
+    };
+    let reply = match judged {
         Ok(reply) => reply,
         Err(error) => return cached::in_need(app, down, ctx, call, error).await,
     };

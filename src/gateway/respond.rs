@@ -67,6 +67,9 @@ pub fn head(
     if let Some(cache) = &ctx.record.cache {
         cache.tell(&mut head)?;
     }
+    if let Some(guarding) = &ctx.guard {
+        guarding.tell(&mut head)?;
+    }
     if let Some(cost) = ctx.record.cost {
         head.insert_header(COST, usd(cost))?;
     }

@@ -4,6 +4,7 @@
 //! another; what is redacted is replaced afterwards, once.
 
 use super::{Action, Check, Direction, Finding, Guardrail};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -52,12 +53,18 @@ pub struct Verdict {
 }
 
 /// Judges the texts of one request, or of one answer.
+///
+/// Of what is found, what starts first counts; of that the sternest, then the longest, then the first guardrail in order. Where something
+/// blocks, the text ends, and what starts there or later is neither replaced nor counted: so pieces come to what the whole does.
 #[derive(Debug)]
 pub struct Judge {
     direction: Direction,
     rails: Vec<Rail>,
     blocked: Option<usize>,
     scratch: Vec<Finding>,
+    /// Those of [`Judge::text`], empty.
+    judged: Vec<usize>,
+    found: Vec<Found>,
 }
 
 #[derive(Debug)]
@@ -68,12 +75,15 @@ struct Rail {
     length: usize,
 }
 
-/// A finding that is to be replaced.
+/// What a guardrail found.
 #[derive(Debug)]
-struct Redaction {
-    finding: Finding,
+pub(super) struct Found {
+    pub(super) finding: Finding,
     rail: usize,
 }
+
+/// Of a span: it lies before all that is still to come of the text.
+pub(super) const ALL: usize = usize::MAX;
 
 impl Judge {
     /// Nothing judged yet.
@@ -90,6 +100,8 @@ impl Judge {
                 .collect(),
             blocked: None,
             scratch: Vec::new(),
+            judged: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -103,89 +115,115 @@ impl Judge {
         self.rails.iter().any(|rail| rail.guardrail.action > Action::Flag)
     }
 
-    /// Judge a whole text; what is to stand in its place, if it must change.
+    /// Judge a whole text; what is to stand in its place, if it must change. Once something blocks that is what stands before it, and
+    /// of the texts that follow nothing.
     pub fn text(&mut self, text: &str) -> Option<String> {
-        let mut out = String::new();
-        self.span(text, 0, text.len(), &mut out).then_some(out)
-    }
-
-    /// Where the end of `text` begins that is still undecided for one of the guardrails.
-    pub(super) fn open(&self, text: &str, from: usize) -> usize {
-        let detectors = self.rails.iter().filter_map(|rail| match &rail.guardrail.check {
-            Check::Finds(detector) => Some(detector),
-            Check::Length(_) => None,
-        });
-        detectors
-            .map(|detector| detector.open(text, from))
-            .min()
-            .unwrap_or(text.len())
-    }
-
-    /// Judge `text[from..to]`, a part that is decided, and write what may pass of it. False, and nothing written: it may pass as
-    /// it is. Once something blocks, what stands before it is written.
-    pub(super) fn span(&mut self, text: &str, from: usize, to: usize, out: &mut String) -> bool {
         if self.blocked.is_some() {
-            return true;
+            return Some(String::new());
         }
-        let decided = text.get(..to).unwrap_or(text);
-        let mut redactions: Vec<Redaction> = Vec::new();
-        let mut end: Option<usize> = None;
-        let mut blocked = None;
-        for (index, rail) in self.rails.iter_mut().enumerate() {
-            self.scratch.clear();
-            match &rail.guardrail.check {
-                Check::Finds(detector) => detector.scan(decided, from, &mut self.scratch),
-                Check::Length(most) => self.scratch.extend(rail.too_long(*most, decided, from)),
-            }
-            for finding in self.scratch.drain(..) {
-                *rail.found.entry(finding.label).or_default() += 1;
-                match rail.guardrail.action {
-                    Action::Flag => {}
-                    Action::Redact => redactions.push(Redaction { finding, rail: index }),
-                    Action::Block if end.is_none_or(|end| finding.span.start < end) => {
-                        end = Some(finding.span.start);
-                        blocked = Some(index);
-                    }
-                    Action::Block => {}
-                }
-            }
+        let mut judged = std::mem::take(&mut self.judged);
+        let mut found = std::mem::take(&mut self.found);
+        self.find(text, true, &mut judged, &mut found);
+        let (mut out, mut at) = (String::new(), 0);
+        let changed = self.settle(text, text.len(), &mut at, &mut found, &mut out);
+        if changed {
+            out.push_str(text.get(at..).unwrap_or_default());
         }
-        self.blocked = blocked;
-        if end.is_none() && redactions.is_empty() {
-            return false;
-        }
-        self.write(decided, from, end.unwrap_or(to), redactions, out);
-        true
+        judged.clear();
+        found.clear();
+        (self.judged, self.found) = (judged, found);
+        changed.then_some(out)
     }
 
-    /// Write `text[from..to]` with what is redacted replaced. Of findings that overlap the first counts, and of those the longest;
-    /// what another covers beyond it goes too.
-    fn write(&self, text: &str, from: usize, to: usize, mut redactions: Vec<Redaction>, out: &mut String) {
-        let key = |one: &Redaction| (one.finding.span.start, usize::MAX - one.finding.span.end);
-        redactions.sort_by_key(key);
-        let mut at = from;
-        for Redaction { finding, rail } in redactions {
-            if finding.span.start >= to {
-                break;
-            }
-            if finding.span.start >= at {
-                out.push_str(text.get(at..finding.span.start).unwrap_or_default());
-                match self
-                    .rails
-                    .get(rail)
-                    .and_then(|rail| rail.guardrail.replacement.as_deref())
-                {
-                    Some(replacement) => out.push_str(replacement),
-                    None => {
-                        out.push('[');
-                        out.push_str(finding.label);
-                        out.push(']');
+    /// Add what each guardrail finds in what is decided for it, from where it `judged` to; up to where all have then judged.
+    /// `complete`: nothing follows.
+    pub(super) fn find(
+        &mut self,
+        text: &str,
+        complete: bool,
+        judged: &mut Vec<usize>,
+        found: &mut Vec<Found>,
+    ) -> usize {
+        judged.resize(self.rails.len(), 0);
+        let mut all = text.len();
+        for (index, (rail, judged)) in self.rails.iter_mut().zip(judged).enumerate() {
+            let from = *judged;
+            if from < text.len() {
+                match &rail.guardrail.check {
+                    Check::Finds(detector) => {
+                        let to = if complete {
+                            text.len()
+                        } else {
+                            detector.open(text, from)
+                        };
+                        if to > from {
+                            detector.scan(text.get(..to).unwrap_or(text), from, &mut self.scratch);
+                            *judged = to;
+                        }
+                    }
+                    Check::Length(most) => {
+                        let long = rail.too_long(*most, text, from);
+                        *judged = if long.is_some() { ALL } else { text.len() };
+                        self.scratch.extend(long);
                     }
                 }
             }
-            at = at.max(finding.span.end);
+            all = all.min(*judged);
+            found.extend(self.scratch.drain(..).map(|finding| Found { finding, rail: index }));
         }
-        out.push_str(text.get(at..to).unwrap_or_default());
+        all
+    }
+
+    /// Count what was found before `to`, and write what comes of `text[at..to]` as far as something is replaced, which is returned.
+    /// `at` is then where to go on, [`ALL`] once something blocks.
+    pub(super) fn settle(
+        &mut self,
+        text: &str,
+        to: usize,
+        at: &mut usize,
+        found: &mut Vec<Found>,
+        out: &mut String,
+    ) -> bool {
+        let action = |rail: &Rail| rail.guardrail.action;
+        let key = |one: &Found| {
+            let action = self.rails.get(one.rail).map(action);
+            (
+                one.finding.span.start,
+                Reverse(action),
+                Reverse(one.finding.span.end),
+                one.rail,
+            )
+        };
+        found.sort_by_key(key);
+        let mut changed = false;
+        let decided = found.partition_point(|one| one.finding.span.start < to);
+        for Found { finding, rail: index } in found.drain(..decided) {
+            let Some(rail) = self.rails.get_mut(index) else {
+                continue;
+            };
+            let count = rail.found.entry(finding.label).or_default();
+            *count = count.saturating_add(1);
+            let before = text.get(*at..finding.span.start);
+            match rail.guardrail.action {
+                Action::Flag => {}
+                Action::Redact => {
+                    // Within what is replaced already, only what it covers beyond that goes too.
+                    if let Some(before) = before {
+                        out.push_str(before);
+                        rail.replace(finding.label, out);
+                    }
+                    *at = finding.span.end.max(*at);
+                    changed = true;
+                }
+                Action::Block => {
+                    out.push_str(before.unwrap_or_default());
+                    *at = ALL;
+                    self.blocked = Some(index);
+                    return true;
+                }
+            }
+        }
+        changed
     }
 
     /// What was found, guardrail by guardrail.
@@ -204,20 +242,28 @@ impl Judge {
 }
 
 impl Rail {
-    /// The first character beyond the length, the first time.
+    /// What a text has beyond the length: from its first such character on.
     fn too_long(&mut self, most: usize, text: &str, from: usize) -> Option<Finding> {
         let new = text.get(from..).unwrap_or_default();
-        let before = self.length;
-        // Bytes are at least as many as characters: most texts need not be counted.
-        let count = new.chars().count();
-        self.length = before.saturating_add(count);
-        if before > most || self.length <= most {
+        let left = most.saturating_sub(self.length);
+        self.length = self.length.saturating_add(new.chars().count());
+        if self.length <= most {
             return None;
         }
-        let start = new.char_indices().nth(most - before).map_or(new.len(), |(at, _)| at);
+        let (start, _) = new.char_indices().nth(left)?;
         Some(Finding {
-            span: from + start..text.len(),
+            span: from + start..ALL,
             label: "TOO_LONG",
         })
+    }
+
+    fn replace(&self, label: &str, out: &mut String) {
+        if let Some(replacement) = &self.guardrail.replacement {
+            out.push_str(replacement);
+        } else {
+            out.push('[');
+            out.push_str(label);
+            out.push(']');
+        }
     }
 }

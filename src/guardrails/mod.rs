@@ -12,9 +12,20 @@
 //! streams is judged up to there, so that any chunking of it comes to what the whole would.
 
 mod judge;
+mod keywords;
+mod pattern;
+pub mod pii;
+pub mod scan;
+pub mod secrets;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use self::judge::{Judge, Policy, Verdict};
+pub use self::keywords::Keywords;
+pub use self::pattern::Pattern;
+pub use self::pii::Pii;
+pub use self::secrets::Secrets;
 pub use self::window::Window;
 
 use std::fmt;

@@ -1,8 +1,10 @@
 //! A text that arrives in pieces, judged as its whole would be.
 //!
 //! Held back is only what could still become a finding, and what stands directly before it, for where words begin. One window a
-//! text: one for every part of every choice of an answer.
+//! text: one for every part of every choice of an answer. The one idea: each guardrail judges as far as it can, whatever the others
+//! still wait for; what passes is what all have judged. (There need be no place where none of them waits.)
 
+use super::judge::{ALL, Found};
 use super::{CONTEXT, Judge};
 
 /// What of a text is not decided yet.
@@ -10,8 +12,12 @@ use super::{CONTEXT, Judge};
 pub struct Window {
     /// Context, then what is held back.
     text: String,
-    /// Where what is held back begins.
-    from: usize,
+    /// By guardrail: where what it did not judge yet begins.
+    judged: Vec<usize>,
+    /// In what is held back.
+    found: Vec<Found>,
+    /// What stands before it passed, or was replaced: it may lie beyond what all have judged.
+    passed: usize,
     /// Something that passed is not what came.
     changed: bool,
 }
@@ -20,18 +26,17 @@ impl Window {
     /// Take the next piece; what may pass now is added to `out`. Once [`Judge::blocked`] says so, nothing passes any more.
     pub fn push(&mut self, judge: &mut Judge, piece: &str, out: &mut String) {
         self.text.push_str(piece);
-        let decided = judge.open(&self.text, self.from);
-        self.pass(judge, decided, out);
+        self.pass(judge, false, out);
     }
 
     /// The text is complete: what is held back is judged as it is.
     pub fn end(&mut self, judge: &mut Judge, out: &mut String) {
-        self.pass(judge, self.text.len(), out);
+        self.pass(judge, true, out);
     }
 
     /// Bytes held back.
     pub fn held(&self) -> usize {
-        self.text.len() - self.from
+        self.text.len().saturating_sub(self.passed)
     }
 
     /// Whether what has passed differs from what came.
@@ -39,20 +44,40 @@ impl Window {
         self.changed
     }
 
-    fn pass(&mut self, judge: &mut Judge, to: usize, out: &mut String) {
-        if to <= self.from {
+    fn pass(&mut self, judge: &mut Judge, complete: bool, out: &mut String) {
+        if judge.blocked().is_some() {
+            *self = Self {
+                passed: ALL,
+                changed: true,
+                ..Self::default()
+            };
             return;
         }
-        if judge.span(&self.text, self.from, to, out) {
-            self.changed = true;
-        } else {
-            out.push_str(self.text.get(self.from..to).unwrap_or_default());
+        let to = judge.find(&self.text, complete, &mut self.judged, &mut self.found);
+        self.changed |= judge.settle(&self.text, to, &mut self.passed, &mut self.found, out);
+        if self.passed < to {
+            out.push_str(self.text.get(self.passed..to).unwrap_or_default());
+            self.passed = to;
         }
+        self.forget(to);
+    }
+
+    /// Drop what is judged but for its context.
+    fn forget(&mut self, to: usize) {
         let mut keep = to.saturating_sub(CONTEXT);
         while !self.text.is_char_boundary(keep) {
             keep -= 1;
         }
+        if keep == 0 {
+            return;
+        }
         self.text.drain(..keep);
-        self.from = to - keep;
+        let back = |at: &mut usize| *at = if *at == ALL { ALL } else { at.saturating_sub(keep) };
+        self.judged.iter_mut().for_each(back);
+        back(&mut self.passed);
+        for Found { finding, .. } in &mut self.found {
+            back(&mut finding.span.start);
+            back(&mut finding.span.end);
+        }
     }
 }

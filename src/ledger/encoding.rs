@@ -3,7 +3,8 @@
 //! ```text
 //! 1 · id (16, big endian) · attempt · at_ms · 5 × name · tags (n, text…) · metadata? · request_id · operation · model? · target?
 //!   · provider? · purpose · status · outcome · cache · flags · latency_ms · ttft_ms? · usage and saved (n, number…) · cost? (n, number…)
-//!   · billed? · charges (n, (length, count, window, nano)…) · what later versions add
+//!   · billed? · charges (n, (length, count, window, nano)…)
+//!   · guardrails? · what later versions add
 //! ```
 //! Numbers are LEB128. What may be missing (`?`) is 0 or, of numbers, 1 and the number, of texts, the length plus one and the
 //! text; a text is its length and its bytes. Not for the stores.
@@ -72,6 +73,7 @@ pub fn encode(row: &Row, out: &mut Vec<u8>) {
         number(out, window);
         number(out, charge.nano);
     }
+    maybe_text(out, row.guardrails.as_deref());
 }
 
 /// Read a row.
@@ -114,6 +116,7 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
     let charges = (0..charges)
         .map(|_| charge_of(&mut from))
         .collect::<Result<Vec<_>, _>>()?;
+    let guardrails = from.added_text()?.map(Box::from);
     Ok(Row {
         id,
         attempt,
@@ -130,6 +133,7 @@ pub fn decode(bytes: &[u8]) -> Result<Row, Unreadable> {
         status,
         outcome,
         cache,
+        guardrails,
         stream: flags & STREAM != 0,
         latency_ms,
         ttft_ms,

@@ -88,6 +88,9 @@ pub struct Row {
     pub outcome: &'static str,
     /// `off`, `miss`, `hit`, …
     pub cache: &'static str,
+    /// What guardrails found, as `name:direction:action:KIND=count,…`, several with `;` between them; none: they found nothing, or there
+    /// are none. Never what was found.
+    pub guardrails: Option<Box<str>>,
     /// The answer was a stream.
     pub stream: bool,
     /// Milliseconds from the request's header to the end of the answer.

@@ -108,6 +108,11 @@ impl<'a> Reader<'a> {
         simdutf8::basic::from_utf8(self.take(length)?).map_err(|_| Unreadable)
     }
 
+    /// A text that may be missing, of a version that may be older than it.
+    pub(crate) fn added_text(&mut self) -> Result<Option<&'a str>, Unreadable> {
+        if self.0.is_empty() { Ok(None) } else { self.maybe_text() }
+    }
+
     pub(crate) fn maybe_text(&mut self) -> Result<Option<&'a str>, Unreadable> {
         let Some(length) = self.number()?.checked_sub(1) else {
             return Ok(None);

@@ -63,6 +63,8 @@ pub enum ScopeKind {
     User,
     /// A virtual key.
     Key,
+    /// A tag: all callers that carry it.
+    Tag,
     /// A public model.
     Model,
     /// A provider.
@@ -78,6 +80,7 @@ impl ScopeKind {
             Self::Project => "project",
             Self::User => "user",
             Self::Key => "key",
+            Self::Tag => "tag",
             Self::Model => "model",
             Self::Provider => "provider",
         }

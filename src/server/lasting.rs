@@ -78,6 +78,33 @@ struct Held {
     secrets: Stored,
 }
 
+impl Held {
+    /// Take up what was read: what is new, changed, or deleted.
+    fn take(&mut self, read: Vec<Object>) {
+        let newest = read.iter().map(|object| object.revision).max();
+        self.revision = self.revision.max(newest.unwrap_or_default());
+        let objects = Arc::make_mut(&mut self.objects);
+        objects.reserve_exact(read.len());
+        objects.extend(read);
+        // Stable: what was read last stands last.
+        objects.sort_by(|a, b| place(a).cmp(&place(b)));
+        objects.dedup_by(|later, earlier| {
+            let same = place(later) == place(earlier);
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        objects.retain(|object| !object.deleted);
+        objects.shrink_to_fit();
+    }
+}
+
+/// What objects are in order of.
+fn place(object: &Object) -> (storage::Kind, &str) {
+    (object.kind, &object.name)
+}
+
 /// Redis, if it is configured: needed before there are counts.
 pub(super) fn exchange(config: &Config) -> anyhow::Result<Option<Arc<RedisExchange>>> {
     let Some(settings) = redis(config)? else {
@@ -174,9 +201,9 @@ impl Lasting {
         }
         lasting.reprice(config, app);
         lasting.runtime.block_on(lasting.restore_counts(&app.state.bank));
-        lasting
-            .runtime
-            .block_on(lasting.rebuild(config, app))
+        let (making, file, of) = (Arc::clone(&lasting), config.clone(), Arc::clone(app));
+        opened::on_its_own(&lasting.runtime, async move { making.rebuild(&file, &of).await })
+            .context("callers")?
             .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?;
         lasting.runtime.block_on(lasting.keep_copy());
         Ok(lasting)
@@ -279,5 +306,49 @@ fn wait_for_leftovers(ledger: &Ledger) {
     std::thread::sleep(Duration::from_millis(100));
     while Instant::now() < until && ledger.stats(0).adopted > 0 {
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Kind;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_held_is_in_order_and_as_it_was_read_last() {
+        let object = |kind, name: &str, revision, deleted| Object {
+            kind,
+            name: name.to_owned(),
+            document: json!(revision).into(),
+            hashes: Vec::new(),
+            revision,
+            created_at: 0,
+            updated_at: 0,
+            deleted,
+        };
+        let mut held = Held::default();
+        held.take(vec![
+            object(Kind::Key, "b", 1, false),
+            object(Kind::Key, "a", 2, false),
+            object(Kind::Team, "z", 3, false),
+        ]);
+        let reader = Arc::clone(&held.objects);
+        held.take(vec![
+            object(Kind::Key, "b", 4, false),
+            object(Kind::Key, "new", 5, false),
+            object(Kind::Key, "new", 6, false),
+            object(Kind::Team, "z", 7, true),
+            object(Kind::Team, "unheard-of", 8, true),
+        ]);
+        let seen = |objects: &[Object]| {
+            let all = objects
+                .iter()
+                .map(|object| format!("{} {}", object.name, object.document.text()));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(seen(&held.objects), "a 2, b 4, new 6");
+        assert_eq!(seen(&reader), "z 3, a 2, b 1");
+        assert_eq!(held.revision, 8);
     }
 }

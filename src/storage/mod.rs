@@ -4,6 +4,7 @@
 //! Not on the request path: requests read the in-memory directory, usage goes through the spool (`ledger`), and an outage of
 //! the store stops only what changes it. The one idea: every backend passes the same contract suite (`tests/it/stores`).
 
+mod document;
 mod migrations;
 mod place;
 mod postgres;
@@ -14,6 +15,7 @@ mod sqlite;
 mod usage;
 pub mod vectors;
 
+pub use document::Document;
 pub use place::{CONNECTIONS, Place, Status, migrate, open, state_dir, status};
 pub use usage::{Bucket, Dimension, Filter, Grouped, Page, Records, UsageQuery};
 
@@ -76,7 +78,7 @@ pub struct Object {
     /// Its name: unique among the objects of its kind that are not deleted.
     pub name: String,
     /// As the configuration writes it.
-    pub document: Value,
+    pub document: Document,
     /// Of keys: the keyed hashes that open it, each with the moment (seconds since 1970) from which it no longer does.
     pub hashes: Vec<KeyHashRow>,
     /// When it was changed last.

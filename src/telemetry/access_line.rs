@@ -9,7 +9,8 @@
 //!  "model":"gpt-4o","target":"openai/gpt-4o","attempts":1,"status":200,"duration_ms":812.345,"ttft_ms":210.004,
 //!  "own_ms":0.041,"input_tokens":12,"output_tokens":34,"tokens_estimated":true,"bytes_in":1024,"bytes_out":2048,
 //!  "stream":true,"error":"provider_timeout","upstream_request_id":"req_…","client_left":true,
-//!  "rule":"long-context","arm":"canary","purpose":"fallback","queued_ms":12.000,"seams":1,"cost_usd":0.002100000,
+//!  "rule":"long-context","arm":"canary","purpose":"fallback","queued_ms":12.000,"seams":1,
+//!  "guardrails":"personal-data:input:redact:EMAIL=2","cost_usd":0.002100000,
 //!  "tries":[{"target":"azure/gpt-4o","purpose":"first","outcome":"server_error","duration_ms":31.500,"input_tokens":12,
 //!  "output_tokens":0,"cost_usd":0.000030000}]}
 //! ```
@@ -96,6 +97,8 @@ pub struct Detours {
     pub queued: Option<Duration>,
     /// Streams that the answer was pieced together from, less one.
     pub seams: u32,
+    /// What guardrails found: `name:direction:action:KIND=count,…`.
+    pub guardrails: Option<Box<str>>,
     /// What all its calls cost, in nano-dollars, where prices are known.
     pub cost: Option<u64>,
     /// Calls that did not answer.
@@ -312,6 +315,9 @@ impl Line<'_> {
         }
         if detours.seams > 0 {
             self.number("seams", u64::from(detours.seams));
+        }
+        if let Some(guardrails) = &detours.guardrails {
+            self.text("guardrails", guardrails, MAX_TEXT);
         }
         if let Some(cost) = detours.cost {
             self.dollars("cost_usd", cost);

@@ -63,35 +63,51 @@ impl CountJob {
 
     /// Bytes of the answer.
     fn kept(&self) -> usize {
-        match &self.response {
-            ResponseText::Json(body) => body.len(),
-            ResponseText::Events(chunks) => chunks.iter().map(Bytes::len).sum(),
-            ResponseText::Plain(text) => text.len(),
-        }
+        self.response.kept()
     }
 
     /// Tokens of all of it, of those in what was kept.
     fn in_all(&self, tokens: u64) -> u64 {
-        let kept = self.kept().max(1) as u128;
-        let more = u128::from(tokens) * self.forgotten as u128 / kept;
-        tokens.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
+        in_all(tokens, self.kept(), self.forgotten)
     }
 
-    /// Without reading the text: four bytes a token, or one event a token, which is how most providers stream.
     fn rough(&self) -> Usage {
-        let output = match &self.response {
-            ResponseText::Json(body) => body.len() as u64 / BYTES_PER_TOKEN,
-            ResponseText::Events(chunks) => chunks
-                .iter()
-                .map(|chunk| memchr::memmem::find_iter(chunk, b"data:").count() as u64)
-                .sum(),
-            ResponseText::Plain(text) => text.len() as u64 / BYTES_PER_TOKEN,
-        };
-        Usage {
-            input: self.request_body.len() as u64 / BYTES_PER_TOKEN,
-            output: self.in_all(output),
-            ..Usage::default()
+        rough_usage(&self.request_body, &self.response, self.forgotten)
+    }
+}
+
+impl ResponseText {
+    /// Bytes of it.
+    fn kept(&self) -> usize {
+        match self {
+            Self::Json(body) => body.len(),
+            Self::Events(chunks) => chunks.iter().map(Bytes::len).sum(),
+            Self::Plain(text) => text.len(),
         }
+    }
+}
+
+/// Tokens of all of an answer, of those in the bytes of it that were kept.
+fn in_all(tokens: u64, kept: usize, forgotten: usize) -> u64 {
+    let more = u128::from(tokens) * forgotten as u128 / kept.max(1) as u128;
+    tokens.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
+}
+
+/// Tokens without reading the text: four bytes a token, or one event a token, which is how most providers stream. Rounded up: a text
+/// that was written is never none. `forgotten`: bytes of the answer that were not kept.
+pub fn rough_usage(request_body: &[u8], response: &ResponseText, forgotten: usize) -> Usage {
+    let output = match response {
+        ResponseText::Json(body) => (body.len() as u64).div_ceil(BYTES_PER_TOKEN),
+        ResponseText::Events(chunks) => chunks
+            .iter()
+            .map(|chunk| memchr::memmem::find_iter(chunk, b"data:").count() as u64)
+            .sum(),
+        ResponseText::Plain(text) => (text.len() as u64).div_ceil(BYTES_PER_TOKEN),
+    };
+    Usage {
+        input: (request_body.len() as u64).div_ceil(BYTES_PER_TOKEN),
+        output: in_all(output, response.kept(), forgotten),
+        ..Usage::default()
     }
 }
 
@@ -203,7 +219,10 @@ fn count_request(bpe: &CoreBPE, dialect: Dialect, body: &[u8]) -> Option<u64> {
 pub fn estimate_input(model: &str, dialect: Dialect, body: &[u8]) -> u64 {
     // tiktoken panics when its regex gives up on hostile text.
     let counted = catch_unwind(AssertUnwindSafe(|| count_request(vocabulary(model), dialect, body)));
-    counted.ok().flatten().unwrap_or(body.len() as u64 / BYTES_PER_TOKEN)
+    counted
+        .ok()
+        .flatten()
+        .unwrap_or((body.len() as u64).div_ceil(BYTES_PER_TOKEN))
 }
 
 /// The most tokens that the text of a request is by this vocabulary: counted, and what was not (too long, too slow, members of
@@ -364,6 +383,11 @@ mod tests {
         let figures = figures.try_recv().unwrap();
         assert_eq!((figures.input, figures.output), (2, 2));
         assert_eq!(counter.pending(), 1);
+        // What was written, however short, is not free.
+        let (third, figures) = job("{}", ResponseText::Plain("Hi".to_owned()));
+        counter.submit(third);
+        let figures = figures.try_recv().unwrap();
+        assert_eq!((figures.input, figures.output), (1, 1));
     }
 
     #[test]

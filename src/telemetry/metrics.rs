@@ -10,6 +10,7 @@
 use super::accounts::AccountMeters;
 use super::cache::CacheMeters;
 use super::family::{Family, Shape};
+use super::guardrails::GuardrailMeters;
 use super::in_flight::{InFlight, InFlightCount};
 use super::process::{ProcessMeters, unix_seconds};
 use super::route::{AttemptMeter, RouteKey, RouteMeter, Series};
@@ -138,6 +139,8 @@ pub struct Meters {
     pub accounts: AccountMeters,
     /// What the cache did and saved.
     pub cache: CacheMeters,
+    /// What guardrails found.
+    pub guardrails: GuardrailMeters,
     /// Client connections open now.
     pub client_connections: IntGauge,
     /// Client connections closed at once because of `limits.connections`.
@@ -213,6 +216,7 @@ impl Meters {
             routing: RoutingMeters::new(&registry)?,
             accounts: AccountMeters::new(&registry)?,
             cache: CacheMeters::new(&registry)?,
+            guardrails: GuardrailMeters::new(&registry)?,
             client_connections: gauge("cirque_client_connections", "Client connections open now.")?,
             refused_total: refused.get(&["total"]),
             refused_per_ip: refused.get(&["per_ip"]),

@@ -10,6 +10,7 @@
 //! | [`route`] | the handles requests count through |
 //! | `in_flight` | requests under way |
 //! | [`cache`] | what the cache did and saved |
+//! | [`guardrails`] | what guardrails found |
 //! | [`routing`] | calls beyond the first, costs, comparisons, waiting |
 //! | `family` | series made on first use, dropped when unconfigured |
 //! | `process` | memory, CPU, descriptors at scrape time |
@@ -25,6 +26,7 @@ pub mod cache;
 mod chat_text;
 pub mod count;
 mod family;
+pub mod guardrails;
 mod in_flight;
 pub mod logging;
 pub mod metrics;
@@ -36,7 +38,8 @@ pub use access_line::{AccessRecord, Detours, LineFormat, TriedCall};
 pub use access_log::AccessLog;
 pub use accounts::AccountMeters;
 pub use cache::{CacheMeter, CacheMeters, CacheResult, Saved};
-pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input};
+pub use count::{CountJob, ResponseText, TokenCounter, bound_input, estimate_input, rough_usage};
+pub use guardrails::GuardrailMeters;
 pub use in_flight::InFlight;
 pub use logging::LogHandle;
 pub use metrics::{BreakerLevel, Meters, NONE};

@@ -59,6 +59,7 @@ fn row(number: u64, at_ms: u64) -> Row {
         estimated: false,
         cost: None,
         billed: None,
+        guardrails: None,
         saved: 0,
         charges: vec![Charge {
             count: "key/ci/day".into(),

@@ -33,6 +33,7 @@ mod faults;
 mod fidelity;
 mod fleet;
 mod fleets;
+mod guard;
 mod hostile;
 mod isolation;
 mod jwt;

@@ -170,6 +170,7 @@ pub fn row_at(number: u64, at_ms: u64) -> Row {
         estimated: number % 19 == 18,
         cost,
         billed: cost.map(|cost| cost.total() * 11 / 10),
+        guardrails: None,
         saved: if number % 7 == 6 { 5_000 + number } else { 0 },
         charges: vec![Charge {
             count: "key/ci/month".into(),
@@ -184,6 +185,7 @@ pub fn attempt_of(row: &Row) -> Row {
     Row {
         attempt: 1,
         at_ms: row.at_ms + 3,
+        guardrails: None,
         saved: 0,
         charges: Vec::new(),
         ..row.clone()

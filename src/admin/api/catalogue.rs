@@ -106,7 +106,7 @@ impl View {
             kind,
             name: key.1,
             origin: Origin::Store,
-            settings: Arc::new(object.document.clone()),
+            settings: Arc::new(object.document.value()),
             object: Some(Arc::clone(object)),
             shadows: false,
         })

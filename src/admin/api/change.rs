@@ -4,7 +4,7 @@
 use super::catalogue::{Item, View};
 use super::views::Origin;
 use super::{Asked, Failure};
-use crate::storage::{Change, KeyHashRow, Kind, Object, Revision};
+use crate::storage::{Change, Document, KeyHashRow, Kind, Object, Revision};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Asked {
         let object = Object {
             kind: change.kind,
             name: change.name.clone(),
-            document: document.clone(),
+            document: Document::from(&document),
             hashes: change.hashes,
             revision,
             created_at: self.now_s(),

@@ -96,7 +96,7 @@ async fn rotate(asked: Asked) -> Result<Answer, Failure> {
         let message = format!("it was rotated often of late: {MOST_SECRETS} secrets open it; send a shorter overlap");
         return Err(Failure::conflict("too_many_secrets", message));
     }
-    let change = changed(&object, object.document.clone(), hashes);
+    let change = changed(&object, object.document.value(), hashes);
     let item = asked.change("rotate", change, Asked::before(&object)).await?;
     let shown = show(&view, &since(item, &object), asked.now_s());
     Answer::json(&json!({"secret": secret.expose(), "key": shown}))
@@ -108,7 +108,7 @@ async fn switch(asked: Asked, action: &'static str) -> Result<Answer, Failure> {
     let view = asked.api.view().await?;
     let (item, object) = asked.find_own(&view, Kind::Key, None)?;
     let (settings, hashes) = switched(&object, action);
-    if settings == object.document && hashes == object.hashes {
+    if object.document == settings && hashes == object.hashes {
         // It is so already: nothing is changed, nothing noted.
         return Answer::json(&show(&view, &item, asked.now_s()));
     }
@@ -119,7 +119,7 @@ async fn switch(asked: Asked, action: &'static str) -> Result<Answer, Failure> {
 }
 
 fn switched(object: &Object, action: &str) -> (Value, Vec<KeyHashRow>) {
-    let mut settings = object.document.clone();
+    let mut settings = object.document.value();
     match action {
         "revoke" => return (settings, Vec::new()),
         "disable" => merge(&mut settings, json!({"disabled": true})),

@@ -273,7 +273,7 @@ async fn update(
     let _one_at_a_time = asked.api.changing.lock().await;
     let view = asked.api.view().await?;
     let (_, object) = asked.find_own(&view, kind, revision)?;
-    let settings = settings::check(asked, &view, kind, &object.name, &settings(&object.document))?;
+    let settings = settings::check(asked, &view, kind, &object.name, &settings(&object.document.value()))?;
     let item = asked
         .change(
             action,
@@ -307,7 +307,7 @@ async fn delete(asked: Asked, kind: Kind) -> Result<Answer, Failure> {
         };
         asked.change("delete", change, Asked::before(&object)).await?;
     } else if asked.query.flag("force") {
-        let mut settings = object.document.clone();
+        let mut settings = object.document.value();
         merge(&mut settings, json!({"disabled": true}));
         asked
             .change(

@@ -12,7 +12,16 @@ use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const SCOPES: &[&str] = &["organisation", "team", "project", "user", "key", "model", "provider"];
+const SCOPES: &[&str] = &[
+    "organisation",
+    "team",
+    "project",
+    "user",
+    "key",
+    "tag",
+    "model",
+    "provider",
+];
 
 /// The rows of these routes.
 pub(super) fn routes() -> Vec<Route> {
@@ -21,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
         Parameter::new(
             "name",
             Takes::Text,
-            "Only those of the tenant, key, model or provider of this name",
+            "Only those of the tenant, key, tag, model or provider of this name",
         ),
         Parameter::new(
             "team",
@@ -55,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
 /// Where a limit or budget is written.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Scope {
-    /// `organisation`, `team`, `project`, `user`, `key`, `model`, `provider`.
+    /// `organisation`, `team`, `project`, `user`, `key`, `tag`, `model`, `provider`.
     pub kind: String,
     /// Its name.
     pub name: String,

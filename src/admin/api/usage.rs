@@ -242,6 +242,9 @@ pub struct Record {
     pub outcome: String,
     /// Cache verdict.
     pub cache: String,
+    /// What guardrails found, as `name:direction:action:KIND=count`; several with `;` between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<String>,
     /// The answer was a stream.
     pub stream: bool,
     /// Milliseconds to the end of the answer.
@@ -292,6 +295,7 @@ impl From<Row> for Record {
             status: row.status,
             outcome: row.outcome.to_owned(),
             cache: row.cache.to_owned(),
+            guardrails: row.guardrails.map(String::from),
             stream: row.stream,
             latency_ms: row.latency_ms,
             ttft_ms: row.ttft_ms,

@@ -1,6 +1,6 @@
 //! Limits and budgets as written: what one tenant, key or model may use, and in which time.
 //!
-//! The same two blocks stand under organisations, teams, projects, users, keys, models and providers; what they mean is in
+//! The same two blocks stand under organisations, teams, projects, users, keys, tags, models and providers; what they mean is in
 //! `docs/limits.md` and `docs/budgets.md`. A request must find room in all that apply to it, all at once.
 
 use crate::config::money::Usd;

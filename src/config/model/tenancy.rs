@@ -11,7 +11,7 @@ use super::limit::{Budget, Limit};
 use crate::config::moment::Moment;
 use crate::config::scalars::SecretRef;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! tenant {
@@ -31,7 +31,7 @@ macro_rules! tenant {
             /// Names and values of your own, for rules, reports and exports.
             #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
             pub metadata: BTreeMap<String, String>,
-            /// Words that usage can be grouped by.
+            /// Words that usage can be grouped by, and that `tags` can limit.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub tags: Vec<String>,
             /// Refuse everything that would be allowed. Default false.
@@ -204,7 +204,7 @@ pub enum Tenant {
 
 impl Tenant {
     /// Read a document: what stands below the name in the configuration, as JSON.
-    pub fn read(kind: TenantKind, document: &serde_json::Value) -> Result<Self, serde_json::Error> {
+    pub fn read<'de, D: Deserializer<'de>>(kind: TenantKind, document: D) -> Result<Self, D::Error> {
         Ok(match kind {
             TenantKind::Organisation => Self::Organisation(Box::new(Organisation::deserialize(document)?)),
             TenantKind::Team => Self::Team(Box::new(Team::deserialize(document)?)),
@@ -316,6 +316,28 @@ tenant! {
         project: Option<String>,
         /// Who uses it.
         user: Option<String>,
+    }
+}
+
+/// What a tag allows of use, to all that carry it together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// What it is for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Requests, tokens and concurrency.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// Money.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+}
+
+impl Tag {
+    /// Whether anything is counted for it.
+    pub fn counts(&self) -> bool {
+        !(self.limits.is_empty() && self.budgets.is_empty())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Limits and budgets, wherever they stand: under tenants, keys, models and providers.
+//! Limits and budgets, wherever they stand: under tenants, keys, tags, models and providers.
 
 use super::super::model::{Budget, Config, Limit, Period};
 use super::super::problem::{Finding, Place, quoted};

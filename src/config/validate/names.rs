@@ -23,6 +23,8 @@ pub struct Names {
     pub users: BTreeSet<String>,
     /// Guardrails.
     pub guardrails: BTreeSet<String>,
+    /// Tags with limits or budgets.
+    pub tags: BTreeSet<String>,
     /// Kept answers can be found by likeness: there is a `cache.semantic`.
     pub semantic_cache: bool,
 }
@@ -38,6 +40,7 @@ impl Names {
             projects: config.projects.keys().cloned().collect(),
             users: config.users.keys().cloned().collect(),
             guardrails: config.guardrails.keys().cloned().collect(),
+            tags: super::tags::counted(config),
             semantic_cache: config.cache.semantic.is_some(),
             ..Self::default()
         };

@@ -7,7 +7,7 @@ use super::super::model::{Tenant, TenantKind};
 use super::super::problem::{Finding, Place, Problem, Problems};
 use super::super::structure::Structure;
 use super::super::tree::Node;
-use super::{Names, tenancy};
+use super::{Names, tags, tenancy};
 use serde_json::Value;
 
 /// Largest object: values and bytes of text.
@@ -73,6 +73,7 @@ fn read(kind: TenantKind, document: &Value, names: &Names, out: &mut Vec<Finding
         }
     }
     tenancy::one(&tenant, names, &Place::root(), out);
+    tags::unvouched(&tenant, names, out);
     Some(tenant)
 }
 

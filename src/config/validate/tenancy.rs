@@ -28,6 +28,7 @@ const LONGEST_METADATA: usize = 512;
 const MOST_TAGS: usize = 32;
 /// Longest tag, in bytes.
 const LONGEST_TAG: usize = 64;
+pub(super) const TAG_REMEDY: &str = "use 1 to 64 letters, digits, `.`, `_`, `:`, `/` and `-`";
 /// Most elements of one list of names or networks.
 const MOST_LISTED: usize = 1000;
 /// Most parameters with defaults.
@@ -54,7 +55,7 @@ pub(super) fn check(config: &Config, names: &Names, out: &mut Vec<Finding>) {
 }
 
 /// Every tenant and key of a file.
-fn all(config: &Config) -> impl Iterator<Item = (TenantKind, &str, Tenant)> {
+pub(super) fn all(config: &Config) -> impl Iterator<Item = (TenantKind, &str, Tenant)> {
     fn each<T: Clone>(
         block: &BTreeMap<String, T>,
         kind: TenantKind,
@@ -116,12 +117,7 @@ pub(super) fn bad_name(name: &str) -> Option<String> {
 
 fn texts(shared: &Shared<'_>, place: &Place, out: &mut Vec<Finding>) {
     let unseen = |text: &str| text.contains(char::is_control);
-    if let Some(text) = shared.description
-        && (text.len() > LONGEST_DESCRIPTION || text.contains(|c: char| c.is_control() && c != '\n'))
-    {
-        let message = "longer than 1000 bytes, or with a control character";
-        out.push(Finding::new(place.key("description"), message, "shorten it"));
-    }
+    description(shared.description, place, out);
     let at = place.key("metadata");
     if shared.metadata.len() > MOST_METADATA {
         let message = format!("{} entries, at most {MOST_METADATA} are allowed", shared.metadata.len());
@@ -143,16 +139,30 @@ fn texts(shared: &Shared<'_>, place: &Place, out: &mut Vec<Finding>) {
     tags(shared.tags, &place.key("tags"), out);
 }
 
+/// What something is for, in words.
+pub(super) fn description(text: Option<&str>, place: &Place, out: &mut Vec<Finding>) {
+    if let Some(text) = text
+        && (text.len() > LONGEST_DESCRIPTION || text.contains(|c: char| c.is_control() && c != '\n'))
+    {
+        let message = "longer than 1000 bytes, or with a control character";
+        out.push(Finding::new(place.key("description"), message, "shorten it"));
+    }
+}
+
+/// Whether a text can be a tag. None has a character that tells the parts of a count's id apart.
+pub(super) fn is_tag(tag: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '/' | '-');
+    !tag.is_empty() && tag.len() <= LONGEST_TAG && tag.chars().all(allowed)
+}
+
 fn tags(tags: &[String], at: &Place, out: &mut Vec<Finding>) {
     if tags.len() > MOST_TAGS {
         let message = format!("{} tags, at most {MOST_TAGS} are allowed", tags.len());
         out.push(Finding::new(at.clone(), message, "keep what usage is grouped by"));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '/' | '-');
     for (index, tag) in tags.iter().take(MOST_TAGS).enumerate() {
-        if tag.is_empty() || tag.len() > LONGEST_TAG || !tag.chars().all(allowed) {
-            let remedy = "use 1 to 64 letters, digits, `.`, `_`, `:`, `/` and `-`";
-            out.push(Finding::new(at.index(index), "not a tag", remedy));
+        if !is_tag(tag) {
+            out.push(Finding::new(at.index(index), "not a tag", TAG_REMEDY));
         } else if tags.iter().take(index).any(|earlier| earlier == tag) {
             out.push(Finding::new(
                 at.index(index),

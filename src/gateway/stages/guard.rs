@@ -3,10 +3,28 @@
 //! Not what they find (`guardrails`). The one idea: which of them hold is settled once, before the body is looked at; what answers then
 //! (a provider, whoever it is) is judged by the same.
 
+mod look;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use self::look::{Judged, whole};
+
+use super::super::App;
+use super::super::aside::{OFFLOAD_FROM, aside};
 use super::super::context::RequestContext;
+use super::super::downstream::Downstream;
+use super::dispatch::Reply;
 use crate::error::{ErrorKind, GatewayError};
 use crate::guardrails::{Direction, Policy, Verdict};
 use crate::snapshot::{PublicModel, Snapshot};
+use crate::wire::Call;
+use http::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+use std::fmt::Write;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// The guardrails of a request, and what they found so far.
 #[derive(Debug)]
@@ -15,6 +33,59 @@ pub struct Guarding {
     pub policy: Policy,
     /// What they found.
     pub verdicts: Vec<Verdict>,
+}
+
+/// Which guardrails found something, and what followed: `personal-data=redact, keys=flag`.
+const GUARDRAILS: HeaderName = HeaderName::from_static("x-cirque-guardrails");
+/// Longest account of what they found, in bytes.
+const LONGEST: usize = 1000;
+
+impl Guarding {
+    /// What was found, for records: `name:direction:action:KIND=count,…`, several with `;` between them.
+    pub fn told(&self) -> Option<Box<str>> {
+        let mut told = String::new();
+        for verdict in &self.verdicts {
+            if told.len() > LONGEST {
+                break;
+            }
+            let between = if told.is_empty() { "" } else { ";" };
+            let (direction, action) = (verdict.direction.as_str(), verdict.action.as_str());
+            let _ = write!(told, "{between}{}:{direction}:{action}:", verdict.guardrail);
+            for (index, (kind, count)) in verdict.found.iter().enumerate() {
+                let between = if index == 0 { "" } else { "," };
+                let _ = write!(told, "{between}{kind}={count}");
+            }
+        }
+        (!told.is_empty()).then(|| told.into())
+    }
+
+    /// Tell the client, as far as it is known when the head is sent: of a stream what was found in the request.
+    pub fn tell(&self, head: &mut ResponseHeader) -> pingora::Result<()> {
+        if self.verdicts.is_empty() {
+            return Ok(());
+        }
+        let said = self
+            .verdicts
+            .iter()
+            .map(|verdict| format!("{}={}", verdict.guardrail, verdict.action.as_str()));
+        let mut said: Vec<String> = said.collect();
+        said.dedup();
+        if let Ok(value) = HeaderValue::from_str(&said.join(", ")) {
+            head.insert_header(GUARDRAILS, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Count what they found. Once, when the request is over.
+pub fn count(app: &App, guarding: &Guarding) {
+    for verdict in &guarding.verdicts {
+        let found = verdict.found.iter().map(|(kind, count)| (*kind, *count));
+        let (direction, action) = (verdict.direction.as_str(), verdict.action.as_str());
+        app.meters
+            .guardrails
+            .verdict(&verdict.guardrail, direction, action, found);
+    }
 }
 
 /// Settle which guardrails hold.
@@ -82,13 +153,72 @@ fn missing(name: &str) -> GatewayError {
     .code("guardrail_missing")
 }
 
-/// Judge a request: refused, changed, or left as it is.
+/// Judge a request: refused, changed (the call as it is now), or left as it is.
 pub async fn request(
-    _app: &super::super::App,
-    _down: &mut super::super::downstream::Downstream<'_>,
-    _ctx: &mut RequestContext,
-    _snapshot: &std::sync::Arc<Snapshot>,
-    _call: &crate::wire::Call,
-) -> Result<Option<crate::wire::Call>, GatewayError> {
-    Ok(None)
+    _app: &App,
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Arc<Snapshot>,
+    call: &Call,
+) -> Result<Option<Call>, GatewayError> {
+    let Some(guard) = ctx.guard.as_mut().filter(|guard| guard.policy.holds(Direction::Input)) else {
+        return Ok(None);
+    };
+    let depth = snapshot.limits.json_depth;
+    let judged = if call.body.len() < OFFLOAD_FROM {
+        look::request(&guard.policy, call, depth)
+    } else {
+        let (policy, call) = (guard.policy.clone(), call.clone());
+        apart(down, move || look::request(&policy, &call, depth)).await?
+    };
+    guard.verdicts.extend(judged.verdicts);
+    let edited = judged.outcome?;
+    if edited.is_some() {
+        // What was seen is of the body as it came.
+        ctx.seen = None;
+    }
+    Ok(edited)
+}
+
+/// Judge an answer that is whole, before it is sent or kept: as it may be sent. Streams are judged as they pass (`live`).
+pub async fn answer(
+    down: &mut Downstream<'_>,
+    ctx: &mut RequestContext,
+    snapshot: &Arc<Snapshot>,
+    call: &Call,
+    reply: Reply,
+) -> Result<Reply, GatewayError> {
+    let guard = ctx.guard.as_mut().filter(|guard| guard.policy.holds(Direction::Output));
+    let Some(guard) = guard else { return Ok(reply) };
+    let Reply::Whole { body, room, filtered } = reply else {
+        return Ok(reply);
+    };
+    let (depth, usage) = (snapshot.limits.json_depth, ctx.record.usage);
+    let judged = if body.len() < OFFLOAD_FROM {
+        whole(&guard.policy, call, body, usage, depth)
+    } else {
+        let (policy, call) = (guard.policy.clone(), call.clone());
+        apart(down, move || whole(&policy, &call, body, usage, depth)).await?
+    };
+    guard.verdicts.extend(judged.verdicts);
+    Ok(match judged.outcome? {
+        Judged::Pass(body) => Reply::Whole { body, room, filtered },
+        Judged::Blocked(body) => Reply::Whole {
+            body,
+            room,
+            filtered: true,
+        },
+    })
+}
+
+/// Off the worker, for as long as the client waits.
+async fn apart<T: Send + 'static>(
+    down: &mut Downstream<'_>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, GatewayError> {
+    let began = Instant::now();
+    let done = down.or_left(pin!(aside(work))).await;
+    down.waited += began.elapsed();
+    let done = done.map_err(|_| GatewayError::client_left())?;
+    done.map_err(|error| GatewayError::internal(format!("blocking task: {error}")))
 }

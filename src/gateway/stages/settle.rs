@@ -8,7 +8,7 @@ pub(super) use self::copied::{Copied, copy};
 
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
-use super::cached;
+use super::{cached, guard};
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
 use crate::units::Usage;
@@ -23,9 +23,13 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         cached::count(ctx);
         cached::keep(ctx);
     }
+    if let Some(guarding) = &ctx.guard {
+        guard::count(app, guarding);
+    }
     let snapshot = ctx.snapshot.clone();
     let prices = account::Prices::of(snapshot.as_deref(), &ctx.record, duration);
     let bill = bill::open(app, ctx, snapshot.as_deref(), &prices, duration);
+    let guardrails = ctx.guard.as_ref().and_then(|guard| guard.told());
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
     // Known, and nobody of it was asked: rare enough to look it up.
@@ -106,7 +110,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
             }),
         });
     }
-    let detours = account::detours(app, &prices, record);
+    let detours = account::detours(app, &prices, record, guardrails);
     if app.access_log.enabled() {
         app.access_log.push(Box::new(AccessRecord {
             time: SystemTime::now() - duration,

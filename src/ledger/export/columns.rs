@@ -84,7 +84,7 @@ fn tags(row: &Row) -> Cell<'_> {
 }
 
 /// All of them. Charges are left out: they are how budgets count, not what was used.
-pub static COLUMNS: [Column; 41] = [
+pub static COLUMNS: [Column; 42] = [
     column("id", Kind::Text, |row| Cell::Text(row.id.to_string().into())),
     column("attempt", Kind::Number, |row| Cell::Number(row.attempt.into())),
     column("at", Kind::Time, |row| Cell::Number(row.at_ms)),
@@ -146,4 +146,5 @@ pub static COLUMNS: [Column; 41] = [
     optional("cost_usd", Kind::Money, |row| amount(row.cost.map(|cost| cost.total()))),
     optional("billed_usd", Kind::Money, |row| amount(row.billed)),
     column("saved_usd", Kind::Money, |row| Cell::Number(row.saved)),
+    optional("guardrails", Kind::Text, |row| maybe(&row.guardrails)),
 ];

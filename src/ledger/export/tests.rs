@@ -43,6 +43,7 @@ fn row(number: u64) -> Row {
             ..Cost::default()
         }),
         billed: Some(u64::MAX),
+        guardrails: None,
         saved: 0,
         charges: Vec::new(),
     }

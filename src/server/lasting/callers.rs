@@ -5,8 +5,8 @@
 
 use super::{Held, Lasting};
 use crate::auth::Networks;
-use crate::config::{self, Config, TenantKind};
-use crate::directory::{Directory, FileKeys, Sources};
+use crate::config::{self, Config};
+use crate::directory::{Directory, FileKeys, ScopeBlock, Sources};
 use crate::gateway::App;
 use crate::gateway::accounts::Accounts;
 use crate::limits::{Bank, Bound, ScopeKind};
@@ -14,7 +14,6 @@ use crate::server::tenancy::prices;
 use crate::snapshot::Snapshot;
 use crate::snapshot::issuers::{certificate_keys, issuers};
 use crate::storage::{self, Object, StoreError};
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -84,22 +83,7 @@ impl Lasting {
 
     fn hold(&self, changes: Vec<Object>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut objects: HashMap<_, _> = Arc::unwrap_or_clone(std::mem::take(&mut held.objects))
-            .into_iter()
-            .map(|object| ((object.kind, object.name.clone()), object))
-            .collect();
-        for object in changes {
-            held.revision = held.revision.max(object.revision);
-            let key = (object.kind, object.name.clone());
-            if object.deleted {
-                objects.remove(&key);
-            } else {
-                objects.insert(key, object);
-            }
-        }
-        let mut objects: Vec<Object> = objects.into_values().collect();
-        objects.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        held.objects = Arc::new(objects);
+        held.take(changes);
     }
 
     /// Take up what the store says of secrets, if it says something else than before. What cannot be used leaves the snapshot that
@@ -168,7 +152,7 @@ impl Lasting {
             config: config.clone(),
             keys,
         });
-        let (directory, bounds) = self.callers(&file, app);
+        let (directory, bounds) = self.callers(&file, app, None);
         tell(
             app,
             Accounts {
@@ -189,7 +173,9 @@ impl Lasting {
     async fn redo(&self, app: &App) -> Option<Arc<File>> {
         let last = self.rebuilding.lock().await;
         let (file, before) = (Arc::clone(last.as_ref()?), app.accounts.load_full()?);
-        let (directory, bounds) = self.callers(&file, app);
+        // Of a store that was put back, what has the revision that was known need not be what was known.
+        let known = self.taken_up.load(Ordering::Relaxed) != NOTHING;
+        let (directory, bounds) = self.callers(&file, app, known.then_some(&before));
         tell(
             app,
             Accounts {
@@ -204,14 +190,19 @@ impl Lasting {
         Some(file)
     }
 
-    /// Tenants and keys of file and store, and their limits.
-    fn callers(&self, file: &File, app: &App) -> (Directory, Vec<Box<[Arc<Bound>]>>) {
+    /// Tenants and keys of file and store, and their limits. `before`: those of the same file, of which what did not change is
+    /// shared.
+    fn callers(&self, file: &File, app: &App, before: Option<&Accounts>) -> (Directory, Vec<Box<[Arc<Bound>]>>) {
         let held = self.held();
-        let directory = Directory::build(&Sources {
+        let sources = Sources {
             config: &file.config,
             file_keys: &file.keys,
             objects: &held.objects,
-        });
+        };
+        let directory = match before {
+            Some(before) => before.directory.renew(&sources),
+            None => Directory::build(&sources),
+        };
         for (entry, fault) in directory.faults() {
             tracing::warn!(
                 kind = entry.kind.as_str(),
@@ -224,7 +215,10 @@ impl Lasting {
         let bounds = directory
             .scopes()
             .iter()
-            .map(|scope| bound(bank, scope_kind(scope.kind), &scope.name, &scope.limits, &scope.budgets))
+            .map(|scope| match before.and_then(|before| unchanged(before, scope)) {
+                Some(bounds) => bounds.into(),
+                None => bound(bank, scope.kind, &scope.name, &scope.limits, &scope.budgets),
+            })
             .collect();
         (directory, bounds)
     }
@@ -236,6 +230,13 @@ fn tell(app: &App, accounts: Accounts) {
     app.accounts.store(Some(Arc::new(accounts)));
 }
 
+/// The bounds of a block that is the very same as before.
+fn unchanged<'a>(before: &'a Accounts, scope: &Arc<ScopeBlock>) -> Option<&'a [Arc<Bound>]> {
+    let place = scope.index as usize;
+    let same = before.directory.scopes().get(place)?;
+    Arc::ptr_eq(same, scope).then_some(&**before.bounds.get(place)?)
+}
+
 fn bound(
     bank: &Bank,
     kind: ScopeKind,
@@ -245,14 +246,4 @@ fn bound(
 ) -> Box<[Arc<Bound>]> {
     let rules = config::bounds(kind, name, limits, budgets);
     rules.into_iter().map(|rule| bank.bind(Arc::new(rule))).collect()
-}
-
-fn scope_kind(kind: TenantKind) -> ScopeKind {
-    match kind {
-        TenantKind::Organisation => ScopeKind::Organisation,
-        TenantKind::Team => ScopeKind::Team,
-        TenantKind::Project => ScopeKind::Project,
-        TenantKind::User => ScopeKind::User,
-        TenantKind::Key => ScopeKind::Key,
-    }
 }

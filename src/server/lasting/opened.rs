@@ -39,7 +39,9 @@ impl Opened {
         let store = runtime
             .block_on(storage::open(&place))
             .map_err(|error| opening(&place, &error))?;
-        let kept = runtime.block_on(read(&*store));
+        let reading = Arc::clone(&store);
+        let kept = on_its_own(&runtime, async move { read(&*reading).await })
+            .unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())));
         let (key_secret, held) = match kept {
             Ok(kept) => kept,
             Err(error) => from_copy(&state_dir, &error)?,
@@ -57,6 +59,15 @@ impl Opened {
     pub fn secrets(&self) -> Stored {
         self.held.secrets.clone()
     }
+}
+
+/// Do something on the runtime's own thread: what is made there and replaced there later leaves its memory to what replaces it,
+/// which an allocator that keeps a heap for each thread does not do for a thread that only waits from then on.
+pub(super) fn on_its_own<T: Send + 'static>(
+    runtime: &Runtime,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    runtime.block_on(runtime.spawn(work))
 }
 
 /// Where the store is.
@@ -92,21 +103,13 @@ async fn read(store: &dyn Store) -> Result<(Secret, Held), StoreError> {
     let secret = store.setting(KEY_SECRET, proposed.expose()).await?;
     let objects = store.changes(0).await?;
     let secrets = store.secrets(storage::PROVIDER_SECRET).await?;
-    let revision = store.revision().await?;
-    let newest = objects.iter().map(|object| object.revision).max().unwrap_or_default();
-    Ok((
-        Secret::new(secret),
-        Held {
-            // What was changed in between is read again.
-            revision: if objects.is_empty() {
-                revision.min(newest)
-            } else {
-                newest
-            },
-            objects: Arc::new(objects),
-            secrets,
-        },
-    ))
+    let mut held = Held {
+        secrets,
+        ..Held::default()
+    };
+    // Its revision is the newest of these: what was changed in between is read again.
+    held.take(objects);
+    Ok((Secret::new(secret), held))
 }
 
 /// The store is gone: keys work from the copy of what it held.

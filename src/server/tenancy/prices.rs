@@ -6,7 +6,7 @@ use crate::glob;
 use crate::ledger::Row;
 use crate::prices::{Confidence, Selector, Table, recompute};
 use crate::snapshot::{Tariff, target_price};
-use crate::storage::{Kind, Object};
+use crate::storage::{Document, Kind, Object};
 use crate::telemetry::CacheResult;
 use crate::units::{Cost, Price, Rates, usd};
 use crate::upstream::ModelName;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// The text of a price file that says what the store does; empty: it says nothing.
 pub(in crate::server) fn overrides(objects: &[Object]) -> String {
-    let mut vendors: BTreeMap<&str, BTreeMap<&str, &Value>> = BTreeMap::new();
+    let mut vendors: BTreeMap<&str, BTreeMap<&str, &Document>> = BTreeMap::new();
     for object in objects.iter().filter(|object| object.kind == Kind::Price) {
         if let Some((vendor, model)) = object.name.split_once('/') {
             vendors.entry(vendor).or_default().insert(model, &object.document);
@@ -258,6 +258,7 @@ mod tests {
                 ..Cost::default()
             }),
             billed: Some(7),
+            guardrails: None,
             saved: 0,
             charges: Vec::new(),
         }

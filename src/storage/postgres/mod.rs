@@ -7,8 +7,9 @@
 use crate::secret::Secret;
 use crate::storage::StoreError;
 use crate::storage::migrations;
-use crate::storage::sql::{Access, Backend, Bulk, Dialect, Record, Session, Type, Value, month_after};
+use crate::storage::sql::{Access, Backend, Bulk, Dialect, Look, Record, Session, Type, Value, month_after};
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, PgSslMode};
 use sqlx::{Arguments, AssertSqlSafe, Column as _, Postgres, Row as _, Transaction, TypeInfo, ValueRef};
 use std::collections::BTreeSet;
@@ -235,6 +236,14 @@ impl Session for PgSession {
 
     async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Record>, StoreError> {
         fetch(&mut self.0, sql.to_owned(), arguments(args)?).await
+    }
+
+    async fn each(&mut self, sql: &str, args: Vec<Value>, look: &mut Look<'_>) -> Result<(), StoreError> {
+        let mut rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(args)?).fetch(&mut *self.0);
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            look(&record(&row)?)?;
+        }
+        Ok(())
     }
 
     async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError> {

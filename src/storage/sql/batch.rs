@@ -263,6 +263,7 @@ impl<'a> Batch<'a> {
             (count.unwrap_or(0), charge.window, charge.nano)
         }));
         let metadata = row.metadata.as_deref().map(kept);
+        let guardrails = row.guardrails.as_deref().map(kept);
         let parts = Parts {
             ttft_ms: row.ttft_ms,
             cost: row.cost.unwrap_or_default(),
@@ -270,6 +271,7 @@ impl<'a> Batch<'a> {
             charges,
             request_id: &kept(&row.request_id),
             metadata: metadata.as_deref(),
+            guardrails: guardrails.as_deref(),
         };
         let rest = parts.encode();
         into.extend([

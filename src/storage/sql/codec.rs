@@ -178,6 +178,7 @@ pub(super) fn rest(record: &Record) -> Result<Rest, StoreError> {
         charges: listed_charges(record)?,
         request_id: record.text(37)?.into(),
         metadata: record.maybe_text(39)?.map(Box::from),
+        guardrails: None,
     })
 }
 
@@ -226,6 +227,7 @@ pub(super) fn row(record: &Record, texts: &Texts) -> Result<Row, StoreError> {
         request_id: rest.request_id,
         tags: tags.into(),
         metadata: rest.metadata,
+        guardrails: rest.guardrails,
         charges: charges.collect(),
     })
 }

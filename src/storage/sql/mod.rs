@@ -18,7 +18,7 @@ mod sums;
 mod upkeep;
 mod words;
 
-pub(crate) use session::{Access, Backend, Bulk, Dialect, Record, Session, Type, Value};
+pub(crate) use session::{Access, Backend, Bulk, Dialect, Look, Record, Session, Type, Value};
 
 use self::labels::Labels;
 use self::session::{AT_LENGTH, LATER, SOON, within};

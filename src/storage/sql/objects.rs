@@ -6,8 +6,7 @@
 use super::session::{Access, Backend, Record, Session, Value};
 use super::{SqlStore, exact};
 use crate::clock;
-use crate::storage::{Change, KeyHashRow, Kind, Object, Revision, StoreError};
-use std::collections::HashMap;
+use crate::storage::{Change, Document, KeyHashRow, Kind, Object, Revision, StoreError};
 
 fn kind(word: &str) -> Result<Kind, StoreError> {
     let known = Kind::ALL.into_iter().find(|known| known.as_str() == word);
@@ -17,7 +16,7 @@ fn kind(word: &str) -> Result<Kind, StoreError> {
 const OBJECT: &str = "SELECT kind, name, document, revision, created_at, updated_at, deleted FROM objects";
 
 fn object(record: &Record) -> Result<Object, StoreError> {
-    let document = serde_json::from_str(record.text(2)?);
+    let document = Document::read(record.text(2)?);
     Ok(Object {
         kind: kind(record.text(0)?)?,
         name: record.text(1)?.to_owned(),
@@ -63,25 +62,29 @@ impl<B: Backend> SqlStore<B> {
         let mut session = self.backend.begin(Access::Read).await?;
         let only = if after == 0 { "AND deleted = 0" } else { "" };
         let sql = format!("{OBJECT} WHERE revision > $1 {only} ORDER BY revision, kind, name");
-        let records = session.fetch(&sql, vec![after.into()]).await?;
+        let mut objects = Vec::new();
+        let mut look = |record: &Record| {
+            objects.push(object(record)?);
+            Ok(())
+        };
+        session.each(&sql, vec![after.into()], &mut look).await?;
+        let mut keys: Vec<&mut Object> = objects.iter_mut().filter(|object| object.kind == Kind::Key).collect();
+        keys.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let sql = "SELECT h.name, h.hash, h.shown, h.until FROM key_hashes h JOIN objects o ON o.kind = 'key' AND o.name = h.name \
                    WHERE o.revision > $1 ORDER BY h.name, h.place";
-        let mut hashes: HashMap<String, Vec<KeyHashRow>> = HashMap::new();
-        for record in session.fetch(sql, vec![after.into()]).await? {
-            hashes
-                .entry(record.text(0)?.to_owned())
-                .or_default()
-                .push(hash(&record, 1)?);
-        }
-        session.commit().await?;
-        let objects = records.iter().map(|record| {
-            let mut object = object(record)?;
-            if object.kind == Kind::Key {
-                object.hashes = hashes.remove(&object.name).unwrap_or_default();
+        let mut look = |record: &Record| {
+            let name = record.text(0)?;
+            let at = keys.binary_search_by(|key| key.name.as_str().cmp(name));
+            if let Some(key) = at.ok().and_then(|at| keys.get_mut(at)) {
+                // Nearly all have one.
+                key.hashes.reserve_exact(1);
+                key.hashes.push(hash(record, 1)?);
             }
-            Ok(object)
-        });
-        objects.collect()
+            Ok(())
+        };
+        session.each(sql, vec![after.into()], &mut look).await?;
+        session.commit().await?;
+        Ok(objects)
     }
 
     pub(super) async fn read_object(&self, kind: Kind, name: &str) -> Result<Option<Object>, StoreError> {

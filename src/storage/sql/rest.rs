@@ -1,7 +1,7 @@
 //! What of a row is neither searched nor summed, as bytes in one column.
 //!
 //! ```text
-//! 1 · ttft_ms? · cost (n, class…) · beside (n, number…) · charges (n, (count, window, nano)…) · request_id · metadata? · what later versions add
+//! 1 · ttft_ms? · cost (n, class…) · beside (n, number…) · charges (n, (count, window, nano)…) · request_id · metadata? · guardrails? · what later versions add
 //! ```
 //! Numbers are LEB128 (`ledger::varint`). Not for the spool, which names what this numbers. The one idea: a database writes and
 //! reads a column of bytes as fast as one number, and this is some twenty of them.
@@ -27,6 +27,7 @@ pub(super) struct Rest {
     pub charges: Vec<Charged>,
     pub request_id: Box<str>,
     pub metadata: Option<Box<str>>,
+    pub guardrails: Option<Box<str>>,
 }
 
 fn classes(cost: &Cost) -> [u64; 7] {
@@ -90,11 +91,12 @@ pub(super) struct Parts<'a> {
     pub charges: &'a [Charged],
     pub request_id: &'a str,
     pub metadata: Option<&'a str>,
+    pub guardrails: Option<&'a str>,
 }
 
 impl Parts<'_> {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let texts = self.request_id.len() + self.metadata.map_or(0, str::len);
+        let texts = self.request_id.len() + self.metadata.map_or(0, str::len) + self.guardrails.map_or(0, str::len);
         let mut out = Vec::with_capacity(48 + texts + 20 * self.charges.len());
         out.push(VERSION);
         maybe_number(&mut out, self.ttft_ms.map(u64::from));
@@ -108,6 +110,7 @@ impl Parts<'_> {
         }
         text(&mut out, self.request_id);
         maybe_text(&mut out, self.metadata);
+        maybe_text(&mut out, self.guardrails);
         out
     }
 }
@@ -121,6 +124,7 @@ impl Rest {
             charges: &self.charges,
             request_id: &self.request_id,
             metadata: self.metadata.as_deref(),
+            guardrails: self.guardrails.as_deref(),
         }
         .encode()
     }
@@ -154,6 +158,7 @@ fn read(bytes: &[u8]) -> Result<Rest, Unreadable> {
         charges,
         request_id: from.text()?.into(),
         metadata: from.maybe_text()?.map(Box::from),
+        guardrails: from.added_text()?.map(Box::from),
     })
 }
 
@@ -173,6 +178,7 @@ mod tests {
             charges: vec![(12, 1_785_542_400, 4_400_000), (i64::MAX, i64::MIN, 0)],
             request_id: "req-1".into(),
             metadata: Some("{\"a\":1}".into()),
+            guardrails: Some("pii:input:redact:EMAIL=2".into()),
         }
     }
 
@@ -188,7 +194,14 @@ mod tests {
         let bytes = rest().encode();
         let longer = [&bytes[..], &[1, 2, 3]].concat();
         assert_eq!(Rest::decode(&longer).unwrap(), rest());
-        for length in 0..bytes.len() {
+        // A row of before there were guardrails is one without.
+        let before = Rest {
+            guardrails: None,
+            ..rest()
+        };
+        let shorter = before.encode().len() - 1;
+        assert_eq!(Rest::decode(&bytes[..shorter]).unwrap(), before);
+        for length in (0..bytes.len()).filter(|length| *length != shorter) {
             assert!(Rest::decode(&bytes[..length]).is_err(), "{length}");
         }
         assert!(Rest::decode(&[2]).is_err());

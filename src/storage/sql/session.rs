@@ -136,6 +136,9 @@ pub(crate) enum Access {
     Write,
 }
 
+/// What looks at records.
+pub(crate) type Look<'a> = dyn FnMut(&Record) -> Result<(), StoreError> + Send + 'a;
+
 /// One transaction; what was not committed when it is dropped did not happen.
 #[async_trait]
 pub(crate) trait Session: Send {
@@ -143,6 +146,9 @@ pub(crate) trait Session: Send {
     async fn run(&mut self, sql: &str, args: Vec<Value>) -> Result<u64, StoreError>;
     /// Run a statement that answers.
     async fn fetch(&mut self, sql: &str, args: Vec<Value>) -> Result<Vec<Record>, StoreError>;
+    /// Run a statement that answers, and look at one record after the other: what is many is never there as a whole. A refusal
+    /// ends it.
+    async fn each(&mut self, sql: &str, args: Vec<Value>, look: &mut Look<'_>) -> Result<(), StoreError>;
     /// Run a statement that answers over values: those of one row after those of the other, in the order of the bulk's columns.
     /// In pieces where the backend needs it; rows are taken in their order.
     async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError>;

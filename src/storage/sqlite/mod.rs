@@ -7,8 +7,9 @@
 
 use crate::storage::StoreError;
 use crate::storage::migrations;
-use crate::storage::sql::{Access, Backend, Bulk, Dialect, HOUR_MS, Record, Session, Value};
+use crate::storage::sql::{Access, Backend, Bulk, Dialect, HOUR_MS, Look, Record, Session, Value};
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -37,6 +38,8 @@ static DIALECT: Dialect = Dialect {
 const MOST_VALUES: usize = 8_000;
 /// Readers.
 const READERS: u32 = 4;
+/// Pages that a connection keeps: 16 MB at most.
+const CACHE: &str = "-16000";
 
 /// An open file.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl SqliteBackend {
             .synchronous(SqliteSynchronous::Normal)
             .pragma("trusted_schema", "OFF")
             .pragma("temp_store", "MEMORY")
-            .pragma("cache_size", "-16000");
+            .pragma("cache_size", CACHE);
         let pool = |most| {
             let pool = SqlitePoolOptions::new()
                 .max_connections(most)
@@ -215,6 +218,20 @@ impl Session for SqliteSession {
         fetch(&mut self.0, sql.to_owned(), arguments(args)?).await
     }
 
+    async fn each(&mut self, sql: &str, args: Vec<Value>, look: &mut Look<'_>) -> Result<(), StoreError> {
+        // What is read once from end to end would stay among the pages that are kept, for good.
+        self.run("PRAGMA cache_size = -1000", Vec::new()).await?;
+        {
+            let mut rows = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(args)?).fetch(&mut *self.0);
+            while let Some(row) = rows.try_next().await.map_err(failed)? {
+                look(&record(&row)?)?;
+            }
+        }
+        self.run(&format!("PRAGMA cache_size = {CACHE}"), Vec::new())
+            .await
+            .map(drop)
+    }
+
     async fn bulk(&mut self, bulk: &Bulk<'_>, values: Vec<Value>) -> Result<Vec<Record>, StoreError> {
         let mut answer = Vec::new();
         let mut left = values.into_iter();
@@ -302,13 +319,11 @@ fn record(row: &SqliteRow) -> Result<Record, StoreError> {
     let values = row.columns().iter().map(|column| {
         let at = column.ordinal();
         let raw = row.try_get_raw(at).map_err(failed)?;
-        let kind = if raw.is_null() {
-            "NULL".to_owned()
-        } else {
-            raw.type_info().name().to_owned()
-        };
-        Ok(match kind.as_str() {
-            "NULL" => Value::Int(None),
+        if raw.is_null() {
+            return Ok(Value::Int(None));
+        }
+        let kind = raw.type_info();
+        Ok(match kind.name() {
             "INTEGER" => Value::Int(row.try_get(at).map_err(failed)?),
             "BLOB" => Value::Blob(row.try_get(at).map_err(failed)?),
             _ => Value::Text(row.try_get(at).map_err(failed)?),

@@ -14,6 +14,7 @@ mod limits;
 mod records;
 mod routes;
 mod scopes;
+mod tags;
 mod tokens;
 
 use crate::support::client::{Client, Response, chat, chat_stream};

@@ -63,7 +63,7 @@ fn hangs() -> Vec<Row> {
             alone: Want::Error(&TIMEOUT),
             outcome: "first_byte_timeout",
             closes: true,
-            timeouts: "first_byte: 300ms",
+            timeouts: "first_byte: 600ms",
             ..ROW
         },
         Row {
@@ -299,7 +299,7 @@ fn drips() -> Vec<Row> {
             spare: Want::Elsewhere,
             alone: Want::Error(&TIMEOUT),
             outcome: "first_event_timeout",
-            timeouts: "first_event: 300ms",
+            timeouts: "first_event: 600ms",
             ..stream
         },
         Row {

@@ -39,6 +39,7 @@ pub fn command(config: &Path, arguments: &[&str]) -> Command {
         .arg(config)
         .env("UP_KEY", "sk-ours")
         .env("KEY", super::KEY)
+        .env("OTHER_KEY", super::OTHER_KEY)
         .env("ADMIN", TOKEN)
         .stdin(Stdio::null());
     command

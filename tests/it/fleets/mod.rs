@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// A virtual key of the configuration file.
 pub const KEY: &str = "a-key-of-the-file-that-fleets-share-0001";
+/// Another.
+pub const OTHER_KEY: &str = "a-key-of-the-file-that-fleets-share-0002";
 /// An operator's token.
 pub const TOKEN: &str = "operator-token-of-the-fleet-tests-0001";
 

@@ -2,7 +2,7 @@
 //! the clock.
 
 use super::provider::{PROMPT, Provider};
-use super::{Chat, Instance, KEY, Load, chat, fleet, storm, within};
+use super::{Chat, Instance, KEY, Load, OTHER_KEY, chat, fleet, storm, within};
 use crate::support::client::Client;
 use crate::support::redis::{self, Redis};
 use std::time::Duration;
@@ -102,6 +102,72 @@ fn bursts_around_a_turn_are_not_doubled() {
         times.len()
     );
     assert!(most.unwrap() <= 60, "{most:?}");
+}
+
+/// Two teams, each asking its own two instances: what they have in common is the tag.
+#[test]
+fn a_tag_is_one_count_on_all_instances() {
+    if !redis::installed() {
+        return;
+    }
+    let (redis, provider) = (Redis::start(), Provider::start());
+    let body = format!(
+        "{}redis: {{ urls: [ \"{}\" ], timeout: 600ms, instance_expiry: 2s }}\n\
+         tags: {{ \"night:eu/1\": {{ limits: [ {{ requests: 40, per: 1h }} ], budgets: [ {{ usd: \"1\", period: total }} ] }} }}\n\
+         teams: {{ red: {{ tags: [ \"night:eu/1\" ], limits: [ {{ requests: 1000, per: 1h }} ] }}, blue: {{ tags: [ \"night:eu/1\" ] }} }}\n\
+         keys: {{ r: {{ secret: env:KEY, team: red }}, b: {{ secret: env:OTHER_KEY, team: blue }} }}\n",
+        provider.config(),
+        redis.url()
+    );
+    let fleet: Vec<Instance> = (0..4).map(|_| Instance::spawn(&body)).collect();
+    fleet.iter().for_each(Instance::ready);
+    for instance in &fleet {
+        instance.wait_metric("cirque_redis_up", 1.0);
+        instance.wait_metric("cirque_instances", 4.0);
+    }
+    let addresses: Vec<_> = fleet.iter().map(|instance| instance.address).collect();
+    let ask = move |number: usize| {
+        let key = [KEY, OTHER_KEY][number / 2 % 2];
+        let small = Chat {
+            max_tokens: Some(5),
+            writes: 5,
+            ..Chat::new(number)
+        };
+        chat(addresses[number % 4], key, small)
+    };
+    let to = ask.clone();
+    let answers = storm(160, to);
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 429)));
+    let refused = answers.iter().filter(|answer| answer.status == 429);
+    assert!(
+        refused.clone().count() > 0
+            && refused
+                .clone()
+                .all(|answer| answer.text.contains("of tag `night:eu/1`"))
+    );
+    let mut accepted = answers.iter().filter(|answer| answer.status == 200).count();
+    let mut number = 160;
+    within(
+        Duration::from_secs(20),
+        "what was taken ahead is for the others",
+        || {
+            accepted += usize::from(ask(number).status == 200);
+            number += 1;
+            (accepted >= 40).then_some(())
+        },
+    );
+    let again = storm(40, move |number| ask(1000 + number));
+    assert_eq!(again.iter().filter(|answer| answer.status == 200).count(), 0);
+    println!("a tag: {accepted} of a limit of 40 on four instances");
+    assert_eq!((accepted, provider.calls().len()), (40, 40));
+    // Whoever reported last heard the sum of all: 40 requests of 10 tokens in and 5 out.
+    within(Duration::from_secs(10), "all is reported", || {
+        let used = fleet.iter().map(|instance| {
+            let (_, told) = instance.admin("GET", "/admin/v1/budgets?scope=tag", "");
+            told["items"][0]["used_usd"].as_str().unwrap_or_default().to_owned()
+        });
+        used.collect::<Vec<_>>().contains(&"0.01".to_owned()).then_some(())
+    });
 }
 
 /// What a prompt is estimated as follows what the provider says prompts like it were: rates ask for no more than that.

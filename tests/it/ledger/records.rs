@@ -60,6 +60,7 @@ prop_compose! {
             id: RowId(id), attempt, at_ms, tenant: Arc::new(tenant), tags: tags.into(), metadata: metadata.map(Into::into),
             request_id: request_id.into(), operation, model, target, provider, purpose, status, outcome, cache, stream, latency_ms,
             ttft_ms, usage, estimated, cost, billed, charges, saved: u64::from(latency_ms),
+            guardrails: (latency_ms % 3 == 0).then(|| "pii:input:flag:EMAIL=1".into()),
         }
     }
 }

@@ -45,7 +45,7 @@ async fn an_object_lives_and_dies(site: &Site) {
     assert_eq!(store.revision().await.unwrap(), first);
     let made = store.object(Kind::Team, "red").await.unwrap().unwrap();
     assert_eq!(
-        (made.document.clone(), made.revision, made.deleted),
+        (made.document.value(), made.revision, made.deleted),
         (json!({"a": 1}), first, false)
     );
     assert!(made.created_at > 1_700_000_000 && made.created_at == made.updated_at);
@@ -173,7 +173,7 @@ async fn nobody_overwrites_what_he_did_not_read(site: &Site) {
                 let mut done = 0;
                 while done < 5 {
                     let read = store.object(Kind::Team, "count").await.unwrap().unwrap();
-                    let next = json!(read.document.as_i64().unwrap() + 1);
+                    let next = json!(read.document.value().as_i64().unwrap() + 1);
                     match store
                         .change(&[change(Kind::Team, "count", Some(next), Some(read.revision))])
                         .await

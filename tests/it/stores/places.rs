@@ -3,7 +3,7 @@
 use super::{Site, rows, sqlite};
 use crate::support::postgres;
 use cirque::secret::Secret;
-use cirque::storage::{self, Place, StoreError};
+use cirque::storage::{self, Change, Kind, Place, StoreError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -29,6 +29,31 @@ async fn a_file_is_private_and_can_be_copied_while_it_is_used() {
     assert!(site.store.backup(&copy).await.is_err(), "no copy is overwritten");
     let other = storage::open(&Place::Sqlite { path: copy }).await.unwrap();
     assert_eq!(other.insert(&rows(0..60)).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_json_is_said_and_not_passed_over() {
+    let site = sqlite().await.unwrap();
+    let change = Change {
+        kind: Kind::Team,
+        name: "red".to_owned(),
+        document: Some(serde_json::json!({"tags": ["a"]})),
+        hashes: Vec::new(),
+        expected: None,
+    };
+    site.store.change(&[change]).await.unwrap();
+    for broken in ["{\"tags\": [", "1e999", ""] {
+        site.meddle(&format!("UPDATE objects SET document = '{broken}'")).await;
+        for told in [
+            site.store.changes(0).await.map(drop),
+            site.store.object(Kind::Team, "red").await.map(drop),
+        ] {
+            let Err(StoreError::Corrupt(told)) = told else {
+                panic!("{told:?}")
+            };
+            assert!(told.starts_with("a document: "), "{told}");
+        }
+    }
 }
 
 #[tokio::test]

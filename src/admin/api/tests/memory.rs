@@ -67,7 +67,7 @@ impl Memory {
         let object = Object {
             kind,
             name: name.to_owned(),
-            document,
+            document: document.into(),
             hashes: if kind == Kind::Key { vec![hash] } else { Vec::new() },
             revision: held.revision,
             created_at: 1,
@@ -162,7 +162,7 @@ impl Store for Memory {
             let object = Object {
                 kind: change.kind,
                 name: change.name.clone(),
-                document: change.document.clone().unwrap_or_default(),
+                document: change.document.clone().unwrap_or_default().into(),
                 hashes: change.hashes.clone(),
                 revision,
                 created_at: 7,

@@ -426,6 +426,7 @@ fn row(team: &str, index: u64) -> Row {
             ..Cost::default()
         }),
         billed: None,
+        guardrails: None,
         saved: 0,
         charges: Vec::new(),
     }

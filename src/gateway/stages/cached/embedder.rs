@@ -62,6 +62,7 @@ impl PoolEmbedder {
             matched: found.matched.to_owned(),
             guard: None,
             purpose: Purpose::Embedding,
+            guard: None,
             snapshot: Arc::clone(&snapshot),
         };
         let began = Instant::now();
@@ -79,6 +80,7 @@ impl PoolEmbedder {
                 named: request.named(),
                 target: &answered.target,
                 usage: answered.usage,
+                estimated: answered.estimated,
                 side: &Side {
                     ok: answered.ok,
                     duration: began.elapsed(),

@@ -14,7 +14,6 @@ use crate::balance::singleflight::Flight;
 use crate::cache::{Asked, Entry, Key, Partition, Policy};
 use crate::clock;
 use crate::directory::Principal;
-use crate::guardrails::Direction;
 use crate::limits::Lease;
 use crate::telemetry::{Purpose, Side};
 use bytes::Bytes;
@@ -51,12 +50,6 @@ pub(super) fn send(
         // A call without a client knows nothing of who may not be asked.
         return;
     }
-    let guard = ctx.guard.as_ref().map(|guarding| guarding.policy.clone());
-    let guard = guard.filter(|policy| policy.holds(Direction::Output));
-    if guard.is_some() && !looking.call.streamed() {
-        // Whole answers are judged on their way to a client: the next one to ask gets a fresh one.
-        return;
-    }
     let models = &looking.snapshot.models;
     let Some(to) = models.iter().position(|model| std::ptr::eq(model, looking.found.model)) else {
         return;
@@ -71,7 +64,7 @@ pub(super) fn send(
             to,
             matched: looking.found.matched.to_owned(),
             purpose: Purpose::Refresh,
-            guard,
+            guard: ctx.guard.as_ref().map(|guard| guard.policy.clone()),
         },
         caching: Arc::clone(caching),
         key: asked.key,
@@ -123,6 +116,7 @@ impl Refresh {
         let Answered {
             target,
             usage,
+            estimated,
             ok,
             own,
             ttft,
@@ -148,6 +142,7 @@ impl Refresh {
                 named: request.named(),
                 target,
                 usage: *usage,
+                estimated: *estimated,
                 side: &side,
                 purpose: Purpose::Refresh,
                 payer: payer.as_deref(),
@@ -162,7 +157,9 @@ impl Refresh {
             return model.cache_meter.stored("fallback");
         }
         let price = request.snapshot.tariff.price(target, &request.named(), clock::now());
-        let cost = price.zip(*usage).map(|(price, usage)| price.of(&usage).total());
+        // What is served from here shows a provider's figures or none.
+        let usage = usage.filter(|_| !estimated);
+        let cost = price.zip(usage).map(|(price, usage)| price.of(&usage).total());
         store(Kept {
             meter: model.cache_meter.clone(),
             caching,
@@ -178,7 +175,7 @@ impl Refresh {
             tags: scope::tags(payer.as_deref()),
             model: scope::public_name(model, &request.call, &request.matched),
             target: target.id.shared(),
-            usage: *usage,
+            usage,
             cost: cost.map(|cost| request.snapshot.tariff.billed(cost)),
             shadow: None,
             begun_ms: begun(began),

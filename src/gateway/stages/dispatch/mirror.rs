@@ -77,6 +77,8 @@ pub(super) fn send(
             matched: common.matched.to_owned(),
             guard: None,
             purpose: Purpose::Mirror,
+            // Nobody gets its answer.
+            guard: None,
         },
         comparison: Arc::clone(&comparison),
         _slot: slot,
@@ -168,6 +170,7 @@ impl Copy {
                 named: request.named(),
                 target: &answered.target,
                 usage: answered.usage,
+                estimated: answered.estimated,
                 side,
                 purpose: Purpose::Mirror,
                 payer: None,

@@ -4,8 +4,10 @@
 //! Not a call that a client's request could have had: it moves on to calm targets only, and takes nothing of the retry budget.
 
 use super::super::super::App;
+use super::super::super::aside::aside;
 use super::super::super::downstream::sleep_until;
 use super::super::super::live::Broken;
+use super::super::guard::{self, Judged};
 use super::attempt::Common;
 use super::forward::Forwarded;
 use super::race::{self, Finished};
@@ -15,7 +17,7 @@ use crate::balance::RetryBudget;
 use crate::clock;
 use crate::guardrails::Policy;
 use crate::snapshot::{Named, Snapshot};
-use crate::telemetry::{Outcome, Purpose};
+use crate::telemetry::{Outcome, Purpose, rough_usage};
 use crate::units::Usage;
 use crate::upstream::Target;
 use crate::wire::Call;
@@ -41,7 +43,7 @@ pub(in crate::gateway) struct Unattended {
     pub matched: String,
     /// Why it is asked.
     pub purpose: Purpose,
-    /// Guardrails that a streamed answer passes.
+    /// Guardrails that its answer must pass, where somebody is to get it.
     pub guard: Option<Policy>,
 }
 
@@ -49,9 +51,11 @@ pub(in crate::gateway) struct Unattended {
 pub(in crate::gateway) struct Answered {
     /// Who.
     pub target: Arc<Target>,
-    /// Tokens, where the provider told.
+    /// Tokens; a rough figure where the provider told none.
     pub usage: Option<Usage>,
-    /// The whole answer came.
+    /// They are such a figure.
+    pub estimated: bool,
+    /// The whole answer came, and no guardrail refused it.
     pub ok: bool,
     /// It is the asked model's: not a fallback's, nor a figure of the gateway's own.
     pub own: bool,
@@ -73,8 +77,8 @@ impl Unattended {
         let common = Common {
             matched: &self.matched,
             strict: model.strict,
-            guard: self.guard.clone(),
             allotted: Some(longest),
+            guard: self.guard.clone(),
             ..Common::plain(
                 &self.app,
                 &self.snapshot,
@@ -91,19 +95,26 @@ impl Unattended {
             let mut chosen = search.next(common.calls())?;
             chosen.who.purpose = self.purpose;
             let own = chosen.who.index == self.to;
-            let Finished { who, result, notes } = race::single(&common, chosen).await;
+            let Finished { who, result, mut notes } = race::single(&common, chosen).await;
             match result {
                 Ok(Reply::Live(live)) => {
                     let heard = self.listen(*live, began, piece).await;
                     return Some(Answered { own, ..heard });
                 }
                 Ok(Reply::Whole { body, .. }) => {
-                    self.account(who.target, notes.usage.as_ref());
-                    piece(body);
+                    let rough = notes.uncounted.take();
+                    let rough = || rough.map(|it| rough_usage(&it.request, &it.response, it.forgotten));
+                    let estimated = notes.usage.is_none();
+                    let usage = notes.usage.or_else(rough);
+                    self.account(who.target, usage.as_ref());
+                    let passed = self.judged(body, usage).await;
+                    let ok = passed.is_some();
+                    piece(passed.unwrap_or_default());
                     return Some(Answered {
                         target: Arc::clone(who.target),
-                        usage: notes.usage,
-                        ok: true,
+                        usage,
+                        estimated: estimated && usage.is_some(),
+                        ok,
                         own: own && !notes.estimated,
                         ttft: None,
                     });
@@ -135,9 +146,7 @@ impl Unattended {
             };
             piece(stream.take());
         }
-        // One that guardrails stopped is an answer for nobody, and no failure of who gave it.
-        let refused = stream.is_refused();
-        let ok = in_time && stream.broken.is_none() && !refused;
+        let whole = in_time && stream.broken.is_none();
         target.attempts.count(match &stream.broken {
             _ if !in_time => Outcome::IdleTimeout,
             None => Outcome::Ok,
@@ -147,7 +156,7 @@ impl Unattended {
         });
         if let Some(permit) = permit {
             match &stream.reported {
-                _ if ok || refused => permit.success(),
+                _ if whole => permit.success(),
                 // What it fails on may be the request: then it would not have to be left alone.
                 Some(reported) => {
                     super::settle_broken(&target, permit, reported);
@@ -155,15 +164,34 @@ impl Unattended {
                 None => permit.failure(Instant::now()),
             }
         }
-        self.account(&target, stream.usage.as_ref());
-        let usage = stream.usage;
+        let estimated = stream.usage.is_none();
+        let usage = stream.usage.unwrap_or_else(|| {
+            let forgotten = stream.forgotten();
+            rough_usage(&self.call.body, &stream.remembered(), forgotten)
+        });
+        self.account(&target, Some(&usage));
+        let ok = whole && !stream.is_refused();
         stream.release().await;
         Answered {
             target,
-            usage,
+            usage: Some(usage),
+            estimated,
             ok,
             own: true,
             ttft,
+        }
+    }
+
+    /// A whole answer as it may be kept; none: a guardrail refuses it, or cannot read it.
+    async fn judged(&self, body: Bytes, usage: Option<Usage>) -> Option<Bytes> {
+        let Some(policy) = self.guard.clone() else {
+            return Some(body);
+        };
+        let (call, depth) = (self.call.clone(), self.snapshot.limits.json_depth);
+        let work = move || guard::whole(&policy, &call, body, usage, depth).outcome;
+        match aside(work).await {
+            Ok(Ok(Judged::Pass(body))) => Some(body),
+            _ => None,
         }
     }
 

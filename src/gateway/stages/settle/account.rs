@@ -55,7 +55,12 @@ impl Prices {
 }
 
 /// Account for the calls of a request; what of it belongs on its access line.
-pub(super) fn detours(app: &App, prices: &Prices, record: &mut Record) -> Option<Box<Detours>> {
+pub(super) fn detours(
+    app: &App,
+    prices: &Prices,
+    record: &mut Record,
+    guardrails: Option<Box<str>>,
+) -> Option<Box<Detours>> {
     let price = &prices.answer;
     let usual = record.tries.is_empty()
         && price.is_none()
@@ -63,7 +68,8 @@ pub(super) fn detours(app: &App, prices: &Prices, record: &mut Record) -> Option
         && record.rule.is_none()
         && record.arm.is_none()
         && record.queued.is_none()
-        && record.seams == 0;
+        && record.seams == 0
+        && guardrails.is_none();
     if usual {
         return None;
     }
@@ -106,6 +112,7 @@ pub(super) fn detours(app: &App, prices: &Prices, record: &mut Record) -> Option
         purpose: (record.purpose != Purpose::First).then(|| record.purpose.as_str()),
         queued: record.queued,
         seams: record.seams,
+        guardrails,
         cost,
         tries,
     }))

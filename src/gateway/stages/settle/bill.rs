@@ -170,6 +170,7 @@ fn row(ctx: &RequestContext, snapshot: &Snapshot, now_ms: u64, duration: Duratio
         status: record.status,
         outcome,
         cache: record.cache.as_ref().map_or("off", |cache| cache.result.as_str()),
+        guardrails: ctx.guard.as_ref().and_then(|guard| guard.told()),
         stream: record.stream,
         latency_ms: short(duration),
         ttft_ms: record.ttft.map(short),
@@ -335,6 +336,7 @@ impl Bill {
             estimated: call.estimated && call.usage.is_some(),
             cost,
             billed: cost.map(|cost| self.tariff.billed(cost.total())),
+            guardrails: None,
             saved: 0,
             charges: Vec::new(),
             ..self.row.clone()

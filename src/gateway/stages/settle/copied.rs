@@ -30,8 +30,10 @@ pub struct Copied<'a> {
     pub named: Named<'a>,
     /// Who answered.
     pub target: &'a Arc<Target>,
-    /// What it used, where the provider said.
+    /// What it used.
     pub usage: Option<Usage>,
+    /// That is a figure of the gateway's own.
+    pub estimated: bool,
     /// How it went.
     pub side: &'a Side,
     /// Why it was made.
@@ -84,9 +86,10 @@ pub fn copy(app: &App, snapshot: &Snapshot, copied: Copied<'_>) {
         latency_ms: short(took),
         ttft_ms: copied.side.ttft.map(short),
         usage,
-        estimated: false,
+        estimated: copied.estimated,
         cost,
         billed,
+        guardrails: None,
         saved: 0,
         charges: charged
             .into_iter()

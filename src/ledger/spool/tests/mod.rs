@@ -90,6 +90,7 @@ pub(super) fn row(number: u64) -> Box<Row> {
         estimated: false,
         cost: Some(Cost::default()),
         billed: Some(number),
+        guardrails: None,
         saved: if number.is_multiple_of(2) { number } else { 0 },
         charges: vec![Charge {
             count: "key/ci/day".into(),
