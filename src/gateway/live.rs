@@ -418,8 +418,10 @@ impl LiveStream {
 
     /// Let go of the source: keep its connection when it was read to its end, close it otherwise.
     pub async fn release(self) {
+        let refused = self.is_refused();
         if let Source::Upstream(exchange) = self.source {
-            if self.broken.is_some() {
+            // What a refused answer would still say is nobody's.
+            if self.broken.is_some() || refused {
                 drop(exchange);
             } else if self.ended {
                 exchange.release().await;

@@ -6,7 +6,7 @@
 
 use super::super::super::buffers::Room;
 use super::super::super::context::Uncounted;
-use super::super::super::live::{Caps, LiveStream, Source, Trail, facts_of, is_framed_as};
+use super::super::super::live::{LiveStream, Source, Trail, facts_of, is_framed_as};
 use super::super::super::plan::{Answer, Plan, Terms, is_filtered};
 pub(in crate::gateway) use super::common::{Common, Notes};
 use super::doubt::Doubts;
@@ -407,44 +407,6 @@ impl Attempt<'_> {
                 return Err(bad_response("the stream has no events".to_owned()));
             }
         }
-    }
-
-    /// The stream of an answer.
-    pub(super) fn live(
-        &self,
-        source: Source,
-        answer: Answer,
-        mut guarded: Option<Guarded>,
-        trail: Option<Trail>,
-    ) -> LiveStream {
-        let (limits, call) = (self.common.limits(), self.common.call);
-        let caps = Caps {
-            event: limits.stream_event,
-            depth: limits.json_depth,
-        };
-        let through = guarded.as_mut().and_then(|guarded| guarded.through.take());
-        let mut stream = match (answer, through) {
-            (Answer::Native { .. }, Some(translation)) => {
-                LiveStream::translated(source, caps, Framing::Sse, translation)
-            }
-            (Answer::Translated(translated), _) => {
-                let framing = translated.framing();
-                match translated.stream() {
-                    Some(translation) => LiveStream::translated(source, caps, framing, translation),
-                    None => LiveStream::native(source, caps, call.dialect, false, false),
-                }
-            }
-            (Answer::Native { withhold_usage }, None) => {
-                LiveStream::native(source, caps, call.dialect, withhold_usage, call.json_array)
-            }
-        };
-        if let Some(trail) = trail {
-            stream.follow(trail);
-        }
-        if let Some(guarded) = guarded {
-            guarded.attach(&mut stream);
-        }
-        stream
     }
 
     pub(super) fn uncounted(&self, response: ResponseText) -> Uncounted {

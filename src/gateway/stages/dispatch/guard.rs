@@ -1,12 +1,12 @@
-//! What judges the stream of an attempt, where guardrails hold for answers. Each attempt has its own: of two that race, what the
+//! The stream of an attempt, and what judges it where guardrails hold for answers. Each attempt has its own: of two that race, what the
 //! slower one said was found in nobody's answer.
 
 use super::super::super::aside::{OFFLOAD_FROM, aside};
-use super::super::super::live::{Guard, LiveStream, Translation};
-use super::super::super::plan::{self, Terms};
+use super::super::super::live::{Caps, Guard, LiveStream, Source, Trail, Translation};
+use super::super::super::plan::{self, Answer, Terms};
 use super::attempt::Attempt;
 use super::failure::{self, Failure};
-use crate::providers::codec::StreamDecoder;
+use crate::providers::codec::{Framing, StreamDecoder};
 use crate::upstream::Site;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct Guarded {
     guard: Guard,
     decoder: Option<Box<dyn StreamDecoder>>,
     /// A native stream must go this way, for its bytes may not pass as they are.
-    pub(super) through: Option<Translation>,
+    through: Option<Translation>,
 }
 
 impl Guarded {
@@ -25,12 +25,50 @@ impl Guarded {
     }
 
     /// Judge this stream, of which nothing has passed.
-    pub(super) fn attach(self, stream: &mut LiveStream) {
+    fn attach(self, stream: &mut LiveStream) {
         stream.guard(self.guard, self.decoder);
     }
 }
 
 impl Attempt<'_> {
+    /// The stream of an answer.
+    pub(super) fn live(
+        &self,
+        source: Source,
+        answer: Answer,
+        mut guarded: Option<Guarded>,
+        trail: Option<Trail>,
+    ) -> LiveStream {
+        let (limits, call) = (self.common.limits(), self.common.call);
+        let caps = Caps {
+            event: limits.stream_event,
+            depth: limits.json_depth,
+        };
+        let through = guarded.as_mut().and_then(|guarded| guarded.through.take());
+        let mut stream = match (answer, through) {
+            (Answer::Native { .. }, Some(translation)) => {
+                LiveStream::translated(source, caps, Framing::Sse, translation)
+            }
+            (Answer::Translated(translated), _) => {
+                let framing = translated.framing();
+                match translated.stream() {
+                    Some(translation) => LiveStream::translated(source, caps, framing, translation),
+                    None => LiveStream::native(source, caps, call.dialect, false, false),
+                }
+            }
+            (Answer::Native { withhold_usage }, None) => {
+                LiveStream::native(source, caps, call.dialect, withhold_usage, call.json_array)
+            }
+        };
+        if let Some(trail) = trail {
+            stream.follow(trail);
+        }
+        if let Some(guarded) = guarded {
+            guarded.attach(&mut stream);
+        }
+        stream
+    }
+
     /// What judges the stream to come. `native`: it speaks the client's API. An error: it cannot be judged.
     pub(super) async fn guarded(&self, site: Option<&Arc<Site>>, native: bool) -> Result<Option<Guarded>, Failure> {
         let client = self.common.call.dialect;
