@@ -213,7 +213,7 @@ impl Instance {
 }
 
 /// Of dollars as text.
-fn nano(usd: &str) -> u64 {
+pub fn nano(usd: &str) -> u64 {
     let (whole, part) = usd.split_once('.').unwrap_or((usd, ""));
     format!("{whole}{part:0<9}").parse().unwrap()
 }
