@@ -84,10 +84,16 @@ impl Held {
         let newest = read.iter().map(|object| object.revision).max();
         self.revision = self.revision.max(newest.unwrap_or_default());
         let objects = Arc::make_mut(&mut self.objects);
-        objects.reserve_exact(read.len());
-        objects.extend(read);
-        // Stable: what was read last stands last.
-        objects.sort_by(|a, b| place(a).cmp(&place(b)));
+        if objects.is_empty() {
+            // In place: at a start, what is allocated for a moment stays with the allocator for long.
+            *objects = read;
+            objects.sort_unstable_by(|a, b| (place(a), a.revision).cmp(&(place(b), b.revision)));
+        } else {
+            objects.reserve_exact(read.len());
+            objects.extend(read);
+            // Stable, and quick where nearly all are in order: what was read last stands last.
+            objects.sort_by(|a, b| place(a).cmp(&place(b)));
+        }
         objects.dedup_by(|later, earlier| {
             let same = place(later) == place(earlier);
             if same {
@@ -96,7 +102,9 @@ impl Held {
             same
         });
         objects.retain(|object| !object.deleted);
-        objects.shrink_to_fit();
+        if objects.capacity() / 2 > objects.len() {
+            objects.shrink_to_fit();
+        }
     }
 }
 
