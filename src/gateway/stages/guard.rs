@@ -8,7 +8,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-pub use self::look::{Judged, whole};
+pub use self::look::{Judged, request as judge_request, whole};
 
 use super::super::App;
 use super::super::aside::{OFFLOAD_FROM, aside};

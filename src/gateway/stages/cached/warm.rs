@@ -3,20 +3,26 @@
 use super::super::super::App;
 use super::super::super::cached::{self, Replay, Sent};
 use super::super::authenticate::Principal;
+use super::super::guard::{self, Judged};
 use super::{ask, scope};
 use crate::cache::{Answer, Entry, Form, Key, Mode, form};
 use crate::clock;
-use crate::snapshot::Snapshot;
+use crate::directory;
+use crate::guardrails::{self, Direction, Judge};
+use crate::snapshot::{PublicModel, Snapshot};
 use crate::wire::canonical::{Candidate, Finish, Part, Request, Response};
 use crate::wire::client::{self, Reply};
 use crate::wire::{Call, Dialect, Endpoint, Envelope, Operation};
 use bytes::Bytes;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Where chats are asked, for requests that say no path.
 const CHAT: &str = "/v1/chat/completions";
+/// Why an answer is not kept.
+const REFUSED: &str = "a guardrail of this model or key refuses the answer";
 /// Deepest nesting of what is kept; it was checked when it came.
 const DEPTH: usize = 512;
 
@@ -53,13 +59,16 @@ fn made(
     let endpoint = endpoint.ok_or("`path` is no path of an API whose model stands in the body")?;
     let call = Call::read_as(endpoint.operation, endpoint.dialect, request.to_string().into(), depth)
         .map_err(|error| error.message.to_string())?;
+    let asked_model = call.envelope.model.clone();
     let found = snapshot
-        .find(&call.envelope.model)
-        .ok_or_else(|| format!("the model `{}` does not exist here", call.envelope.model))?;
+        .find(&asked_model)
+        .ok_or_else(|| format!("the model `{asked_model}` does not exist here"))?;
     let known = principal.known.as_deref();
     if known.is_some_and(|known| known.access.model(&found.model.name).is_err()) {
         return Err("the key may not ask for this model".to_owned());
     }
+    let guardrails = guardrails(snapshot, found.model, known)?;
+    let call = asked_as(call, guardrails.as_ref(), depth)?;
     let tenant = known.and_then(|known| known.cache.as_deref());
     let policy = snapshot
         .cache_policy(found.model, tenant, None)
@@ -69,13 +78,13 @@ fn made(
         scope::owner(policy.scope, &principal),
         scope::model(found),
         targets,
-        None,
+        guardrails.as_ref().and_then(guard::digest_of),
         depth,
     );
     let asked =
         ask(&call, &policy, &place).map_err(|skip| format!("requests like this are not kept: {}", skip.as_str()))?;
     let answer = match (answer, call.operation) {
-        (Value::String(text), Operation::Chat) => said(text, compress_above),
+        (Value::String(text), Operation::Chat) => said(&passed(text, guardrails.as_ref())?, compress_above),
         (answer, _) => {
             let body = Bytes::from(answer.to_string());
             let whole = Call {
@@ -84,6 +93,14 @@ fn made(
                     ..call.envelope.clone()
                 },
                 ..call.clone()
+            };
+            let body = match &guardrails {
+                None => body,
+                Some(policy) => match guard::whole(policy, &whole, body, None, depth).outcome {
+                    Ok(Judged::Pass(body)) => body,
+                    Ok(Judged::Blocked(_)) => return Err(REFUSED.to_owned()),
+                    Err(error) => return Err(error.message.to_string()),
+                },
             };
             cached::keep(
                 &whole,
@@ -116,6 +133,41 @@ fn made(
         cost: None,
         answer,
     })
+}
+
+/// The guardrails that hold for such a request; rules, which see more than there is of it here, are not asked.
+fn guardrails(
+    snapshot: &Snapshot,
+    model: &PublicModel,
+    known: Option<&directory::Principal>,
+) -> Result<Option<guardrails::Policy>, String> {
+    let named = known.map(|known| &*known.guardrails).unwrap_or_default();
+    snapshot
+        .guardrail_policy(model, named.iter())
+        .map_err(|name| format!("the guardrail `{name}` of this key is not configured"))
+}
+
+/// The request as guardrails leave it: so it will be asked.
+fn asked_as(call: Call, guardrails: Option<&guardrails::Policy>, depth: usize) -> Result<Call, String> {
+    let Some(policy) = guardrails.filter(|policy| policy.holds(Direction::Input)) else {
+        return Ok(call);
+    };
+    let judged = guard::judge_request(policy, &call, depth).outcome;
+    let edited = judged.map_err(|error| error.message.to_string())?;
+    Ok(edited.unwrap_or(call))
+}
+
+/// A text as guardrails let it pass.
+fn passed<'t>(text: &'t str, guardrails: Option<&guardrails::Policy>) -> Result<Cow<'t, str>, String> {
+    let Some(policy) = guardrails else {
+        return Ok(Cow::Borrowed(text));
+    };
+    let mut judge = Judge::new(policy, Direction::Output);
+    let changed = judge.text(text);
+    if judge.blocked().is_some() {
+        return Err(REFUSED.to_owned());
+    }
+    Ok(changed.map_or(Cow::Borrowed(text), Cow::Owned))
 }
 
 /// Whoever has a key of this name.
