@@ -129,11 +129,26 @@ async fn send(
     ctx.record.status = head.status.as_u16();
     ctx.record.bytes_out = body.len() as u64;
     let without_body = down.request().method == http::Method::HEAD;
+    // Both leave together: what does not fit into Pingora's buffer would be a second system call.
+    down.hold(!without_body && !body.is_empty() && length(&head) + body.len() > PINGORA_BUFFER);
     down.write_head(head).await?;
     if without_body {
         return Ok(());
     }
+    down.hold(false);
     down.write(body, true).await
+}
+
+/// Bytes that Pingora gathers by itself.
+const PINGORA_BUFFER: usize = 1460;
+
+/// Bytes of a head, with what Pingora puts into it; rather too many.
+fn length(head: &ResponseHeader) -> usize {
+    let lines = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.sum::<usize>() + 128
 }
 
 /// The head of a stream.
