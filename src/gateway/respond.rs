@@ -6,12 +6,13 @@ use crate::error::{ErrorKind, GatewayError};
 use crate::limits::Standing;
 use crate::units::usd;
 use crate::wire::{Dialect, errors};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -97,29 +98,30 @@ pub fn limits(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Resul
     Ok(())
 }
 
-/// Limit, what remains, and when all of it does. One buffer is shared by the three.
+/// A header's value as it is written.
+type Text = SmallVec<[u8; 32]>;
+
+/// Limit, what remains, and when all of it does.
 fn told(standing: &Standing) -> [HeaderValue; 3] {
-    let mut text = BytesMut::with_capacity(64);
-    let next = |text: &mut BytesMut| {
-        let value = HeaderValue::from_maybe_shared(text.split().freeze());
-        // Digits and letters always are one.
-        value.unwrap_or(HeaderValue::from_static(""))
+    // Digits and letters always are a value.
+    let value = |text: &Text| HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""));
+    let number = |number: u64| {
+        let mut text = Text::new();
+        put(&mut text, number, "");
+        value(&text)
     };
-    put(&mut text, standing.limit, "");
-    let limit = next(&mut text);
-    put(&mut text, standing.remaining, "");
-    let remaining = next(&mut text);
-    put_openai_time(&mut text, standing.reset);
-    [limit, remaining, next(&mut text)]
+    let mut reset = Text::new();
+    put_openai_time(&mut reset, standing.reset);
+    [number(standing.limit), number(standing.remaining), value(&reset)]
 }
 
-fn put(text: &mut BytesMut, number: u64, unit: &str) {
-    text.put_slice(itoa::Buffer::new().format(number).as_bytes());
-    text.put_slice(unit.as_bytes());
+fn put(text: &mut Text, number: u64, unit: &str) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    text.extend_from_slice(unit.as_bytes());
 }
 
 /// A length of time as OpenAI's headers have it: `1s`, `6m0s`, `120ms`.
-fn put_openai_time(text: &mut BytesMut, time: Duration) {
+fn put_openai_time(text: &mut Text, time: Duration) {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     match ms {
@@ -128,15 +130,10 @@ fn put_openai_time(text: &mut BytesMut, time: Duration) {
         1_000..60_000 => {
             put(text, seconds, ".");
             // With the zeros before it.
-            let thousandths = 1_000 + ms % 1_000;
-            text.put_slice(
-                itoa::Buffer::new()
-                    .format(thousandths)
-                    .as_bytes()
-                    .get(1..)
-                    .unwrap_or_default(),
-            );
-            text.put_u8(b's');
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(1_000 + ms % 1_000).as_bytes();
+            text.extend_from_slice(digits.get(1..).unwrap_or_default());
+            text.push(b's');
         }
         60_000..3_600_000 => {
             put(text, minutes, "m");
