@@ -7,10 +7,16 @@
 //! Not whether it is worth anything. The one idea: a request has one credential; what carries two different ones is refused
 //! instead of guessed at, because whoever guesses otherwise further on would act for another caller. Allocates nothing.
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 /// Headers that carry a credential. They never go upstream.
 pub const HEADERS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+/// All but the first of these, read once: a name given as text is read anew for every request.
+const OTHERS: [HeaderName; 3] = [
+    HeaderName::from_static(HEADERS[1]),
+    HeaderName::from_static(HEADERS[2]),
+    HeaderName::from_static(HEADERS[3]),
+];
 /// The parameter of a query that does. It never goes upstream.
 pub const QUERY: &str = "key";
 
@@ -70,8 +76,8 @@ pub fn find<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Result<Option
             Err(error) => return Err(error),
         }
     }
-    for name in HEADERS.iter().skip(1) {
-        for value in headers.get_all(*name) {
+    for name in &OTHERS {
+        for value in headers.get_all(name) {
             found.add(visible(value.as_bytes())?)?;
         }
     }

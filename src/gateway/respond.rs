@@ -3,6 +3,7 @@
 use super::context::RequestContext;
 use super::downstream::Downstream;
 use crate::error::{ErrorKind, GatewayError};
+use crate::limits::Standing;
 use crate::units::usd;
 use crate::wire::{Dialect, errors};
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
+use smallvec::SmallVec;
 use std::time::Duration;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +47,9 @@ pub fn head(
     content_type: HeaderValue,
     ctx: &RequestContext,
 ) -> pingora::Result<Box<ResponseHeader>> {
-    let mut head = ResponseHeader::build_no_case(status, Some(8))?;
+    let told = ctx.standings.requests.is_some() || ctx.standings.tokens.is_some();
+    // One that is too small is made anew and filled again.
+    let mut head = ResponseHeader::build_no_case(status, Some(if told { 16 } else { 8 }))?;
     head.insert_header(CONTENT_TYPE, content_type)?;
     head.insert_header(REQUEST_ID, ctx.id.header().clone())?;
     if let Some(model) = &ctx.record.model
@@ -84,29 +88,65 @@ pub fn head(
 
 /// How the tightest limits of the request stand.
 pub fn limits(head: &mut ResponseHeader, ctx: &RequestContext) -> pingora::Result<()> {
-    for (standing, [limit, remaining, reset]) in [
+    for (standing, names) in [
         (ctx.standings.requests, REQUESTS_LEFT),
         (ctx.standings.tokens, TOKENS_LEFT),
     ] {
         if let Some(standing) = standing {
-            head.insert_header(limit, HeaderValue::from(standing.limit))?;
-            head.insert_header(remaining, HeaderValue::from(standing.remaining))?;
-            head.insert_header(reset, openai_time(standing.reset))?;
+            for (name, value) in names.into_iter().zip(told(&standing)) {
+                head.insert_header(name, value)?;
+            }
         }
     }
     Ok(())
 }
 
+/// A header's value as it is written.
+type Text = SmallVec<[u8; 32]>;
+
+/// Limit, what remains, and when all of it does.
+fn told(standing: &Standing) -> [HeaderValue; 3] {
+    // Digits and letters always are a value.
+    let value = |text: &Text| HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static(""));
+    let number = |number: u64| {
+        let mut text = Text::new();
+        put(&mut text, number, "");
+        value(&text)
+    };
+    let mut reset = Text::new();
+    put_openai_time(&mut reset, standing.reset);
+    [number(standing.limit), number(standing.remaining), value(&reset)]
+}
+
+fn put(text: &mut Text, number: u64, unit: &str) {
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    text.extend_from_slice(unit.as_bytes());
+}
+
 /// A length of time as OpenAI's headers have it: `1s`, `6m0s`, `120ms`.
-fn openai_time(time: Duration) -> String {
-    let ms = time.as_millis();
+fn put_openai_time(text: &mut Text, time: Duration) {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
     match ms {
-        0..1_000 => format!("{ms}ms"),
-        1_000..60_000 if ms.is_multiple_of(1_000) => format!("{seconds}s"),
-        1_000..60_000 => format!("{seconds}.{:03}s", ms % 1_000),
-        60_000..3_600_000 => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
+        0..1_000 => put(text, ms, "ms"),
+        1_000..60_000 if ms.is_multiple_of(1_000) => put(text, seconds, "s"),
+        1_000..60_000 => {
+            put(text, seconds, ".");
+            // With the zeros before it.
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(1_000 + ms % 1_000).as_bytes();
+            text.extend_from_slice(digits.get(1..).unwrap_or_default());
+            text.push(b's');
+        }
+        60_000..3_600_000 => {
+            put(text, minutes, "m");
+            put(text, seconds, "s");
+        }
+        _ => {
+            put(text, hours, "h");
+            put(text, minutes, "m");
+            put(text, seconds, "s");
+        }
     }
 }
 
@@ -132,11 +172,26 @@ async fn send(
     ctx.record.status = head.status.as_u16();
     ctx.record.bytes_out = body.len() as u64;
     let without_body = down.request().method == http::Method::HEAD;
+    // Both leave together: what does not fit into Pingora's buffer would be a second system call.
+    down.hold(!without_body && !body.is_empty() && length(&head) + body.len() > PINGORA_BUFFER);
     down.write_head(head).await?;
     if without_body {
         return Ok(());
     }
+    down.hold(false);
     down.write(body, true).await
+}
+
+/// Bytes that Pingora gathers by itself.
+const PINGORA_BUFFER: usize = 1460;
+
+/// Bytes of a head, with what Pingora puts into it; rather too many.
+fn length(head: &ResponseHeader) -> usize {
+    let lines = head
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.sum::<usize>() + 128
 }
 
 /// The head of a stream.
@@ -188,4 +243,39 @@ pub async fn error(
         head.insert_header(ALLOW, HeaderValue::from_static(methods))?;
     }
     send(down, ctx, head, body).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_as_openai_does() {
+        let reset = |ms: u64| {
+            let standing = Standing {
+                limit: 1_000_000_000,
+                remaining: 0,
+                reset: Duration::from_millis(ms),
+            };
+            let [limit, remaining, reset] = told(&standing);
+            assert_eq!(
+                (limit, remaining),
+                ("1000000000".parse().unwrap(), "0".parse().unwrap())
+            );
+            reset.to_str().unwrap().to_owned()
+        };
+        for (ms, text) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_000, "1s"),
+            (1_005, "1.005s"),
+            (59_999, "59.999s"),
+            (60_000, "1m0s"),
+            (360_500, "6m0s"),
+            (3_600_000, "1h0m0s"),
+            (90_061_000, "25h1m1s"),
+        ] {
+            assert_eq!(reset(ms), text);
+        }
+    }
 }

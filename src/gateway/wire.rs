@@ -197,6 +197,7 @@ impl Watched {
             if polled.is_pending() && self.ahead.is_empty() {
                 // An idle connection keeps no buffer.
                 self.ahead = BytesMut::new();
+                self.inner.slim();
             }
             polled
         })

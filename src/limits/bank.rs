@@ -14,6 +14,7 @@ use super::outage::Reach;
 use super::rule::Rule;
 use crate::hex::hex;
 use dashmap::DashMap;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -64,6 +65,14 @@ enum Handle {
     One(Arc<Count>),
     Each(Arc<Series>),
 }
+
+/// A count that is looked at: itself, what is taken of it and in which window, and where the lease says so.
+type Locked<'h> = (
+    MutexGuard<'h, State>,
+    &'h Arc<Count>,
+    (u64, i64),
+    (&'h mut u64, &'h mut i64),
+);
 
 /// What came of trying.
 #[derive(Debug)]
@@ -142,6 +151,8 @@ impl Bank {
         now_ms: u64,
     ) -> Attempt {
         let mut lease = Lease::new(self, now_ms);
+        // More only where there are many limits.
+        lease.holds.reserve(8);
         for (order, bound) in rules.into_iter().enumerate() {
             if bound.rule.applies(demand) {
                 lease.holds.push(Hold {
@@ -177,30 +188,37 @@ impl Bank {
     /// Takes everything, or, where the exchange must be asked, what is at hand (`false`), or nothing.
     fn decide(&self, lease: &mut Lease, now_ms: u64) -> Result<bool, Refusal> {
         let reach = self.fleet.as_ref().map(|fleet| fleet.reach(now_ms));
-        let standings = &mut lease.standings;
-        let mut locked: Vec<(MutexGuard<'_, State>, &Arc<Count>, u64, i64)> = Vec::with_capacity(lease.holds.len());
+        let Lease { standings, holds, .. } = lease;
+        let mut locked = SmallVec::<[Locked<'_>; 8]>::new();
         let mut refused: Option<(usize, Refusal)> = None;
         let mut short = false;
-        for hold in &lease.holds {
-            let mut state = hold.count.lock();
+        for Hold {
+            count,
+            order,
+            need,
+            held,
+            mark,
+        } in holds
+        {
+            let (count, need) = (&*count, *need);
+            let mut state = count.lock();
             state.advance(now_ms);
-            let missing = hold.need.saturating_sub(state.room());
+            let missing = need.saturating_sub(state.room());
             if missing > 0 {
                 short = true;
-                let refusal = state.refuses(&hold.count, hold.need, missing, reach);
-                if let Some(refusal) = refusal.filter(|_| refused.as_ref().is_none_or(|(first, _)| hold.order < *first))
-                {
-                    refused = Some((hold.order, refusal));
+                let refusal = state.refuses(count, need, missing, reach);
+                if let Some(refusal) = refusal.filter(|_| refused.as_ref().is_none_or(|(first, _)| *order < *first)) {
+                    refused = Some((*order, refusal));
                 }
             }
-            let mark = state.mark();
-            locked.push((state, &hold.count, hold.need, mark));
+            let at = (need, state.mark());
+            locked.push((state, count, at, (held, mark)));
         }
         if let Some((_, refusal)) = refused {
             return Err(refusal);
         }
         let asks = short && matches!(reach, Some(Reach::Up | Reach::Settling(_)));
-        for (state, count, need, _) in &mut locked {
+        for (state, count, (need, at), (held, mark)) in &mut locked {
             let missing = need.saturating_sub(state.room());
             if missing > 0 && !asks {
                 state.book.grant_self(missing);
@@ -208,14 +226,11 @@ impl Bank {
                 *need -= missing;
             }
             state.take(*need);
+            (**held, **mark) = (*need, *at);
             if !asks {
                 standings.note(state.rule.measure, || state.standing());
             }
             self.touch(count);
-        }
-        let taken: Vec<(u64, i64)> = locked.into_iter().map(|(_, _, held, mark)| (held, mark)).collect();
-        for (hold, (held, mark)) in lease.holds.iter_mut().zip(taken) {
-            (hold.held, hold.mark) = (held, mark);
         }
         Ok(!asks)
     }

@@ -72,6 +72,12 @@ const TOKENS: Shape = Shape {
     labels: &["model", "provider", "kind", "estimated"],
     buckets: &[],
 };
+const COST: Shape = Shape {
+    name: "cirque_upstream_cost_usd_total",
+    help: "What calls cost by the price of their target; calls to targets without a price are not in it.",
+    labels: &["target", "purpose"],
+    buckets: &[],
+};
 const BREAKER: Shape = Shape {
     name: "cirque_breaker_state",
     help: "Circuit breaker of a target: 0 closed, 1 half-open, 2 open.",
@@ -165,6 +171,7 @@ fn series(registry: &Registry) -> Result<Series, Error> {
         own: Family::new(registry, OWN)?,
         attempts: Family::new(registry, ATTEMPTS)?,
         tokens: Family::new(registry, TOKENS)?,
+        cost: Family::new(registry, COST)?,
     })
 }
 
@@ -321,6 +328,7 @@ impl Meters {
         self.series.first_token.retain(|values| at(values, 1, &model));
         self.series.tokens.retain(|values| at(values, 0, &model));
         self.series.attempts.retain(|values| at(values, 1, &target));
+        self.series.cost.retain(|values| at(values, 0, &target));
         self.breakers.retain(|values| at(values, 0, &target));
         self.routing.retain(&model, &target);
         self.accounts.retain(&model);

@@ -4,8 +4,8 @@
 //! the first observation a count is a load and an atomic add, no label is hashed and nothing is allocated.
 
 use super::family::Family;
-use crate::units::Usage;
-use prometheus::{Histogram, IntCounter};
+use crate::units::{NanoUsd, Usage};
+use prometheus::{Counter, Histogram, IntCounter};
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +18,7 @@ pub(super) struct Series {
     pub own: Family<Histogram>,
     pub attempts: Family<IntCounter>,
     pub tokens: Family<IntCounter>,
+    pub cost: Family<Counter>,
 }
 
 /// What is known when a request has ended.
@@ -262,6 +263,9 @@ pub enum Purpose {
     Embedding,
 }
 
+/// How many there are.
+const PURPOSES: usize = Purpose::Embedding as usize + 1;
+
 impl Purpose {
     /// The label value.
     pub const fn as_str(self) -> &'static str {
@@ -347,6 +351,8 @@ struct AttemptInner {
     provider: String,
     target: String,
     outcomes: [OnceLock<IntCounter>; Outcome::ALL.len()],
+    /// By purpose.
+    costs: [OnceLock<Counter>; PURPOSES],
 }
 
 impl AttemptMeter {
@@ -356,6 +362,7 @@ impl AttemptMeter {
             provider: provider.to_owned(),
             target: target.to_owned(),
             outcomes: Default::default(),
+            costs: Default::default(),
         }))
     }
 
@@ -370,6 +377,15 @@ impl AttemptMeter {
                     .get(&[&inner.provider, &inner.target, outcome.as_str()])
             })
             .inc();
+        }
+    }
+
+    /// Count what one call cost.
+    pub fn spent(&self, purpose: Purpose, nano: NanoUsd) {
+        let inner = &*self.0;
+        if let Some(slot) = inner.costs.get(purpose as usize) {
+            slot.get_or_init(|| inner.series.cost.get(&[&inner.target, purpose.as_str()]))
+                .inc_by(nano as f64 / 1e9);
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use super::family::{Family, Shape};
 use super::route::Purpose;
-use crate::units::{NanoUsd, Price, Usage};
-use prometheus::{Counter, Error, Histogram, IntCounter, IntGauge, Registry};
+use crate::units::Usage;
+use prometheus::{Error, Histogram, IntCounter, IntGauge, Registry};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +29,6 @@ const TOKENS: Shape = Shape {
     name: "cirque_upstream_extra_tokens_total",
     help: "Tokens of calls that were not a request's only one; of a call that was overtaken, its prompt.",
     labels: &["target", "purpose", "kind"],
-    buckets: &[],
-};
-const COST: Shape = Shape {
-    name: "cirque_upstream_cost_usd_total",
-    help: "What calls cost by the price of their target; calls to targets without a price are not in it.",
-    labels: &["target", "purpose"],
     buckets: &[],
 };
 const ARM_REQUESTS: Shape = Shape {
@@ -144,7 +138,6 @@ const QUARANTINED: Shape = Shape {
 pub struct RoutingMeters {
     calls: Family<IntCounter>,
     tokens: Family<IntCounter>,
-    cost: Family<Counter>,
     arms: Arc<Arms>,
     mirrored: Family<IntCounter>,
     mirror_duration: Family<Histogram>,
@@ -187,7 +180,6 @@ impl RoutingMeters {
         Ok(Self {
             calls: Family::new(registry, CALLS)?,
             tokens: Family::new(registry, TOKENS)?,
-            cost: Family::new(registry, COST)?,
             arms: Arc::new(Arms {
                 requests: Family::new(registry, ARM_REQUESTS)?,
                 duration: Family::new(registry, ARM_DURATION)?,
@@ -220,13 +212,6 @@ impl RoutingMeters {
                 self.tokens.get(&[target, purpose, kind]).inc_by(amount);
             }
         }
-    }
-
-    /// What a call cost.
-    pub fn cost(&self, target: &str, purpose: Purpose, price: &Price, usage: &Usage) -> NanoUsd {
-        let nano = price.of(usage).total();
-        self.cost.get(&[target, purpose.as_str()]).inc_by(nano as f64 / 1e9);
-        nano
     }
 
     /// The handle of one arm. Resolve it once per snapshot.
@@ -334,7 +319,6 @@ impl RoutingMeters {
         let first = |values: &[String], keep: &dyn Fn(&str) -> bool| values.first().is_none_or(|value| keep(value));
         self.calls.retain(|values| first(values, target));
         self.tokens.retain(|values| first(values, target));
-        self.cost.retain(|values| first(values, target));
         self.arms.requests.retain(|values| first(values, model));
         self.arms.duration.retain(|values| first(values, model));
         self.arms.first.retain(|values| first(values, model));

@@ -44,6 +44,13 @@ impl Gathered {
         self.hold.load(Ordering::Relaxed) && self.held.len().saturating_add(more) <= HOLD_UP_TO
     }
 
+    /// Let go of the memory that holding took; it is taken again when needed.
+    pub fn slim(&mut self) {
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+    }
+
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
             let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;

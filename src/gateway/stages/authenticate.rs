@@ -98,7 +98,7 @@ pub async fn run(
         down.is_for(client);
     }
     let now = SystemTime::now();
-    let seconds = clock::now();
+    let seconds = clock::seconds(now);
     let found = find(snapshot, &accounts, down, now, seconds).await;
     let (known, identity) = found.map_err(|(reason, error)| {
         app.meters.accounts.credential_refused(reason);

@@ -89,7 +89,8 @@ pub async fn again(
     }
     let seeking = Seeking::new(app, ctx, snapshot, call, found);
     let size = seeking.size(ctx);
-    let nano = seeking.at_most(ctx, size).nano;
+    let now_ms = clock::now_ms();
+    let nano = seeking.at_most(ctx, size, now_ms).nano;
     let providers: Vec<Arc<str>> = seeking.candidates(ctx).cloned().collect();
     let tenant = seeking.principal.known.as_ref().map(|known| &known.tenant);
     let demand = Demand {
@@ -103,7 +104,7 @@ pub async fn again(
         overruled: &[],
     };
     let is_spent = |bound: &&Arc<Bound>| !matches!(bound.rule().measure, Measure::Requests | Measure::Concurrent);
-    let more = take(app, down, seeking.bounds().filter(is_spent), &demand).await?;
+    let more = take(app, down, seeking.bounds().filter(is_spent), &demand, now_ms).await?;
     Ok(match (more, &mut ctx.lease) {
         (Ok(more), Some(lease)) => {
             lease.add(more);
@@ -149,7 +150,7 @@ pub async fn unread(
             nano: u64::from(model.is_some()),
             overruled: &[],
         };
-        let refusal = match take(app, down, own.clone().chain(of_model), &demand).await? {
+        let refusal = match take(app, down, own.clone().chain(of_model), &demand, clock::now_ms()).await? {
             Ok(mut lease) => {
                 if model.is_none() {
                     // Answered here, by nobody else: it counts all the same.
@@ -178,8 +179,9 @@ async fn take<'r>(
     down: &mut Downstream<'_>,
     bounds: impl Iterator<Item = &'r Arc<Bound>>,
     demand: &Demand<'_>,
+    now_ms: u64,
 ) -> Result<Result<Lease, Refusal>, GatewayError> {
-    match app.state.bank.try_reserve(bounds, demand, clock::now_ms()) {
+    match app.state.bank.try_reserve(bounds, demand, now_ms) {
         Attempt::Granted(lease) => Ok(Ok(lease)),
         Attempt::Refused(refusal) => Ok(Err(refusal)),
         Attempt::Short(short) => {
@@ -271,7 +273,8 @@ impl<'a, 'b> Seeking<'a, 'b> {
         ctx: &mut RequestContext,
         size: Size,
     ) -> Result<Option<Refusal>, GatewayError> {
-        let most = self.at_most(ctx, size);
+        let now_ms = clock::now_ms();
+        let most = self.at_most(ctx, size, now_ms);
         if most.unpriced && self.snapshot.tariff.refuses_unpriced() && self.has_hard_budget() {
             return Err(unpriced());
         }
@@ -292,7 +295,7 @@ impl<'a, 'b> Seeking<'a, 'b> {
             nano: most.nano.max(u64::from(most.unpriced)),
             overruled: &self.overruled,
         };
-        match take(self.app, down, self.bounds(), &demand).await? {
+        match take(self.app, down, self.bounds(), &demand, now_ms).await? {
             Ok(lease) => {
                 ctx.standings = lease.standings();
                 ctx.lease = Some(lease);

@@ -9,6 +9,7 @@ pub(super) use self::copied::{Copied, copy};
 use super::super::App;
 use super::super::context::{Asked, RequestContext};
 use super::{cached, guard};
+use crate::clock;
 use crate::error::ErrorKind;
 use crate::telemetry::{AccessRecord, CountJob, Finished, NONE, RouteMeter, Side};
 use crate::units::Usage;
@@ -19,6 +20,9 @@ use std::time::SystemTime;
 /// Settle. Called once, last.
 pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let duration = ctx.started.elapsed();
+    // One reading for all that is settled here.
+    let now = SystemTime::now();
+    let now_ms = clock::milliseconds(now);
     if ctx.record.cache.is_some() {
         cached::count(ctx);
         cached::keep(ctx);
@@ -27,8 +31,8 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         guard::count(app, guarding);
     }
     let snapshot = ctx.snapshot.clone();
-    let prices = account::Prices::of(snapshot.as_deref(), &ctx.record, duration);
-    let bill = bill::open(app, ctx, snapshot.as_deref(), &prices, duration);
+    let prices = account::Prices::of(snapshot.as_deref(), &ctx.record, duration, now_ms);
+    let bill = bill::open(app, ctx, snapshot.as_deref(), &prices, duration, now_ms);
     let guardrails = ctx.guard.as_ref().and_then(|guard| guard.told());
     let record = &mut ctx.record;
     let own = duration.saturating_sub(record.waited);
@@ -70,16 +74,16 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
         }
     }
     let uncounted = record.uncounted.take();
-    let (now, mut later) = if uncounted.is_some() {
+    let (settled, mut later) = if uncounted.is_some() {
         (None, bill)
     } else {
         (bill, None)
     };
-    if let Some(bill) = now {
-        bill.close();
+    if let Some(bill) = settled {
+        bill.close(now_ms);
     }
     if let Some(bill) = &mut later {
-        bill.wait();
+        bill.wait(now_ms);
     }
     if let Some(work) = uncounted {
         let meter = meter.clone();
@@ -113,7 +117,7 @@ pub fn run(app: &App, ctx: &mut RequestContext, method: &Method, path: &str) {
     let detours = account::detours(app, &prices, record, guardrails);
     if app.access_log.enabled() {
         app.access_log.push(Box::new(AccessRecord {
-            time: SystemTime::now() - duration,
+            time: now - duration,
             request_id: ctx.id.as_str().into(),
             operation: record.asked.as_str(),
             method: method_name(method),

@@ -209,7 +209,7 @@ impl Unattended {
         routing.call(target.id.as_str(), self.purpose, usage);
         let price = self.snapshot.tariff.price(target, &self.named(), clock::now());
         if let (Some(price), Some(usage)) = (price, usage) {
-            routing.cost(target.id.as_str(), self.purpose, &price, usage);
+            target.attempts.spent(self.purpose, price.of(usage).total());
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::upstream::{Backend, Target};
 use crate::wire::canonical::Effort;
 use crate::wire::needs::{self, Seen};
 use crate::wire::{Call, Dialect, Operation, Searches, Unseen};
+use aho_corasick::packed::{self, Searcher};
 use memchr::memmem::Finder;
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -27,12 +28,13 @@ const MAY_HOLD_MEDIA: usize = 16 * 1024;
 
 /// Beginnings of names and types of content parts that hold media, in all dialects. Text that begins like them makes the
 /// estimate larger, never smaller.
-static MEDIA: LazyLock<[Finder<'static>; 5]> =
-    LazyLock::new(|| ["\"image", "\"inline", "\"input_audio", "\"input_file", "\"document"].map(Finder::new));
+const MEDIA: [&str; 5] = ["\"image", "\"inline", "\"input_audio", "\"input_file", "\"document"];
+static MEDIA_FINDERS: LazyLock<[Finder<'static>; 5]> = LazyLock::new(|| MEDIA.map(Finder::new));
 
 /// What stands in every prompt with tools, in all dialects; or an escape, behind which a name could hide. As of media, finding it in
 /// text makes the estimate larger. Nothing is learned of such prompts.
-static TOOLS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["tools", "functions", "\\u00"].map(Finder::new));
+const TOOLS: [&str; 3] = ["tools", "functions", "\\u00"];
+static TOOL_FINDERS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| TOOLS.map(Finder::new));
 /// Vendors whose requests are given room for thoughts beyond what the client said.
 const RAISE: [&str; 4] = ["anthropic", "bedrock", "vertex", "azure"];
 /// What stands in a request that wants thoughts.
@@ -54,6 +56,13 @@ const REFERENCES: [[&[u8]; 2]; 6] = [
     [b"\"document", b"\"url\""],
     [b"\"s3Location\"", b""],
 ];
+/// All marks of media, tools and references at once: most prompts hold none, and one walk tells. None: this processor cannot, and
+/// each is looked for.
+static MARKS: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    let references = REFERENCES.iter().map(|[one, _]| *one);
+    let texts = MEDIA.iter().chain(&TOOLS).map(|mark| mark.as_bytes());
+    packed::Config::new().builder().extend(texts.chain(references)).build()
+});
 /// Tokens of the window of a model of which nobody says how long it is.
 const ASSUMED_WINDOW: Tokens = 200_000;
 /// Tokens of what a web search finds and the model reads.
@@ -176,13 +185,19 @@ impl<'a> Seeking<'a, '_> {
             let look = || needs::look(body, self.call.dialect, self.snapshot.limits.json_depth);
             seen.unwrap_or_else(look)
         });
+        if seen.is_none() && MARKS.as_ref().is_some_and(|marks| marks.find(body).is_none()) {
+            return Prompt {
+                text_bytes: body.len() as u64,
+                ..Prompt::default()
+            };
+        }
         let may_hold_media = seen.is_none_or(|seen| seen.needs.vision || seen.needs.audio || seen.needs.files);
-        let marks = MEDIA.iter().filter(|_| may_hold_media);
+        let marks = MEDIA_FINDERS.iter().filter(|_| may_hold_media);
         let media = marks.map(|mark| mark.find_iter(body).count()).sum::<usize>();
         let media_bytes = seen.map_or(0, |seen| seen.media_bytes);
         let tools = match seen {
             Some(seen) => seen.needs.tools,
-            None => TOOLS.iter().any(|mark| mark.find(body).is_some()),
+            None => TOOL_FINDERS.iter().any(|mark| mark.find(body).is_some()),
         };
         Prompt {
             text_bytes: body.len().saturating_sub(media_bytes) as u64,
@@ -194,8 +209,8 @@ impl<'a> Seeking<'a, '_> {
     }
 
     /// The most that it can cost at any of the candidates.
-    pub(super) fn at_most(&self, ctx: &RequestContext, size: Size) -> Most {
-        let now = i64::try_from(clock::now_ms() / 1000).unwrap_or(i64::MAX);
+    pub(super) fn at_most(&self, ctx: &RequestContext, size: Size, now_ms: u64) -> Most {
+        let now = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
         let mut most = 0;
         let mut unpriced = false;
         for (model, target) in self
@@ -255,7 +270,7 @@ impl<'a> Seeking<'a, '_> {
             ..size
         };
         let needs = match refusal.rule.measure {
-            Measure::NanoUsd => self.at_most(ctx, least).nano,
+            Measure::NanoUsd => self.at_most(ctx, least, clock::now_ms()).nano,
             Measure::Tokens => least.input.saturating_add(least.output),
             Measure::InputTokens => least.input,
             _ => return false,
@@ -310,4 +325,31 @@ fn with_margin(counted: Tokens, model: &PublicModel) -> Tokens {
         .all(|target| matches!(target.vendor, "openai" | "azure"));
     let share = if own { 50 } else { 4 };
     counted.saturating_add(counted / share).saturating_add(32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_walk_finds_whatever_each_search_would() {
+        let Some(marks) = MARKS.as_ref() else { return };
+        let referring = REFERENCES.iter().map(|[one, _]| *one);
+        let all = MEDIA.iter().chain(&TOOLS).map(|mark| mark.as_bytes()).chain(referring);
+        for mark in all {
+            // At every place of a vector, and at the very end.
+            for before in 0..70 {
+                for after in [0, 1, 40] {
+                    let body = [&b" ".repeat(before), mark, &b" ".repeat(after)].concat();
+                    assert!(marks.find(&body).is_some(), "{mark:?} behind {before}");
+                }
+            }
+        }
+        assert!(
+            marks
+                .find(br#"{"model":"m","messages":[{"role":"user","content":"too few functional \"imag"}]}"#)
+                .is_none()
+        );
+        assert!(marks.find(b"").is_none());
+    }
 }

@@ -5,10 +5,9 @@
 
 use super::super::super::App;
 use super::super::super::context::{Record, Try};
-use crate::clock;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Detours, Outcome, Purpose, TriedCall};
-use crate::units::{Price, Usage};
+use crate::units::{NanoUsd, Price, Usage};
 use crate::upstream::Target;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,8 +23,8 @@ pub(super) struct Prices {
 }
 
 impl Prices {
-    /// Look them up. Nothing is done where no target has a price.
-    pub(super) fn of(snapshot: Option<&Snapshot>, record: &Record, duration: Duration) -> Self {
+    /// Look them up, after so long. Nothing is done where no target has a price.
+    pub(super) fn of(snapshot: Option<&Snapshot>, record: &Record, duration: Duration, now_ms: u64) -> Self {
         let Some(snapshot) = snapshot else {
             return Self::default();
         };
@@ -40,11 +39,13 @@ impl Prices {
             return Self::default();
         }
         let duration = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let began_ms = i64::try_from(clock::now_ms())
-            .unwrap_or(i64::MAX)
-            .saturating_sub(duration);
+        let began_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_sub(duration);
         let named = record.named();
         let price = |target: &Arc<Target>| {
+            // Its own is shared, and needs no search.
+            if let (Some(own), false) = (&target.price, record.tells) {
+                return Some(Arc::clone(own));
+            }
             let (tariff, began) = (&snapshot.tariff, began_ms.div_euclid(1000));
             let price = if record.tells {
                 tariff.told(target, record.told_model.as_deref(), began)
@@ -92,7 +93,7 @@ pub(super) fn detours(
             let target = tried.target.id.as_str();
             routing.call(target, tried.purpose, usage.as_ref());
             let cost = price.zip(usage.as_ref());
-            let cost = cost.map(|(price, usage)| routing.cost(target, tried.purpose, price, usage));
+            let cost = cost.map(|(price, usage)| spent(&tried.target, tried.purpose, price, usage));
             cost.into_iter().for_each(&mut add);
             TriedCall {
                 target: tried.target.id.shared(),
@@ -109,7 +110,7 @@ pub(super) fn detours(
             routing.call(target.id.as_str(), record.purpose, record.usage.as_ref());
         }
         if let (Some(price), Some(usage)) = (price, &record.usage) {
-            add(routing.cost(target.id.as_str(), record.purpose, price, usage));
+            add(spent(target, record.purpose, price, usage));
         }
     }
     Some(Box::new(Detours {
@@ -122,6 +123,13 @@ pub(super) fn detours(
         cost,
         tries,
     }))
+}
+
+/// What a call cost, counted.
+fn spent(target: &Target, purpose: Purpose, price: &Price, usage: &Usage) -> NanoUsd {
+    let nano = price.of(usage).total();
+    target.attempts.spent(purpose, nano);
+    nano
 }
 
 /// What a call used that did not answer.

@@ -15,6 +15,7 @@ use crate::telemetry::{Meters, NONE, Outcome, Purpose};
 use crate::units::{Cost, Price, Usage};
 use crate::upstream::Target;
 use crate::wire::Operation;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ pub(super) struct Bill {
     ledger: Option<Arc<Ledger>>,
     meters: Arc<Meters>,
     tariff: Arc<Tariff>,
-    row: Row,
+    /// In the box in which the ledger takes it.
+    row: Box<Row>,
     /// The model as configured: for metrics, which never hold what a client wrote.
     model: Option<Arc<str>>,
     /// Its calls that did not answer.
@@ -63,6 +65,7 @@ pub(super) fn open(
     snapshot: Option<&Snapshot>,
     prices: &Prices,
     duration: Duration,
+    now_ms: u64,
 ) -> Option<Bill> {
     let lease = ctx.lease.take();
     let ledger = app.ledger.load_full().filter(|_| is_recorded(ctx));
@@ -70,7 +73,6 @@ pub(super) fn open(
         return None;
     }
     let snapshot = snapshot?;
-    let now_ms = clock::now_ms();
     let answer = ctx.record.usage;
     let call = |target: &Arc<Target>, price: &Option<Arc<Price>>, purpose: Purpose, outcome: &'static str| Call {
         target: Arc::clone(target),
@@ -101,7 +103,7 @@ pub(super) fn open(
         estimated: answer.is_none(),
         ..call(target, &prices.answer, record.purpose, outcome)
     });
-    let row = row(ctx, snapshot, now_ms, duration, outcome);
+    let row = Box::new(row(ctx, snapshot, now_ms, duration, outcome));
     let lesson = match (&ctx.prompt, record.place, &ctx.record.model) {
         (Some(prompt), (model, _), Some(_)) => snapshot
             .models
@@ -214,15 +216,15 @@ fn outcome(error: Option<ErrorKind>, status: u16) -> &'static str {
 
 impl Bill {
     /// The request is over; what it used is counted yet.
-    pub(super) fn wait(&mut self) {
+    pub(super) fn wait(&mut self, now_ms: u64) {
         if let Some(lease) = &mut self.lease {
-            lease.over(clock::now_ms());
+            lease.over(now_ms);
         }
     }
 
     /// The provider told its usage, or nobody was asked.
-    pub(super) fn close(self) {
-        self.settle();
+    pub(super) fn close(self, now_ms: u64) {
+        self.settle(now_ms);
     }
 
     /// The answering call's usage was counted here.
@@ -243,7 +245,7 @@ impl Bill {
             });
             call.estimated = true;
         }
-        self.settle();
+        self.settle(clock::now_ms());
     }
 
     /// An answer that tells no usage has the price of a request, if it has one; of one that passes unread the cost is not known,
@@ -262,16 +264,16 @@ impl Bill {
         true
     }
 
-    fn settle(mut self) {
-        let now_ms = clock::now_ms();
+    fn settle(mut self, now_ms: u64) {
         if let (Some((ratio, prompt)), Some(answered)) = (&self.lesson, &self.answered)
             && let (Some(usage), false) = (answered.usage, answered.estimated)
         {
             ratio.learn(prompt, usage.input);
         }
         let known = self.price_untold();
-        let all: Vec<&Call> = self.calls.iter().chain(&self.answered).collect();
-        let spent: Vec<Spent<'_>> = all.iter().map(|call| self.spent(call)).collect();
+        let all = self.calls.iter().chain(&self.answered);
+        let all: SmallVec<[(&Call, Option<Cost>); 1]> = all.map(|call| (call, call.cost())).collect();
+        let spent: SmallVec<[Spent<'_>; 1]> = all.iter().map(|(call, cost)| self.spent(call, cost.as_ref())).collect();
         if let Some(mut lease) = self.lease.take() {
             if all.is_empty() && self.row.outcome == "ok" {
                 // Answered here: a request all the same.
@@ -288,15 +290,15 @@ impl Bill {
                 .collect();
         }
         let (mut usage, mut cost, mut priced) = (self.row.usage, Cost::default(), known);
-        for call in &all {
+        for (call, one) in &all {
             let Some(used) = call.usage else { continue };
             usage.add(&used);
-            match call.cost() {
-                Some(one) => cost.add(&one),
+            match one {
+                Some(one) => cost.add(one),
                 None => priced = false,
             }
         }
-        self.row.estimated = all.iter().any(|call| call.estimated && call.usage.is_some());
+        self.row.estimated = all.iter().any(|(call, _)| call.estimated && call.usage.is_some());
         self.row.usage = usage;
         let answered = self.row.outcome == "ok" && self.answered.is_some();
         if priced {
@@ -308,20 +310,20 @@ impl Bill {
         let Some(ledger) = self.ledger.take() else { return };
         // Of a request with one call the row of the request says all there is.
         if all.len() > 1 {
-            for (index, call) in all.iter().enumerate() {
+            for (index, (call, _)) in all.iter().enumerate() {
                 ledger.push(Box::new(self.attempt(call, index)));
             }
         }
-        ledger.push(Box::new(self.row));
+        ledger.push(self.row);
     }
 
-    fn spent<'a>(&self, call: &'a Call) -> Spent<'a> {
+    fn spent<'a>(&self, call: &'a Call, cost: Option<&Cost>) -> Spent<'a> {
         let usage = call.usage.unwrap_or_default();
         Spent {
             provider: Some(call.target.provider_name()),
             input: usage.input,
             output: usage.output,
-            nano: call.cost().map_or(0, |cost| self.tariff.billed(cost.total())),
+            nano: cost.map_or(0, |cost| self.tariff.billed(cost.total())),
         }
     }
 
@@ -343,7 +345,7 @@ impl Bill {
             guardrails: None,
             saved: 0,
             charges: Vec::new(),
-            ..self.row.clone()
+            ..(*self.row).clone()
         }
     }
 }
