@@ -60,7 +60,6 @@ impl PoolEmbedder {
             id: format!("cache-{:016x}", fastrand::u64(..)),
             to: to.ok_or_else(|| outage("cache.semantic.embedder is no model"))?,
             matched: found.matched.to_owned(),
-            guard: None,
             purpose: Purpose::Embedding,
             guard: None,
             snapshot: Arc::clone(&snapshot),

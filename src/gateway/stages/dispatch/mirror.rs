@@ -75,7 +75,6 @@ pub(super) fn send(
             id: format!("{}-mirror", common.id),
             to: terms.to,
             matched: common.matched.to_owned(),
-            guard: None,
             purpose: Purpose::Mirror,
             // Nobody gets its answer.
             guard: None,
