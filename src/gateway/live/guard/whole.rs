@@ -66,7 +66,7 @@ impl Guard {
         window.push(&mut self.judge, words, &mut decided);
         (decided != *words).then(|| {
             let mut changed = media.to_static();
-            changed.transcript = Some(decided).filter(|words: &String| !words.is_empty()).map(Into::into);
+            changed.transcript = Some(decided).filter(|words| !words.is_empty()).map(Into::into);
             Part::Media(changed)
         })
     }
