@@ -73,7 +73,8 @@ fn used(gateway: &Gateway, upstream: &Upstream) -> String {
 
 /// A reload; whether the file was taken up.
 fn reloads(gateway: &Gateway, edit: impl FnOnce(String) -> String) -> bool {
-    let failed = |gateway: &Gateway| gateway.stderr.text().matches("was not reloaded").count();
+    // By the metric: what is logged of it may be read later.
+    let failed = |gateway: &Gateway| gateway.metric("cirque_config_reloads_total", &["failure"]);
     gateway.edit(edit);
     let before = failed(gateway);
     gateway.reload();
