@@ -11,8 +11,8 @@ const CHATS: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
 const PERSONAL: &str = "personal: { kind: pii, action: redact, always: true }";
 /// What the provider says, in the middle of which it waits if it streams, and what may be known of it.
-const SAID: [&str; 2] = ["Write to zelda.qu", "ux@parcel.org now"];
-const REDACTED: &str = "Write to [EMAIL] now";
+const SAID: [&str; 2] = ["Ask for zelda.qu", "ux@parcel.org now"];
+const REDACTED: &str = "Ask for [EMAIL] now";
 
 fn chunk(text: &str) -> String {
     let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": null});
@@ -35,7 +35,10 @@ fn speaker(gate: &Gate) -> Upstream {
                 conn.send("0\r\n\r\n");
             } else {
                 gate.wait();
-                conn.send(json_answer(200, &crate::cache::whole(1).replace("answer 1", &SAID.concat())));
+                conn.send(json_answer(
+                    200,
+                    &crate::cache::whole(1).replace("answer 1", &SAID.concat()),
+                ));
             }
         }
     })
@@ -98,7 +101,10 @@ fn a_redacted_answer_is_kept_redacted() {
         assert_eq!(content(&hit), REDACTED);
         let hit = kept(&gateway, CHATS, &streamed("hello"));
         assert_eq!(read(&hit), (REDACTED.to_owned(), json!("stop")));
-        for body in [json!({"model": "m", "input": "hello"}), json!({"model": "m", "input": "hello", "stream": true})] {
+        for body in [
+            json!({"model": "m", "input": "hello"}),
+            json!({"model": "m", "input": "hello", "stream": true}),
+        ] {
             let text = kept(&gateway, RESPONSES, &body).text();
             assert!(text.contains(REDACTED) && !text.contains("parcel"), "{text}");
         }
@@ -113,10 +119,22 @@ fn who_changes_a_guardrail_gets_no_answer_of_before() {
     // What a guardrail does to requests only is no part of it.
     for (guardrails, expected, says) in [
         (all.clone(), "miss", REDACTED),
-        (all.replace("always", "replacement: '[who]', always"), "miss", "Write to [who] now"),
-        (format!("{all}  words: {{ kind: keywords, words: [now], always: true }}\n"), "miss", REDACTED),
-        (format!("{all}  words: {{ kind: keywords, words: [now], on: [input], always: true }}\n"), "hit", REDACTED),
-        (String::new(), "miss", "Write to zelda.quux@parcel.org now"),
+        (
+            all.replace("always", "replacement: '[who]', always"),
+            "miss",
+            "Ask for [who] now",
+        ),
+        (
+            format!("{all}  words: {{ kind: keywords, words: [now], always: true }}\n"),
+            "miss",
+            REDACTED,
+        ),
+        (
+            format!("{all}  words: {{ kind: keywords, words: [now], on: [input], always: true }}\n"),
+            "hit",
+            REDACTED,
+        ),
+        (String::new(), "miss", "Ask for zelda.quux@parcel.org now"),
         (all.clone(), "hit", REDACTED),
     ] {
         gateway.edit(|text| {
@@ -124,9 +142,17 @@ fn who_changes_a_guardrail_gets_no_answer_of_before() {
             format!("{}{guardrails}", &text[..before])
         });
         gateway.reload();
-        assert_eq!(gateway.metric("cirque_config_last_reload_success", &[]), 1.0, "{guardrails}");
+        assert_eq!(
+            gateway.metric("cirque_config_last_reload_success", &[]),
+            1.0,
+            "{guardrails}"
+        );
         let response = gateway.post(CHATS, ask("hello").to_string()).ok();
-        assert_eq!((result(&response), content(&response).as_str()), (expected, says), "{guardrails}");
+        assert_eq!(
+            (result(&response), content(&response).as_str()),
+            (expected, says),
+            "{guardrails}"
+        );
         assert_eq!(content(&kept(&gateway, CHATS, &ask("hello"))), says, "{guardrails}");
     }
 }
@@ -149,25 +175,35 @@ fn followers_of_a_stream_get_what_may_pass() {
     let gateway = guarded(&upstream, PERSONAL);
     let mut leader = send(&gateway, CHATS, &streamed("hello"));
     leader.head();
-    leader.until("Write to ");
+    leader.until("Ask for ");
     let mut follower = send(&gateway, CHATS, &streamed("hello"));
     let head = follower.head();
     assert_eq!(result(&head), "followed");
-    let early = follower.until("Write to ");
+    let early = follower.until("Ask for ");
     assert!(!early.contains("zelda"), "{early}");
     let mut patient = send(&gateway, CHATS, &ask("hello"));
-    let mut other = send(&gateway, RESPONSES, &json!({"model": "m", "input": "hello", "stream": true}));
+    let mut other = send(
+        &gateway,
+        RESPONSES,
+        &json!({"model": "m", "input": "hello", "stream": true}),
+    );
     gateway.wait_metric("cirque_in_flight_requests", &[], 4.0);
     gate.open();
     for mut client in [leader, follower] {
         let rest = client.until("[DONE]\n\n");
-        assert!(rest.contains("[EMAIL]") && !rest.contains("parcel") && !rest.contains("quux"), "{rest}");
+        assert!(
+            rest.contains("[EMAIL]") && !rest.contains("parcel") && !rest.contains("quux"),
+            "{rest}"
+        );
     }
     let patient = patient.response().ok();
     assert_eq!(content(&patient), REDACTED);
     let other = other.response().ok();
     let text = other.text();
-    assert!(text.contains(REDACTED) && !text.contains("parcel") && !text.contains("zelda"), "{text}");
+    assert!(
+        text.contains(REDACTED) && !text.contains("parcel") && !text.contains("zelda"),
+        "{text}"
+    );
     assert_ne!(result(&other), "miss");
     assert_eq!(upstream.count(), 1);
 }
@@ -186,7 +222,10 @@ fn a_blocked_answer_is_not_kept_and_those_that_follow_it_get_its_end() {
         for client in [&mut leader, &mut follower] {
             let response = client.response().ok();
             let text = response.text();
-            assert!(!text.contains("quux") && !text.contains("zelda") && !text.contains("now"), "{text}");
+            assert!(
+                !text.contains("quux") && !text.contains("zelda") && !text.contains("now"),
+                "{text}"
+            );
             assert!(text.contains("\"finish_reason\":\"content_filter\""), "{text}");
         }
         gateway.wait_metric("cirque_in_flight_requests", &[], 0.0);
@@ -225,8 +264,8 @@ fn keys_of_a_team_with_other_guardrails_share_nothing() {
     }
     gate.open();
     let said: Vec<_> = both.iter_mut().map(|client| read(&client.response().ok()).0).collect();
-    assert_eq!(said, ["Write to zelda.quux@parcel.org now", REDACTED]);
-    for (secret, says) in [(A, REDACTED), (&c, REDACTED), (B, "Write to zelda.quux@parcel.org now")] {
+    assert_eq!(said, ["Ask for zelda.quux@parcel.org now", REDACTED]);
+    for (secret, says) in [(A, REDACTED), (&c, REDACTED), (B, "Ask for zelda.quux@parcel.org now")] {
         let hit = eventually("it is kept", || {
             let response = post(secret, &ask("hello"));
             (result(&response) == "hit").then_some(response)

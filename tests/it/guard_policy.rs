@@ -82,16 +82,19 @@ fn everybody_around_a_request_adds_guardrails() {
         OTHER,
         "",
         "plain",
-        &["of_organisation", "of_team", "of_project", "of_key", "of_rule", "of_model"],
+        &[
+            "of_organisation",
+            "of_team",
+            "of_project",
+            "of_key",
+            "of_rule",
+            "of_model",
+        ],
     );
     // No header takes one away.
     let headers = "x-cirque-guardrails: none\r\nx-cirque-metadata: {\"guardrails\":\"none\"}\r\n";
     refused(&say(&gateway, KEY, headers, "plain", "everywhere"), "everywhere");
-    let told = gateway.access(
-        say(&gateway, KEY, "", "m", "of_key")
-            .header("x-request-id")
-            .unwrap(),
-    );
+    let told = gateway.access(say(&gateway, KEY, "", "m", "of_key").header("x-request-id").unwrap());
     assert_eq!(told["guardrails"], "of_key:input:block:KEYWORD=1", "{told}");
     assert_eq!(told["status"], 400);
 }
@@ -103,7 +106,10 @@ fn the_guardrails_of_who_may_answer_instead_hold_from_the_first() {
         "{}{}",
         crate::support::gateway::two(&upstream.url(), &backup.url())
             .replace("backup: {", "backup: { guardrails: [elsewhere],")
-            .replace("models:\n", &format!("models:\n  alone: {{ targets: [ {{ provider: a }} ] }}\n")),
+            .replace(
+                "models:\n",
+                &format!("models:\n  alone: {{ targets: [ {{ provider: a }} ] }}\n")
+            ),
         words(&["elsewhere"])
     ));
     for model in ["m", "backup"] {
@@ -122,7 +128,11 @@ fn keys_made_at_run_time_have_guardrails_and_are_refused_when_one_is_gone() {
     let unknown = json!({"name": "bad", "settings": {"guardrails": ["nothing"]}});
     let answer = admin(&gateway, "POST", "/admin/v1/keys", &unknown);
     assert_eq!(answer.status, 400, "{}", answer.text());
-    assert!(answer.text().contains("nothing") && answer.text().contains("guardrail"), "{}", answer.text());
+    assert!(
+        answer.text().contains("nothing") && answer.text().contains("guardrail"),
+        "{}",
+        answer.text()
+    );
     let key = make_key(&gateway, "good", json!({"guardrails": ["secretly"]}));
     let plain = make_key(&gateway, "plain", json!({}));
     refused(&say(&gateway, &key, "", "m", "do it Secretly"), "secretly");
@@ -157,9 +167,10 @@ fn what_is_forwarded_unread_passes_no_guardrail_that_does_not_say_so() {
         "{}passthrough:\n  - {{ path: /v1/files, pool: m }}\nguardrails:\n  watch: {{ kind: pii, action: redact, always: true }}\n",
         crate::support::gateway::one(&upstream)
     ));
-    let said = gateway
-        .post("/v1/files", "zelda.quux@parcel.org")
-        .expect_error(403, "permission_error", "guardrail_unread");
+    let said =
+        gateway
+            .post("/v1/files", "zelda.quux@parcel.org")
+            .expect_error(403, "permission_error", "guardrail_unread");
     assert!(said.contains("`watch`"), "{said}");
     assert_eq!(upstream.count(), 0);
     gateway.edit(|text| text.replace("action: redact", "action: redact, passthrough: true"));
@@ -171,7 +182,9 @@ fn what_is_forwarded_unread_passes_no_guardrail_that_does_not_say_so() {
     gateway.reload();
     let mut client: Client = gateway.client();
     client.send(post("/v1/files", "", "x"));
-    let said = client.response().expect_error(403, "permission_error", "guardrail_unread");
+    let said = client
+        .response()
+        .expect_error(403, "permission_error", "guardrail_unread");
     assert!(said.contains("`words`"), "{said}");
 }
 
@@ -192,14 +205,24 @@ fn held(directory: &Path, parts: &[&str], out: &mut Vec<String>) {
 
 #[test]
 fn what_was_found_is_told_by_kind_and_nowhere_by_value() {
-    let upstream = Upstream::always(json_answer(200, &CHAT.replace("\"Hi\"", "\"Ask wilma.blott@lantern.org\"")));
+    let upstream = Upstream::always(json_answer(
+        200,
+        &CHAT.replace("\"Hi\"", "\"Ask wilma.blott@lantern.org\""),
+    ));
     let mut gateway = accounts::gateway(
         &upstream,
         "keys: { k: { secret: env:KEY } }\nguardrails:\n  personal: { kind: pii, action: redact, always: true }\n  \
          seen: { kind: pii, detect: [email], on: [input], always: true }\n  \
          stop: { kind: keywords, words: [zebrafish], action: block, always: true }",
     );
-    let response = say(&gateway, KEY, "", "m", "I am zelda.quux@parcel.org, she zelma@parcel.org").ok();
+    let response = say(
+        &gateway,
+        KEY,
+        "",
+        "m",
+        "I am zelda.quux@parcel.org, she zelma@parcel.org",
+    )
+    .ok();
     assert_eq!(response.json()["choices"][0]["message"]["content"], "Ask [EMAIL]");
     assert_eq!(
         response.header("x-cirque-guardrails"),
@@ -208,7 +231,10 @@ fn what_was_found_is_told_by_kind_and_nowhere_by_value() {
     let sent = upstream.request();
     assert!(sent.text().contains("I am [EMAIL], she [EMAIL]"), "{}", sent.text());
     let told = "personal:input:redact:EMAIL=2;seen:input:flag:EMAIL=2;personal:output:redact:EMAIL=1";
-    assert_eq!(gateway.access(response.header("x-request-id").unwrap())["guardrails"], told);
+    assert_eq!(
+        gateway.access(response.header("x-request-id").unwrap())["guardrails"],
+        told
+    );
     // Refused, with an address beside what it is refused for.
     let response = say(&gateway, KEY, "", "m", "zebrafish of zelda.quux@parcel.org");
     refused(&response, "stop");
@@ -220,7 +246,9 @@ fn what_was_found_is_told_by_kind_and_nowhere_by_value() {
     let all = records(&gateway, 3, "");
     assert!(all.iter().any(|record| record["guardrails"] == told), "{all:#?}");
     assert!(all.iter().any(|record| record["guardrails"] == verdicts), "{all:#?}");
-    let export = admin(&gateway, "GET", "/admin/v1/usage/export", &Value::Null).ok().text();
+    let export = admin(&gateway, "GET", "/admin/v1/usage/export", &Value::Null)
+        .ok()
+        .text();
     assert!(export.lines().next().unwrap().contains("guardrails"), "{export}");
     assert!(export.contains(told), "{export}");
     let metric = |labels: &[&str]| gateway.metric("cirque_guardrail_verdicts_total", labels);
@@ -239,7 +267,12 @@ fn what_was_found_is_told_by_kind_and_nowhere_by_value() {
         ("export", export),
         ("refusal", response.text()),
     ] {
-        leaks.extend(parts.iter().filter(|part| text.contains(**part)).map(|part| format!("{what}: {part}")));
+        leaks.extend(
+            parts
+                .iter()
+                .filter(|part| text.contains(**part))
+                .map(|part| format!("{what}: {part}")),
+        );
     }
     assert!(leaks.is_empty(), "{leaks:?}");
 }

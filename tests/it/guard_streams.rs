@@ -53,7 +53,11 @@ fn answer(line: &str, pieces: &[&str]) -> [Vec<String>; 3] {
     } else if line.contains("GenerateContent") {
         let end = json!({"candidates": [{"finishReason": "STOP", "index": 0}],
             "usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 12, "totalTokenCount": 21}});
-        [vec![], of(&|piece| gemini_part(json!({"text": piece}))), vec![event(&end)]]
+        [
+            vec![],
+            of(&|piece| gemini_part(json!({"text": piece}))),
+            vec![event(&end)],
+        ]
     } else if line.contains("/responses") {
         responses(pieces)
     } else {
@@ -81,7 +85,9 @@ fn responses(pieces: &[&str]) -> [Vec<String>; 3] {
     [
         vec![
             event(&json!({"type": "response.created", "response": response("in_progress", json!([]))})),
-            event(&json!({"type": "response.output_item.added", "output_index": 0, "item": message("in_progress", json!([]))})),
+            event(
+                &json!({"type": "response.output_item.added", "output_index": 0, "item": message("in_progress", json!([]))}),
+            ),
             at(json!({"type": "response.content_part.added", "part": text("")})),
         ],
         pieces
@@ -264,17 +270,16 @@ fn a_blocked_stream_ends_as_a_refusal_and_is_paid_for() {
                 assert_eq!(last["response"]["incomplete_details"]["reason"], "content_filter");
             }
         }
-        gateway.wait_metric(
-            "cirque_breaker_state",
-            &[&format!("target=\"{model}/up\"")],
-            0.0,
-        );
+        gateway.wait_metric("cirque_breaker_state", &[&format!("target=\"{model}/up\"")], 0.0);
     }
     for record in records(&gateway, 12, "") {
         assert_eq!(record["guardrails"], "personal:output:block:EMAIL=1", "{record}");
         // What it took is estimated: nobody heard its end.
         let output = record["tokens"]["output"].as_u64().unwrap();
-        assert!((1..40).contains(&output) && record["cost_usd"]["total"] != "0", "{record}");
+        assert!(
+            (1..40).contains(&output) && record["cost_usd"]["total"] != "0",
+            "{record}"
+        );
     }
     // One was asked for each.
     assert_eq!(upstream.count(), 12);
@@ -373,7 +378,10 @@ fn what_a_tool_is_called_with_is_redacted_and_blocked() {
     let upstream = caller();
     let gateway = guarded(&upstream, "redact");
     for model in ["openai", "anthropic"] {
-        for path in CLIENTS.into_iter().filter(|path| (*path, model) != (RESPONSES, "openai")) {
+        for path in CLIENTS
+            .into_iter()
+            .filter(|path| (*path, model) != (RESPONSES, "openai"))
+        {
             let response = ask(&gateway, path, model);
             says_nothing_of_it(path, &response.text());
             let (name, arguments) = called(path, &response);
@@ -387,7 +395,10 @@ fn what_a_tool_is_called_with_is_redacted_and_blocked() {
     none_in_logs(&gateway);
     let gateway = guarded(&upstream, "block");
     for model in ["openai", "anthropic"] {
-        for path in CLIENTS.into_iter().filter(|path| (*path, model) != (RESPONSES, "openai")) {
+        for path in CLIENTS
+            .into_iter()
+            .filter(|path| (*path, model) != (RESPONSES, "openai"))
+        {
             let text = ask(&gateway, path, model).text();
             says_nothing_of_it(path, &text);
             // A call that is refused was never begun.
@@ -429,6 +440,112 @@ fn of_a_stream_that_breaks_what_was_held_back_comes_before_the_error() {
             assert_eq!(said.collect::<String>(), comes, "{model}: {text}");
             let last = text.trim_end().rsplit("\n\n").next().unwrap();
             assert!(last.starts_with("event: error\n"), "{model}: {text}");
+        }
+    }
+}
+
+/// Says it in two answers at once, of chats and of completions.
+fn twice() -> Upstream {
+    Upstream::script(|conn| {
+        while let Some(request) = conn.request() {
+            conn.stream_head();
+            let chat = request.line.contains("/chat/");
+            for piece in PIECES {
+                for index in [0, 1] {
+                    let (object, choice) = if chat {
+                        let choice = json!({"index": index, "delta": {"content": piece}, "finish_reason": null});
+                        ("chat.completion.chunk", choice)
+                    } else {
+                        let choice = json!({"index": index, "text": piece, "logprobs": null, "finish_reason": null});
+                        ("text_completion", choice)
+                    };
+                    conn.chunk(event(
+                        &json!({"id": "c1", "object": object, "created": 1, "model": "up", "choices": [choice]}),
+                    ));
+                }
+            }
+            for index in [0, 1] {
+                let choice = match chat {
+                    true => json!({"index": index, "delta": {}, "finish_reason": "stop"}),
+                    false => json!({"index": index, "text": "", "logprobs": null, "finish_reason": "stop"}),
+                };
+                conn.chunk(event(
+                    &json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [choice]}),
+                ));
+            }
+            conn.chunk(DONE);
+            conn.send("0\r\n\r\n");
+        }
+    })
+}
+
+#[test]
+fn each_of_several_answers_is_a_text_of_its_own() {
+    let upstream = twice();
+    for (action, says, ends) in [("redact", REDACTED, "stop"), ("block", "Write to ", "content_filter")] {
+        let gateway = guarded(&upstream, action);
+        for (path, body) in [
+            (
+                CHATS,
+                json!({"model": "openai", "stream": true, "n": 2, "messages": [{"role": "user", "content": "Hello"}]}),
+            ),
+            (
+                "/v1/completions",
+                json!({"model": "openai", "stream": true, "n": 2, "prompt": "Hello"}),
+            ),
+        ] {
+            let response = gateway.post_with(path, &bearer(KEY), body.to_string()).ok();
+            says_nothing_of_it(path, &response.text());
+            assert!(response.text().ends_with(DONE), "{path}: {}", response.text());
+            for index in [0, 1] {
+                let (mut text, mut end) = (String::new(), Value::Null);
+                for data in data(&response) {
+                    let choices = data["choices"].as_array().unwrap();
+                    for choice in choices.iter().filter(|choice| choice["index"] == index) {
+                        let piece = match path {
+                            CHATS => &choice["delta"]["content"],
+                            _ => &choice["text"],
+                        };
+                        text += piece.as_str().unwrap_or_default();
+                        if !choice["finish_reason"].is_null() {
+                            end = choice["finish_reason"].clone();
+                        }
+                    }
+                }
+                assert_eq!(end, ends, "{action} {path} {index}: {}", response.text());
+                // Of one that was stopped for the other's sake, less may have come.
+                let right = if action == "block" {
+                    says.starts_with(&text)
+                } else {
+                    says == text
+                };
+                assert!(right, "{action} {path} {index}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_an_array_is_judged_too() {
+    let upstream = speaker();
+    for (action, says, ends) in [("redact", REDACTED, "STOP"), ("block", "Write to ", "SAFETY")] {
+        let gateway = guarded(&upstream, action);
+        for model in MODELS {
+            let path = format!("/v1beta/models/{model}:streamGenerateContent");
+            let body = json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]});
+            let response = gateway.post_with(&path, &bearer(KEY), body.to_string()).ok();
+            says_nothing_of_it(&path, &response.text());
+            let all = response.json();
+            let all = all.as_array().unwrap();
+            let text = all
+                .iter()
+                .filter_map(|data| data["candidates"][0]["content"]["parts"][0]["text"].as_str());
+            assert_eq!(text.collect::<String>(), says, "{action} {model}: {}", response.text());
+            assert_eq!(
+                all.last().unwrap()["candidates"][0]["finishReason"],
+                ends,
+                "{action} {model}"
+            );
         }
     }
 }
