@@ -106,10 +106,7 @@ fn the_guardrails_of_who_may_answer_instead_hold_from_the_first() {
         "{}{}",
         crate::support::gateway::two(&upstream.url(), &backup.url())
             .replace("backup: {", "backup: { guardrails: [elsewhere],")
-            .replace(
-                "models:\n",
-                &format!("models:\n  alone: {{ targets: [ {{ provider: a }} ] }}\n")
-            ),
+            .replace("models:\n", "models:\n  alone: { targets: [ { provider: a } ] }\n"),
         words(&["elsewhere"])
     ));
     for model in ["m", "backup"] {
