@@ -301,6 +301,8 @@ impl Guard {
             }
             // They would spell what is held back.
             (Sort::Call(_), _) => {}
+            // It came whole: more of it is none, and nobody would judge it.
+            (Sort::Whole, Delta::Text(_) | Delta::Thinking(_) | Delta::Arguments(_)) => {}
             (Sort::Whole, _) => out(event),
         }
     }

@@ -18,7 +18,8 @@ use super::dispatch::Reply;
 use crate::error::{ErrorKind, GatewayError};
 use crate::guardrails::{Direction, Policy, Verdict};
 use crate::snapshot::{PublicModel, Snapshot};
-use crate::wire::Call;
+use crate::wire::{Call, Dialect, errors};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use std::fmt::Write;
@@ -190,8 +191,16 @@ pub async fn answer(
 ) -> Result<Reply, GatewayError> {
     let guard = ctx.guard.as_mut().filter(|guard| guard.policy.holds(Direction::Output));
     let Some(guard) = guard else { return Ok(reply) };
-    let Reply::Whole { body, room, filtered } = reply else {
-        return Ok(reply);
+    let (body, room, filtered) = match reply {
+        Reply::Whole { body, room, filtered } => (body, room, filtered),
+        // At most 64 KiB.
+        Reply::Refused { status, body, reason } => {
+            let judged = look::error(&guard.policy, call, body, snapshot.limits.json_depth);
+            guard.verdicts.extend(judged.verdicts);
+            let body = judged.outcome?.unwrap_or_else(|| unsaid(call.dialect, ctx.id.as_str()));
+            return Ok(Reply::Refused { status, body, reason });
+        }
+        Reply::Live(_) => return Ok(reply),
     };
     let (depth, usage) = (snapshot.limits.json_depth, ctx.record.usage);
     let judged = if body.len() < OFFLOAD_FROM {
@@ -209,6 +218,12 @@ pub async fn answer(
             filtered: true,
         },
     })
+}
+
+/// In the place of an error that may not be shown.
+fn unsaid(dialect: Dialect, request_id: &str) -> Bytes {
+    let text = "the provider refused the request, and a guardrail does not let its reason pass";
+    errors::body(dialect, &GatewayError::invalid("provider_refused", text), request_id)
 }
 
 /// Off the worker, for as long as the client waits.
