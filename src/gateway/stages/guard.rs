@@ -195,9 +195,14 @@ pub async fn answer(
     let Some(guard) = guard else { return Ok(reply) };
     let (body, room, filtered) = match reply {
         Reply::Whole { body, room, filtered } => (body, room, filtered),
-        // At most 64 KiB.
         Reply::Refused { status, body, reason } => {
-            let judged = look::error(&guard.policy, call, body, snapshot.limits.json_depth);
+            let depth = snapshot.limits.json_depth;
+            let judged = if body.len() < ASIDE_FROM {
+                look::error(&guard.policy, call, body, depth)
+            } else {
+                let (policy, call) = (guard.policy.clone(), call.clone());
+                apart(down, move || look::error(&policy, &call, body, depth)).await?
+            };
             guard.verdicts.extend(judged.verdicts);
             let body = judged.outcome?.unwrap_or_else(|| unsaid(call.dialect, ctx.id.as_str()));
             return Ok(Reply::Refused { status, body, reason });
