@@ -201,7 +201,7 @@ fn metrics_that_pages_name_exist() {
 /// The names of all metrics, as the rooms that make them spell them, sorted.
 fn metrics() -> Vec<String> {
     let mut names = Vec::new();
-    for file in ["metrics", "routing", "process", "accounts", "cache"] {
+    for file in ["metrics", "routing", "process", "accounts", "cache", "guardrails"] {
         let source = page(&format!("src/telemetry/{file}.rs"));
         let source = source.split("#[cfg(test)]").next().unwrap_or_default();
         let quoted = source

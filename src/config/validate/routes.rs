@@ -78,7 +78,7 @@ fn does_one_thing(rule: &Rule, place: &Place, out: &mut Vec<Finding>) {
     match (ends.as_slice(), changes.first()) {
         ([], None) => {
             let message = "the rule does nothing";
-            let remedy = "add one of `to`, `switch`, `refuse`, or of `set`, `default`, `remove`, `priority`, `cache`";
+            let remedy = "add one of `to`, `switch`, `refuse`, or of `set`, `default`, `remove`, `priority`, `cache`, `guardrails`";
             out.push(Finding::new(place.clone(), message, remedy));
         }
         (["refuse"], Some(key)) => {
@@ -104,6 +104,7 @@ fn changes(rule: &Rule) -> Vec<&'static str> {
         ("remove", !rule.remove.is_empty()),
         ("priority", rule.priority.is_some()),
         ("cache", rule.cache.is_some()),
+        ("guardrails", !rule.guardrails.is_empty()),
     ];
     keys.into_iter()
         .filter(|(_, there)| *there)

@@ -50,7 +50,7 @@ kinds! {
     /// GitLab: tokens of every sort that begins with `gl…-`.
     GitlabToken, "gitlab_token", "GITLAB_TOKEN", true;
     /// This gateway: virtual key.
-    CirqueKey, "cirque_key", "CIRQUE_KEY", true;
+    CirqueKey, "virtual_key", "CIRQUE_KEY", true;
     /// OpenAI: keys of projects, service accounts, administrators, users; others (DeepSeek, Moonshot) hand out the last form too.
     OpenaiKey, "openai_key", "OPENAI_KEY", true;
     /// Anthropic: API, administration and OAuth keys.

@@ -6,6 +6,11 @@ use crate::wire::canonical::{
     Citation, Delta, Event, Logprob, Media, MediaKind, PartStart, Signature, Source as Where, ToolCallKind,
 };
 
+fn shown(part: u32) -> String {
+    let known = (part != u32::MAX).then(|| part.to_string());
+    known.unwrap_or_else(|| "-".to_owned())
+}
+
 fn line(event: &Event<'_>) -> String {
     match event {
         Event::PartStart { candidate, part, start } => {
@@ -21,11 +26,7 @@ fn line(event: &Event<'_>) -> String {
                     other => format!("{other:?}"),
                 },
             };
-            let part = if *part == u32::MAX {
-                "-".to_owned()
-            } else {
-                part.to_string()
-            };
+            let part = shown(*part);
             format!("{candidate}.{part} {start}")
         }
         Event::Delta { candidate, part, delta } => {
@@ -41,11 +42,7 @@ fn line(event: &Event<'_>) -> String {
             format!("{candidate}.{part} + {delta}")
         }
         Event::PartEnd { candidate, part } => {
-            let part = if *part == u32::MAX {
-                "-".to_owned()
-            } else {
-                part.to_string()
-            };
+            let part = shown(*part);
             format!("{candidate}.{part} end")
         }
         Event::Finish { candidate, finish, .. } => format!("{candidate} {finish:?}"),
