@@ -88,17 +88,23 @@ pub(super) fn bind(guardrails: Option<&Guardrails>, models: &mut [PublicModel], 
         .iter()
         .map(|model| guardrails.places(&model.guardrails).collect())
         .collect();
-    for (index, model) in models.iter_mut().enumerate() {
+    // A copy goes on to the fallbacks of the model it is for.
+    let copied: Vec<Vec<usize>> = models
+        .iter()
+        .map(|model| {
+            let to = model.mirror.as_ref().map(|mirror| mirror.to);
+            let chain = to.and_then(|to| models.get(to)).map(|to| to.chain.to_vec());
+            chain.into_iter().flatten().chain(to).collect()
+        })
+        .collect();
+    for ((index, model), copied) in models.iter_mut().enumerate().zip(&copied) {
         let chains = model
             .chain
             .iter()
             .chain(&model.context_chain)
             .chain(&model.filter_chain);
         // A copy is sent to them too.
-        let beside = chains
-            .copied()
-            .chain([index])
-            .chain(model.mirror.as_ref().map(|mirror| mirror.to));
+        let beside = chains.copied().chain([index]).chain(copied.iter().copied());
         let mut places: Vec<usize> = beside.filter_map(|index| own.get(index)).flatten().copied().collect();
         places.extend(&guardrails.always);
         places.sort_unstable();

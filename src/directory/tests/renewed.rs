@@ -4,7 +4,11 @@ use super::*;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-static FILE: LazyLock<Config> = LazyLock::new(|| config(&acme()));
+static FILE: LazyLock<Config> = LazyLock::new(|| {
+    // Tags that keys carry by their team, by themselves, and that no key may count by itself.
+    let tags = "tags: { o: { limits: [ { requests: 7 } ] }, t: { limits: [ { tokens: 8 } ] }, x: { limits: [ { requests: 9 } ] } }\n";
+    config(&format!("{tags}{}", acme()))
+});
 
 /// Everything that can be seen of a directory.
 fn seen(directory: &Directory) -> Vec<String> {
@@ -172,7 +176,7 @@ proptest! {
         let config = &*FILE;
         let names = ["a", "b", "ci", "d", "e", "team"];
         let documents = [
-            json!({}), json!({"team": "search"}), json!({"team": "nowhere", "limits": [{"requests": 1}]}), json!({"colour": 1}),
+            json!({}), json!({"team": "search", "tags": ["t", "x"]}), json!({"team": "nowhere", "limits": [{"requests": 1}]}), json!({"colour": 1}),
             json!({"limits": [{"requests": 2}], "tags": ["x"]}), json!({"user": "ann", "limits": [{"tokens": 2}]}),
             json!({"expires": "2030-01-01T00:00:00Z", "project": "web"}), json!({"team": "team"}), json!({"disabled": true, "metadata": {"a": "b"}}),
         ];

@@ -301,6 +301,8 @@ impl Guard {
             }
             // They would spell what is held back.
             (Sort::Call(_), _) => {}
+            // It came whole: more of it is none, and nobody would judge it.
+            (Sort::Whole, Delta::Text(_) | Delta::Thinking(_) | Delta::Arguments(_)) => {}
             (Sort::Whole, _) => out(event),
         }
     }
@@ -324,7 +326,17 @@ impl Guard {
                 }
                 Delta::Citation(Box::new(citation.to_static()))
             }
-            Delta::Signature(signature) => Delta::Signature(signature.to_static()),
+            Delta::Signature(signature) => {
+                // One that does not look like one is a text, as in whole answers.
+                let encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
+                if !signature.data.bytes().all(encoded) && self.judge.text(&signature.data).is_some() {
+                    if self.judge.blocked().is_some() {
+                        self.refuse(out);
+                    }
+                    return;
+                }
+                Delta::Signature(signature.to_static())
+            }
             Delta::Logprobs(all) => Delta::Logprobs(all.iter().map(|one| one.to_static()).collect()),
             Delta::Text(_) | Delta::Thinking(_) | Delta::Arguments(_) => return,
         };

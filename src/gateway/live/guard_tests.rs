@@ -1,7 +1,8 @@
 //! Streams under guardrails: however they are cut, the client gets what judging the whole would give.
 //!
-//! `split` has written answers in random pieces, `recorded` the recordings, `rules` what is dropped, held back and how refusals end.
+//! `split` has written answers in random pieces, `recorded` the recordings, `behind` what is no text, `rules` what is dropped, held back and how refusals end.
 
+mod behind;
 mod recorded;
 mod rules;
 mod split;

@@ -11,14 +11,15 @@ mod tests;
 pub use self::look::{Judged, request as judge_request, whole};
 
 use super::super::App;
-use super::super::aside::{OFFLOAD_FROM, aside};
+use super::super::aside::aside;
 use super::super::context::RequestContext;
 use super::super::downstream::Downstream;
 use super::dispatch::Reply;
 use crate::error::{ErrorKind, GatewayError};
 use crate::guardrails::{Direction, Policy, Verdict};
 use crate::snapshot::{PublicModel, Snapshot};
-use crate::wire::Call;
+use crate::wire::{Call, Dialect, errors};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use std::fmt::Write;
@@ -37,6 +38,8 @@ pub struct Guarding {
 
 /// Which guardrails found something, and what followed: `personal-data=redact, keys=flag`.
 const GUARDRAILS: HeaderName = HeaderName::from_static("x-cirque-guardrails");
+/// Bodies from this size on are judged off the worker: what prose takes a hundred microseconds for, hostile text takes a hundred milliseconds.
+const ASIDE_FROM: usize = 32 * 1024;
 /// Longest account of what they found, in bytes.
 const LONGEST: usize = 1000;
 
@@ -165,7 +168,7 @@ pub async fn request(
         return Ok(None);
     };
     let depth = snapshot.limits.json_depth;
-    let judged = if call.body.len() < OFFLOAD_FROM {
+    let judged = if call.body.len() < ASIDE_FROM {
         look::request(&guard.policy, call, depth)
     } else {
         let (policy, call) = (guard.policy.clone(), call.clone());
@@ -190,11 +193,24 @@ pub async fn answer(
 ) -> Result<Reply, GatewayError> {
     let guard = ctx.guard.as_mut().filter(|guard| guard.policy.holds(Direction::Output));
     let Some(guard) = guard else { return Ok(reply) };
-    let Reply::Whole { body, room, filtered } = reply else {
-        return Ok(reply);
+    let (body, room, filtered) = match reply {
+        Reply::Whole { body, room, filtered } => (body, room, filtered),
+        Reply::Refused { status, body, reason } => {
+            let depth = snapshot.limits.json_depth;
+            let judged = if body.len() < ASIDE_FROM {
+                look::error(&guard.policy, call, body, depth)
+            } else {
+                let (policy, call) = (guard.policy.clone(), call.clone());
+                apart(down, move || look::error(&policy, &call, body, depth)).await?
+            };
+            guard.verdicts.extend(judged.verdicts);
+            let body = judged.outcome?.unwrap_or_else(|| unsaid(call.dialect, ctx.id.as_str()));
+            return Ok(Reply::Refused { status, body, reason });
+        }
+        Reply::Live(_) => return Ok(reply),
     };
     let (depth, usage) = (snapshot.limits.json_depth, ctx.record.usage);
-    let judged = if body.len() < OFFLOAD_FROM {
+    let judged = if body.len() < ASIDE_FROM {
         whole(&guard.policy, call, body, usage, depth)
     } else {
         let (policy, call) = (guard.policy.clone(), call.clone());
@@ -209,6 +225,12 @@ pub async fn answer(
             filtered: true,
         },
     })
+}
+
+/// In the place of an error that may not be shown.
+fn unsaid(dialect: Dialect, request_id: &str) -> Bytes {
+    let text = "the provider refused the request, and a guardrail does not let its reason pass";
+    errors::body(dialect, &GatewayError::invalid("provider_refused", text), request_id)
 }
 
 /// Off the worker, for as long as the client waits.

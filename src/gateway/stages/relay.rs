@@ -35,10 +35,11 @@ pub async fn run(
     reply: Reply,
 ) -> pingora::Result<()> {
     match reply {
-        Reply::Whole { body, room, .. } => {
+        Reply::Whole { body, room, filtered } => {
             if let Some(keeper) = &mut ctx.keeper {
                 keeper.began();
                 keeper.push(&body);
+                keeper.keeps &= !filtered;
                 keeper.complete(ctx.record.usage);
             }
             let sent = respond::whole(down, ctx, StatusCode::OK, JSON, body).await;
@@ -302,7 +303,7 @@ async fn stream(
             ctx.record.error = Some(ErrorKind::ClientLeft);
         }
         End::Broken(broken) => {
-            let error = in_band(presentable(broken, &target));
+            let error = in_band(refused::sayable(presentable(broken, &target), ctx));
             written = fail(down, ctx, &mut live, last, error).await;
         }
         End::TimedOut(outcome) => {

@@ -14,6 +14,9 @@ use std::sync::OnceLock;
 
 /// How many shorter ends are tried where a validator refuses.
 const SHORTER: usize = 8;
+/// How many such ends are tried in one segment: where everything looks like something and nothing is, each byte of a hostile text
+/// would else be read hundreds of times.
+const MOST_SHORTER: usize = 256;
 /// The longest that one match may be, in bytes: what a stream may have to hold back.
 const LONGEST: usize = 512;
 /// What one compiled pattern may take, in bytes.
@@ -119,13 +122,13 @@ impl Exact {
     /// Add what it finds in `text[from..]`, leftmost first, none overlapping.
     pub(crate) fn find(&self, rule: usize, text: &str, from: usize, found: &mut Vec<Match>) {
         let Some(regex) = self.regex() else { return };
-        let mut at = from;
+        let (mut at, mut left) = (from, MOST_SHORTER);
         while let Some((whole, span)) = self.search(regex, text, at..text.len(), Anchored::No) {
             at = whole.start + 1;
             let one = match self.accepts(text, span.clone()) {
                 true => Some((whole, span)),
                 false if self.fixed => None,
-                false => self.shorter(regex, text, whole),
+                false => self.shorter(regex, text, whole, &mut left),
             };
             if let Some((whole, span)) = one {
                 at = at.max(span.end);
@@ -135,9 +138,16 @@ impl Exact {
     }
 
     /// The longest of the next shorter matches of the same start that is valid.
-    fn shorter(&self, regex: &Regex, text: &str, whole: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+    fn shorter(
+        &self,
+        regex: &Regex,
+        text: &str,
+        whole: Range<usize>,
+        left: &mut usize,
+    ) -> Option<(Range<usize>, Range<usize>)> {
         let mut end = whole.end;
         for _ in 0..SHORTER {
+            *left = left.checked_sub(1)?;
             let (shorter, span) = self.search(regex, text, whole.start..end.checked_sub(1)?, Anchored::Yes)?;
             if self.accepts(text, span.clone()) {
                 return Some((shorter, span));

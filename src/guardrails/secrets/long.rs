@@ -167,9 +167,11 @@ fn private_key(text: &[u8], at: usize) -> Seen {
     let rest = rest.get(..BODY).unwrap_or(rest);
     let inside =
         |byte: &u8| byte.is_ascii_alphanumeric() || byte.is_ascii_whitespace() || br#"+/=\:;,.()<>@"'-"#.contains(byte);
-    let mut length = rest.iter().position(|byte| !inside(byte)).unwrap_or(rest.len());
-    let dashes = memmem::find(rest, DASHES).filter(|dashes| *dashes < length);
-    length = dashes.unwrap_or(length);
+    // Up to the dashes and no further: one beginning behind another must not read the same bytes again and again.
+    let dashes = memmem::find(rest, DASHES);
+    let before = rest.get(..dashes.unwrap_or(rest.len())).unwrap_or(rest);
+    let other = before.iter().position(|byte| !inside(byte));
+    let (length, dashes) = (other.unwrap_or(before.len()), dashes.filter(|_| other.is_none()));
     let (lines, over) = lines(rest.get(..length).unwrap_or(rest));
     let lines = lines.map(|end| body + end);
     if over || dashes.is_none() && (body + length < text.len() || length == BODY) {

@@ -72,6 +72,9 @@ pub(super) struct Shape {
     thinks: bool,
     /// With a signature.
     signed: bool,
+    /// Whose reasoning it says it is. Only where that API reads it so: of a message that says of itself that it was thought, most
+    /// readers take the text and leave the rest.
+    reasoning: Option<Dialect>,
 }
 
 impl Shape {
@@ -82,6 +85,7 @@ impl Shape {
         image: false,
         thinks: false,
         signed: false,
+        reasoning: None,
     };
 
     /// Of the object that begins at `at`.
@@ -133,13 +137,22 @@ impl Shape {
         self.calls = kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "mcp_approval_request";
         self.plain = kind == "text";
         self.image = kind == "image_generation_call";
+        self.reasoning = match kind {
+            "thinking" => Some(Dialect::Anthropic),
+            "reasoning.text" => Some(Dialect::OpenAi),
+            _ => None,
+        };
         self.thinks |= matches!(kind, "thinking" | "reasoning" | "reasoning.text" | "reasoning.summary");
     }
 
     /// What its texts are, where they would be `outside`.
     pub(super) fn channel(self, outside: Channel, document: Document) -> Channel {
         match (outside, document) {
-            (Channel::Text | Channel::Thinking, Document::Request(..)) if self.thinks && self.signed => Channel::Signed,
+            (Channel::Text | Channel::Thinking, Document::Request(_, dialect))
+                if self.signed && self.reasoning == Some(dialect) =>
+            {
+                Channel::Signed
+            }
             (Channel::Text, _) if self.thinks => Channel::Thinking,
             _ => outside,
         }
@@ -156,6 +169,12 @@ pub(super) fn names_a_tool(key: &str) -> bool {
 
 /// Of a member of something in a conversation.
 pub(super) fn of_prose(key: &str, shape: Shape, channel: Channel) -> Mode {
+    let channel = match (channel, key) {
+        // What is signed, and nothing beside it.
+        (Channel::Signed, "thinking" | "text") => Channel::Signed,
+        (Channel::Signed, _) => Channel::Thinking,
+        _ => channel,
+    };
     let thinking = if channel == Channel::Text {
         Channel::Thinking
     } else {

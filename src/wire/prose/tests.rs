@@ -293,6 +293,41 @@ fn arguments_alone() {
 }
 
 #[test]
+fn nobody_signs_a_message() {
+    let request = |dialect| Document::Request(Operation::Chat, dialect);
+    for (dialect, body) in [
+        (
+            Dialect::OpenAi,
+            r#"{"messages":[{"role":"user","content":"a","thought":true,"signature":"x"}]}"#,
+        ),
+        (
+            Dialect::OpenAi,
+            r#"{"messages":[{"role":"user","type":"thinking","content":"a","signature":"x"}]}"#,
+        ),
+        (
+            Dialect::OpenAi,
+            r#"{"messages":[{"role":"user","content":[{"type":"thinking","thinking":"a","signature":"x"}]}]}"#,
+        ),
+        (
+            Dialect::Gemini,
+            r#"{"contents":[{"parts":[{"text":"a","thought":true,"signature":"x"}]}]}"#,
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"messages":[{"role":"user","type":"thinking","content":"a","signature":"x"}]}"#,
+        ),
+    ] {
+        assert_eq!(
+            replaced(body, request(dialect), "a", "*").matches('*').count(),
+            1,
+            "{body}"
+        );
+    }
+    let kept = r#"{"messages":[{"role":"assistant","reasoning_details":[{"type":"reasoning.text","text":"a","signature":"x"}]}]}"#;
+    assert_eq!(replaced(kept, request(Dialect::OpenAi), "a", "*"), kept);
+}
+
+#[test]
 fn a_signature_goes_with_what_it_signed() {
     let document = Document::Answer(Operation::Chat, Dialect::Anthropic);
     let body = r#"{"content":[{"type":"thinking","signature":"QUJD","thinking":"a b"},{"type":"thinking","thinking":"c","signature":"QUJE"},{"text":"b"}]}"#;

@@ -5,9 +5,11 @@
 
 use super::super::super::App;
 use super::super::dispatch::{Forwarded, Unattended};
-use super::super::settle;
+use super::super::{guard, settle};
 use crate::cache::Outage;
 use crate::cache::semantic::Embedder;
+use crate::guardrails::Direction;
+use crate::snapshot::{PublicModel, Snapshot};
 use crate::telemetry::{Purpose, Side};
 use crate::wire::{Call, Operation};
 use async_trait::async_trait;
@@ -53,6 +55,7 @@ impl PoolEmbedder {
             snapshot.limits.json_depth,
         )
         .map_err(|error| Outage(error.message.to_string()))?;
+        let call = guarded(call, &snapshot, found.model)?;
         let request = Unattended {
             app: Arc::clone(&app),
             call,
@@ -92,6 +95,18 @@ impl PoolEmbedder {
         );
         body.ok_or_else(|| outage("no body"))
     }
+}
+
+/// As the guardrails of the model that makes the vectors let it pass: those of the request were another model's.
+fn guarded(call: Call, snapshot: &Snapshot, model: &PublicModel) -> Result<Call, Outage> {
+    let policy = snapshot.guardrail_policy(model, std::iter::empty());
+    let policy = policy.map_err(|_| outage("a guardrail is not configured"))?;
+    let Some(policy) = policy.filter(|policy| policy.holds(Direction::Input)) else {
+        return Ok(call);
+    };
+    let judged = guard::judge_request(&policy, &call, snapshot.limits.json_depth).outcome;
+    let edited = judged.map_err(|_| outage("a guardrail of the embedder refuses the text"))?;
+    Ok(edited.unwrap_or(call))
 }
 
 #[async_trait]

@@ -20,6 +20,7 @@ use super::search::{Chosen, Search, Who};
 use super::{Reply, failure};
 use crate::balance::Permit;
 use crate::error::GatewayError;
+use crate::guardrails::{Direction, Judge};
 use crate::snapshot::{ContinuationTerms, Found, Snapshot};
 use crate::telemetry::{Purpose, ResponseText};
 use crate::upstream::{Backend, Exchange, Site, Target};
@@ -87,6 +88,14 @@ pub async fn go_on(
             return Ok(None);
         }
     };
+    // What one provider said goes to another as a request does, and guardrails for requests have not seen it.
+    if let Some(guarding) = &ctx.guard {
+        let mut judge = Judge::new(&guarding.policy, Direction::Input);
+        if judge.acts() && judge.text(&said).is_some() {
+            routing.seam(&found.model.name, "a guardrail");
+            return Ok(None);
+        }
+    }
     // Both calls are paid for.
     if !reserve::again(app, down, ctx, snapshot, call, found).await? {
         routing.seam(&found.model.name, "no room");

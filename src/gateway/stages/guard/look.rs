@@ -92,6 +92,20 @@ pub fn whole(policy: &Policy, call: &Call, body: Bytes, usage: Option<Usage>, ma
     Looked { verdicts, outcome }
 }
 
+/// Judge a provider's error, which goes to the client: what may be shown of it; nothing if it may not be.
+pub fn error(policy: &Policy, call: &Call, body: Bytes, max_depth: usize) -> Looked<Option<Bytes>> {
+    // Of every operation an error is read as a chat's: that what it answers holds no words says nothing of its errors.
+    let document = Document::Answer(Operation::Chat, call.dialect);
+    let (verdicts, outcome) = match judge(policy, Direction::Output, document, &body, max_depth) {
+        Ok(texts) => (texts.verdicts, texts.blocked.is_none().then_some(texts.body)),
+        Err(_) => (Vec::new(), (!acts(policy, Direction::Output)).then_some(body)),
+    };
+    Looked {
+        verdicts,
+        outcome: Ok(outcome),
+    }
+}
+
 fn judge(
     policy: &Policy,
     direction: Direction,

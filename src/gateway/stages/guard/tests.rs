@@ -1,6 +1,6 @@
 //! What becomes of requests and whole answers, in every dialect, with a detector that knows three words.
 
-use super::look::{Looked, request};
+use super::look::{Looked, error, request};
 use super::{Judged, whole};
 use crate::error::{ErrorKind, GatewayError};
 use crate::guardrails::{Action, Check, Detector, Finding, Guardrail, Policy, Verdict};
@@ -324,4 +324,19 @@ fn documents_in_order_are_emptied_and_numbers_pass() {
     let embed = call(Operation::Embeddings, Dialect::OpenAi, r#"{"model":"m","input":"x"}"#);
     let (judged, verdicts) = judged(Action::Block, &embed, &json!({"data": [{"embedding": "a@b"}]}));
     assert!(matches!(judged, Judged::Pass(_)) && verdicts.is_empty());
+}
+
+#[test]
+fn an_error_says_nothing_that_an_answer_may_not() {
+    let body = Bytes::from_static(br#"{"error":{"message":"no a@b here","type":"invalid_request_error"}}"#);
+    for operation in [Operation::Chat, Operation::Embeddings] {
+        let asked = match operation {
+            Operation::Chat => call(operation, Dialect::OpenAi, r#"{"model":"m","messages":[]}"#),
+            _ => call(operation, Dialect::OpenAi, r#"{"model":"m","input":"x"}"#),
+        };
+        let said = |action| error(&policy(action), &asked, body.clone(), 64).outcome.unwrap();
+        assert_eq!(said(Action::Flag).as_ref(), Some(&body));
+        assert!(said(Action::Redact).unwrap().windows(7).any(|text| text == b"[EMAIL]"));
+        assert_eq!(said(Action::Block), None);
+    }
 }

@@ -6,9 +6,10 @@
 
 use super::super::super::context::RequestContext;
 use super::super::super::downstream::Downstream;
-use super::super::super::live::LiveStream;
+use super::super::super::live::{Broken, LiveStream};
 use super::super::dispatch::Resumption;
 use super::End;
+use crate::guardrails::{Direction, Judge};
 use crate::units::Usage;
 use crate::wire::needs;
 use bytes::Bytes;
@@ -39,6 +40,17 @@ fn told(live: &LiveStream, what: &Resumption<'_>) -> Usage {
     }
     usage.output = usage.output.max(live.tokens());
     usage
+}
+
+/// What a provider said of its failure, unless guardrails would not let an answer say it.
+pub(super) fn sayable(broken: Broken, ctx: &mut RequestContext) -> Broken {
+    let (Broken::Said(text), Some(guarding)) = (&broken, &mut ctx.guard) else {
+        return broken;
+    };
+    let mut judge = Judge::new(&guarding.policy, Direction::Output);
+    let changed = judge.text(text).is_some();
+    guarding.verdicts.extend(judge.verdicts());
+    if changed { Broken::Reported(None) } else { broken }
 }
 
 /// End a stream that was stopped.
