@@ -7,6 +7,7 @@ use super::{Action, Check, Direction, Finding, Guardrail};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The guardrails that hold for a request and its answer, in the order of the file, none twice.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,10 @@ pub struct Judge {
     direction: Direction,
     rails: Vec<Rail>,
     blocked: Option<usize>,
+    until: Option<Instant>,
+    late: bool,
+    /// Bytes judged since the clock was asked.
+    unclocked: usize,
     scratch: Vec<Finding>,
     /// Those of [`Judge::text`], empty.
     judged: Vec<usize>,
@@ -111,10 +116,38 @@ impl Judge {
                 })
                 .collect(),
             blocked: None,
+            until: None,
+            late: false,
+            unclocked: 0,
             scratch: Vec::new(),
             judged: Vec::new(),
             found: Vec::new(),
         }
+    }
+
+    /// Stop judging then: hostile texts cost thousands of times what others do. Asked of the clock once for so many bytes.
+    #[must_use]
+    pub fn until(self, until: Instant) -> Self {
+        Self {
+            until: Some(until),
+            ..self
+        }
+    }
+
+    /// Time was up before all was judged: what came of the rest is not known.
+    pub fn is_late(&self) -> bool {
+        self.late
+    }
+
+    /// Whether time is up, with so many bytes more to judge.
+    fn runs_late(&mut self, bytes: usize) -> bool {
+        let Some(until) = self.until else { return false };
+        self.unclocked = self.unclocked.saturating_add(bytes);
+        if self.unclocked > PART && !self.late {
+            self.unclocked = 0;
+            self.late = Instant::now() > until;
+        }
+        self.late
     }
 
     /// The guardrail that refuses; nothing more is judged then.
@@ -141,7 +174,7 @@ impl Judge {
         let mut judged = std::mem::take(&mut self.judged);
         let mut found = std::mem::take(&mut self.found);
         let (mut out, mut at, mut changed, mut end) = (String::new(), 0, false, 0);
-        while end < text.len() && self.blocked.is_none() {
+        while end < text.len() && self.blocked.is_none() && !self.runs_late(part.min(text.len() - end)) {
             end = character(text, end.saturating_add(part));
             let seen = text.get(..end).unwrap_or(text);
             let to = self.find(seen, end == text.len(), &mut judged, &mut found);

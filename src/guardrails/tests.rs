@@ -1,5 +1,6 @@
 //! Judges and windows over every sort of detector: what pieces come to, and what the sternest does to the others.
 
+mod late;
 use super::scan::{Rule, Scanner};
 use super::*;
 use proptest::prelude::*;

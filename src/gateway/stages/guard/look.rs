@@ -12,6 +12,7 @@ use crate::wire::prose::{self, Channel, Document};
 use crate::wire::{Call, Operation};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What came of it.
 pub struct Looked<T> {
@@ -29,6 +30,19 @@ pub enum Judged {
     /// A refusal in the client's dialect in its place.
     Blocked(Bytes),
 }
+
+/// Why texts were not judged.
+enum Unjudged {
+    /// They cannot be read.
+    Json(JsonError),
+    /// Time was up.
+    Late,
+}
+
+/// Longest that the texts of a request, or of an answer, are judged: a thousand times what ordinary ones take.
+const LONGEST: Duration = Duration::from_secs(2);
+/// To who sends what takes longer.
+const TOO_LONG: &str = "the guardrails of this request could not judge all of it in 2 s; send less of it, or what is less like what they look for";
 
 /// Texts that were judged.
 struct Texts {
@@ -49,11 +63,22 @@ pub fn request(policy: &Policy, call: &Call, max_depth: usize) -> Looked<Option<
     let document = Document::Request(call.operation, call.dialect);
     let texts = match judge(policy, Direction::Input, document, &call.body, max_depth) {
         Ok(texts) => texts,
-        Err(error) => {
-            let text = format!("the body cannot be read: {error}");
+        Err(Unjudged::Late) if !acts(policy, Direction::Input) => {
             return Looked {
                 verdicts: Vec::new(),
-                outcome: Err(GatewayError::invalid("invalid_json", text)),
+                outcome: Ok(None),
+            };
+        }
+        Err(unjudged) => {
+            let error = match unjudged {
+                Unjudged::Json(error) => {
+                    GatewayError::invalid("invalid_json", format!("the body cannot be read: {error}"))
+                }
+                Unjudged::Late => GatewayError::invalid("guardrail_unread", TOO_LONG),
+            };
+            return Looked {
+                verdicts: Vec::new(),
+                outcome: Err(error),
             };
         }
     };
@@ -112,17 +137,23 @@ fn judge(
     document: Document,
     body: &Bytes,
     max_depth: usize,
-) -> Result<Texts, JsonError> {
-    let mut judge = Judge::new(policy, direction);
+) -> Result<Texts, Unjudged> {
+    let until = Instant::now() + LONGEST;
+    let mut judge = Judge::new(policy, direction).until(until);
     let mut signed: Option<Judge> = None;
     let body = prose::rewrite(body, document, max_depth, &mut |channel, text| {
         let judge = match channel {
-            Channel::Signed => signed.get_or_insert_with(|| Judge::new(policy, direction)),
+            Channel::Signed => signed.get_or_insert_with(|| Judge::new(policy, direction).until(until)),
             Channel::Text | Channel::Thinking | Channel::Arguments => &mut judge,
         };
         // Once one refuses, the rest is not looked at.
         judge.blocked().is_none().then(|| judge.text(text)).flatten()
-    })?;
+    })
+    .map_err(Unjudged::Json)?;
+    let blocks = judge.blocked().is_some();
+    if !blocks && (judge.is_late() || signed.as_ref().is_some_and(Judge::is_late)) {
+        return Err(Unjudged::Late);
+    }
     let name = |judge: &Judge| judge.blocked().map(|guardrail| Arc::clone(&guardrail.name));
     let blocked = name(&judge).or_else(|| signed.as_ref().and_then(name));
     let mut verdicts = judge.verdicts();
@@ -186,10 +217,14 @@ fn refused(name: &str, verdicts: &[Verdict]) -> GatewayError {
     GatewayError::invalid("content_filter", text)
 }
 
-fn unjudged(error: JsonError) -> GatewayError {
+fn unjudged(error: Unjudged) -> GatewayError {
+    let why = match error {
+        Unjudged::Json(error) => error.to_string(),
+        Unjudged::Late => "it takes too long".to_owned(),
+    };
     GatewayError::new(
         ErrorKind::ProviderBadResponse,
         "the provider sent an answer that the guardrails of this request cannot read",
     )
-    .because(format!("not judged: {error}"))
+    .because(format!("not judged: {why}"))
 }

@@ -252,6 +252,11 @@ impl Bill {
     /// and never nothing. Whether it is known.
     fn price_untold(&mut self) -> bool {
         let ok = self.row.outcome == "ok";
+        let in_vain = || self.answered.as_ref().is_some_and(|call| call.usage.is_none());
+        if !ok && self.row.status == 499 && self.row.operation == "passthrough" && in_vain() {
+            // It was asked, and what it would have told of its cost nobody waited for.
+            return false;
+        }
         let untold = self.answered.as_mut().filter(|call| ok && call.usage.is_none());
         let Some(answered) = untold else { return true };
         let of_request = || answered.price.as_ref().is_some_and(|price| price.base.request > 0);
