@@ -1,6 +1,6 @@
 //! Many patterns at once: what the recognisers of personal data and of secrets are built on.
 //!
-//! Not here: any pattern, any validator. The one idea: one pass of a [coarse](coarse) automaton cuts the text into segments at the
+//! Not here: any pattern, any validator. The one idea: one pass of a `coarse` automaton cuts the text into segments at the
 //! places where no pattern is in progress. What is found lies within one segment; only segments that may hold something are looked at
 //! by the exact patterns, one rule at a time. The last such place is also where a stream may be cut.
 
